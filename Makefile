@@ -1,0 +1,92 @@
+# Outlast - durable outbound SMTP queue and retry relay.
+# `make help` lists the targets. Everything that is built goes to $(BUILD).
+
+BUILD   ?= build
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+PREFIX  ?= /usr/local
+DESTDIR ?=
+WERROR  ?=
+
+RANKS    := base mail conf smtp queue deliver os store relay
+VERSION  := 0.1.0
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+	-Wformat=2 -Wundef -Wvla -Wcast-qual -Wwrite-strings -Wswitch-enum -Wnull-dereference \
+	-Wimplicit-fallthrough
+HARDEN ?= -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+OPT    ?= -O2 -g
+# Sanitizers (check-asan, check-tsan) and coverage set these; FORTIFY is not combined with them.
+SAN    ?=
+STD    := -std=c11 -D_POSIX_C_SOURCE=200809L
+# _GNU_SOURCE only where the operating system or a library is met.
+GNU_DIRS := os store main
+
+CFLAGS_ALL  = $(STD) $(OPT) $(WARN) $(WERROR) $(if $(SAN),$(SAN),$(HARDEN)) -fPIE -Iinclude -Isrc \
+	-DOUTLAST_VERSION='"$(VERSION)"' -MMD -MP $(CFLAGS)
+LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
+LIBS        = -luv -lcares -lssl -lcrypto -lsqlite3 -ljansson -lyaml -lidn2 -lcrypt -lresolv -lpthread
+
+# One static library per folder. Link order is rank order, highest first: a wrong dependency does not link.
+LIBS_base    := base
+LIBS_mail    := mail base
+LIBS_conf    := conf mail base
+LIBS_smtp    := smtp conf mail base
+LIBS_queue   := queue conf mail base
+LIBS_deliver := deliver smtp queue conf mail base
+LIBS_os      := os conf mail base
+LIBS_store   := store conf mail base
+LIBS_relay   := relay deliver smtp queue conf mail base
+LIBS_main    := relay deliver smtp queue store os conf mail base
+lib_files     = $(patsubst %,$(BUILD)/lib%.a,$(LIBS_$(1)))
+
+PROGRAMS := $(BUILD)/outlastd $(BUILD)/outlast
+TOOLS    := $(patsubst test/tools/%.c,$(BUILD)/tools/%,$(wildcard test/tools/*.c))
+
+.PHONY: all tools clean help
+all: $(PROGRAMS)
+tools: $(TOOLS)
+
+define RANK_RULES
+SRC_$(1) := $$(wildcard src/$(1)/*.c)
+OBJ_$(1) := $$(patsubst src/%.c,$$(BUILD)/obj/%.o,$$(SRC_$(1)))
+$$(BUILD)/lib$(1).a: $$(OBJ_$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(AR) rcs $$@ $$^
+$$(OBJ_$(1)): $$(BUILD)/obj/%.o: src/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS_ALL) $$(if $$(filter $(1),$$(GNU_DIRS)),-D_GNU_SOURCE) -c -o $$@ $$<
+-include $$(OBJ_$(1):.o=.d)
+endef
+$(foreach r,$(RANKS) main,$(eval $(call RANK_RULES,$(r))))
+
+# main/ holds two programs: outlastd.c (+ daemon_*.c) and outlast.c (+ cli_*.c); shared_*.c serve both.
+OBJ_outlastd := $(filter $(BUILD)/obj/main/outlastd.o $(BUILD)/obj/main/daemon_%.o $(BUILD)/obj/main/shared_%.o,$(OBJ_main))
+OBJ_outlast  := $(filter $(BUILD)/obj/main/outlast.o $(BUILD)/obj/main/cli_%.o $(BUILD)/obj/main/shared_%.o,$(OBJ_main))
+
+$(BUILD)/outlastd: $(OBJ_outlastd) $(call lib_files,main)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(BUILD)/outlast: $(OBJ_outlast) $(call lib_files,main)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# Tools of the tests: each one file, linked with nothing of the relay (they judge it).
+$(BUILD)/tools/%: test/tools/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(SAN) -MMD -MP -o $@ $< -lssl -lcrypto -lpthread
+-include $(TOOLS:=.d)
+
+include scripts/test.mk
+include scripts/fuzz.mk
+-include scripts/tools.mk
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo "Targets:"
+	@sed -n 's/^## //p' Makefile scripts/*.mk
+## all            build outlastd and outlast
+## tools          build the test tools (outlast-sink and others)
+## clean          remove the build folder

@@ -1,0 +1,27 @@
+# Test targets. Unit tests: test/unit/<rank>/test_*.c, one program each, cmocka, linked by rank:
+# a test of rank r links lib r and the ranks below it, plus test/unit/<rank>/fixture_*.c if any.
+
+UNIT_SRC := $(wildcard test/unit/*/test_*.c)
+UNIT_BIN := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+CFLAGS_TEST = $(STD) -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(if $(SAN),$(SAN),$(HARDEN)) -fPIE \
+	-Iinclude -Isrc -Itest -MMD -MP $(CFLAGS)
+
+.PHONY: unit
+## unit           build and run the unit and contract tests
+unit: $(UNIT_BIN)
+	@scripts/run-unit $(UNIT_BIN)
+unit-%:
+	@$(MAKE) --no-print-directory $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(wildcard test/unit/$*/test_*.c))
+	@scripts/run-unit $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(wildcard test/unit/$*/test_*.c))
+
+define UNIT_RULES
+FIXTURE_$(1) := $$(patsubst test/unit/%.c,$$(BUILD)/unit/%.o,$$(wildcard test/unit/$(1)/fixture_*.c))
+$$(BUILD)/unit/$(1)/%.o: test/unit/$(1)/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS_TEST) -c -o $$@ $$<
+$$(BUILD)/unit/$(1)/test_%: $$(BUILD)/unit/$(1)/test_%.o $$(FIXTURE_$(1)) $$(call lib_files,$(1))
+	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ -lcmocka $$(LIBS)
+-include $$(wildcard $$(BUILD)/unit/$(1)/*.d)
+.PRECIOUS: $$(BUILD)/unit/$(1)/%.o
+endef
+$(foreach r,$(RANKS),$(eval $(call UNIT_RULES,$(r))))

@@ -1,0 +1,156 @@
+/*
+ * instant - dates for mail and logs, spans for people and configuration.
+ *
+ * Dates are computed here, not by gmtime and strftime: they must not depend on locale or time zone
+ * and must hold for any int64_t. Parsing fails on anything but numbers with units.
+ */
+#include "base/instant.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+
+struct civil {
+	int64_t year;
+	int month, day; /* from 1 */
+	int weekday;    /* 0: Sunday */
+	int hour, minute, second, ms;
+};
+
+struct unit {
+	struct str name;
+	int64_t ms;
+};
+
+/* "ms" stands before "m": the first name that fits is taken. */
+static const struct unit units[] = {
+	{ { "ms", 2 }, 1 },
+	{ { "s", 1 }, SECOND_MS },
+	{ { "m", 1 }, MINUTE_MS },
+	{ { "h", 1 }, HOUR_MS },
+	{ { "d", 1 }, DAY_MS },
+	{ { "w", 1 }, 7 * DAY_MS },
+};
+
+static struct civil civil_of(struct wall t);
+static int64_t divide_down(int64_t a, int64_t b);
+static enum err parse_part(struct str *rest, uint64_t *out_ms);
+
+void instant_format_rfc5322(struct buf *out, struct wall t)
+{
+	static const char weekdays[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+		"Sep", "Oct", "Nov", "Dec" };
+	struct civil c = civil_of(t);
+	buf_printf(out, "%s, %d %s %04lld %02d:%02d:%02d +0000", weekdays[c.weekday], c.day,
+		months[c.month - 1], (long long)c.year, c.hour, c.minute, c.second);
+}
+
+void instant_format_iso(struct buf *out, struct wall t)
+{
+	struct civil c = civil_of(t);
+	buf_printf(out, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", (long long)c.year, c.month, c.day,
+		c.hour, c.minute, c.second, c.ms);
+}
+
+void instant_format_span(struct buf *out, int64_t span_ms)
+{
+	static const struct {
+		uint64_t ms;
+		const char *name;
+	} shown[] = { { DAY_MS, "d" }, { HOUR_MS, "h" }, { MINUTE_MS, "m" }, { SECOND_MS, "s" } };
+	const char *sign = span_ms < 0 ? "-" : "";
+	uint64_t left = span_ms < 0 ? -(uint64_t)span_ms : (uint64_t)span_ms;
+	for (size_t i = 0; i < ARRAY_COUNT(shown); i++) {
+		if (left < shown[i].ms)
+			continue;
+		unsigned long long large = left / shown[i].ms;
+		bool has_small = i + 1 < ARRAY_COUNT(shown);
+		unsigned long long small = has_small ? left % shown[i].ms / shown[i + 1].ms : 0;
+		if (small > 0)
+			buf_printf(out, "%s%llu%s %llu%s", sign, large, shown[i].name, small,
+				shown[i + 1].name);
+		else
+			buf_printf(out, "%s%llu%s", sign, large, shown[i].name);
+		return;
+	}
+	buf_printf(out, "%s%llu%s", sign, (unsigned long long)left, left > 0 ? "ms" : "s");
+}
+
+enum err instant_parse_span(struct str text, int64_t *out_ms)
+{
+	uint64_t total = 0;
+	bool is_over = false;
+	if (text.len == 0)
+		return ERR_SYNTAX;
+	while (text.len > 0) {
+		uint64_t part_ms = 0;
+		enum err err = parse_part(&text, &part_ms);
+		if (err == ERR_SYNTAX)
+			return err;
+		if (err != OK || part_ms > (uint64_t)INT64_MAX - total)
+			is_over = true; /* read on: what follows may be a syntax error */
+		else
+			total += part_ms;
+	}
+	if (is_over)
+		return ERR_LIMIT;
+	*out_ms = (int64_t)total;
+	return OK;
+}
+
+/*
+ * The calendar repeats every 400 years (146097 days). Years are counted from 1 March, so that the
+ * leap day is the last of its year and the months before it have fixed lengths: 153 days in five
+ * months.
+ */
+static struct civil civil_of(struct wall t)
+{
+	int64_t days = divide_down(t.ms, DAY_MS);
+	int64_t in_day = t.ms - days * DAY_MS;
+	int64_t from_march = days + 719468; /* 0000-03-01 to 1970-01-01 */
+	int64_t era = divide_down(from_march, 146097);
+	int64_t in_era = from_march - era * 146097;
+	int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+	int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
+	int64_t month = (5 * in_year + 2) / 153; /* 0: March */
+	bool is_next_year = month >= 10;
+	return (struct civil){
+		.year = era * 400 + year + (is_next_year ? 1 : 0),
+		.month = (int)(is_next_year ? month - 9 : month + 3),
+		.day = (int)(in_year - (153 * month + 2) / 5 + 1),
+		.weekday =
+			(int)(days + 4 - 7 * divide_down(days + 4, 7)), /* day 0 was a Thursday */
+		.hour = (int)(in_day / HOUR_MS),
+		.minute = (int)(in_day / MINUTE_MS % 60),
+		.second = (int)(in_day / SECOND_MS % 60),
+		.ms = (int)(in_day % SECOND_MS),
+	};
+}
+
+static int64_t divide_down(int64_t a, int64_t b)
+{
+	return a / b - (a % b < 0 ? 1 : 0);
+}
+
+static enum err parse_part(struct str *rest, uint64_t *out_ms)
+{
+	size_t digits = 0;
+	while (digits < rest->len && rest->data[digits] >= '0' && rest->data[digits] <= '9')
+		digits++;
+	uint64_t number = 0;
+	enum err err = str_to_u64(str_slice(*rest, 0, digits), &number);
+	if (err == ERR_SYNTAX)
+		return err;
+	*rest = str_slice(*rest, digits, rest->len);
+	for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
+		struct str name = units[i].name;
+		if (!str_equal(str_slice(*rest, 0, name.len), name))
+			continue;
+		*rest = str_slice(*rest, name.len, rest->len);
+		if (err != OK || number > (uint64_t)INT64_MAX / (uint64_t)units[i].ms)
+			return ERR_LIMIT;
+		*out_ms = number * (uint64_t)units[i].ms;
+		return OK;
+	}
+	return ERR_SYNTAX;
+}
