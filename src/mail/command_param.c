@@ -1,0 +1,192 @@
+/*
+ * command_param - a table of parameters, each with the function that reads its value.
+ *
+ * Only what EHLO offers is known; anything else is answered 555, whatever its form. A parameter may
+ * be given once. Values that carry xtext come out decoded, so that nothing undecoded is ever
+ * stored.
+ */
+#include "command_param.h"
+
+#include "base/check.h"
+#include "mail/xtext.h"
+
+#define SIZE_DIGITS_MAX 20 /* RFC 1870 */
+#define ENVID_LEN_MAX 100  /* RFC 3461 4.4 */
+#define ORCPT_LEN_MAX 500  /* RFC 3461 4.2 */
+#define AUTH_LEN_MAX 500   /* RFC 4954 5 */
+
+/* is_given tells KEY from KEY=VALUE. Returns false for a bad value. */
+typedef bool param_fn(struct command *out, struct str value, bool is_given, struct arena *arena);
+
+static bool decode(struct str encoded, struct arena *arena, struct str *out)
+{
+	struct buf text;
+
+	buf_init(&text, encoded.len);
+	bool is_good = xtext_decode(&text, encoded) == OK;
+	if (is_good)
+		*out = arena_dup(arena, buf_str(&text));
+	buf_fini(&text);
+	return is_good;
+}
+
+static bool read_size(struct command *out, struct str value, bool is_given, struct arena *arena)
+{
+	(void)arena;
+	if (!is_given || value.len > SIZE_DIGITS_MAX)
+		return false;
+	enum err err = str_to_u64(value, &out->size_bytes);
+	/* Twenty digits may be well-formed and beyond 64 bits: too large for any limit, not
+	 * malformed. */
+	if (err == ERR_LIMIT)
+		out->size_bytes = UINT64_MAX;
+	out->has_size = true;
+	return err == OK || err == ERR_LIMIT;
+}
+
+static bool read_body(struct command *out, struct str value, bool is_given, struct arena *arena)
+{
+	(void)arena;
+	bool is_8bit = str_equal_fold(value, STR("8BITMIME"));
+	out->body = is_8bit ? BODY_8BITMIME : BODY_7BIT;
+	return is_given && (is_8bit || str_equal_fold(value, STR("7BIT")));
+}
+
+static bool read_smtputf8(struct command *out, struct str value, bool is_given, struct arena *arena)
+{
+	(void)value;
+	(void)arena;
+	out->is_smtputf8 = true;
+	return !is_given;
+}
+
+static bool read_ret(struct command *out, struct str value, bool is_given, struct arena *arena)
+{
+	(void)arena;
+	bool is_full = str_equal_fold(value, STR("FULL"));
+	out->ret = is_full ? RET_FULL : RET_HDRS;
+	return is_given && (is_full || str_equal_fold(value, STR("HDRS")));
+}
+
+static bool read_envid(struct command *out, struct str value, bool is_given, struct arena *arena)
+{
+	return is_given && value.len > 0 && value.len <= ENVID_LEN_MAX &&
+	       decode(value, arena, &out->envid);
+}
+
+static bool read_auth(struct command *out, struct str value, bool is_given, struct arena *arena)
+{
+	return is_given && value.len > 0 && value.len <= AUTH_LEN_MAX &&
+	       decode(value, arena, &out->auth_sender);
+}
+
+static bool read_notify(struct command *out, struct str value, bool is_given, struct arena *arena)
+{
+	static const struct {
+		struct str name;
+		enum notify bit;
+	} words[] = {
+		{ { "NEVER", 5 }, NOTIFY_NEVER },
+		{ { "SUCCESS", 7 }, NOTIFY_SUCCESS },
+		{ { "FAILURE", 7 }, NOTIFY_FAILURE },
+		{ { "DELAY", 5 }, NOTIFY_DELAY },
+	};
+
+	(void)arena;
+	if (!is_given || value.len == 0 || value.data[value.len - 1] == ',')
+		return false;
+	while (value.len > 0) {
+		struct str word = str_cut(&value, ',');
+		size_t i = 0;
+		while (i < ARRAY_COUNT(words) && !str_equal_fold(word, words[i].name))
+			i++;
+		if (i == ARRAY_COUNT(words))
+			return false;
+		out->notify |= (unsigned)words[i].bit;
+	}
+	return !(out->notify & NOTIFY_NEVER) || out->notify == NOTIFY_NEVER;
+}
+
+static bool is_keyword(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.data[i];
+		bool is_alnum =
+			(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+		if (!is_alnum && (c != '-' || i == 0))
+			return false;
+	}
+	return s.len > 0;
+}
+
+static bool read_orcpt(struct command *out, struct str value, bool is_given, struct arena *arena)
+{
+	struct str rest = value;
+	struct str type = str_cut(&rest, ';');
+	struct str address;
+
+	if (!is_given || value.len > ORCPT_LEN_MAX || !is_keyword(type) || rest.len == 0 ||
+		!decode(rest, arena, &address))
+		return false;
+	out->orcpt = arena_printf(arena, "%.*s;%.*s", STR_FMT(type), STR_FMT(address));
+	return true;
+}
+
+static const struct param {
+	struct str keyword;
+	enum command_verb verb;
+	param_fn *read;
+} params[] = {
+	{ { "SIZE", 4 }, COMMAND_MAIL, read_size },
+	{ { "BODY", 4 }, COMMAND_MAIL, read_body },
+	{ { "SMTPUTF8", 8 }, COMMAND_MAIL, read_smtputf8 },
+	{ { "RET", 3 }, COMMAND_MAIL, read_ret },
+	{ { "ENVID", 5 }, COMMAND_MAIL, read_envid },
+	{ { "AUTH", 4 }, COMMAND_MAIL, read_auth },
+	{ { "NOTIFY", 6 }, COMMAND_RCPT, read_notify },
+	{ { "ORCPT", 5 }, COMMAND_RCPT, read_orcpt },
+};
+
+static size_t find_param(enum command_verb verb, struct str keyword)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_COUNT(params) &&
+		!(params[i].verb == verb && str_equal_fold(params[i].keyword, keyword)))
+		i++;
+	return i;
+}
+
+/* esmtp-value: printable ASCII without '=' and SP. AUTH and xtext keep within it. */
+static bool is_value(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.data[i] < 0x21 || s.data[i] > 0x7e || s.data[i] == '=')
+			return false;
+	return true;
+}
+
+enum command_fault command_parse_params(struct command *out, struct str text, struct arena *arena)
+{
+	unsigned seen = 0;
+
+	if (text.len > 0 && text.data[0] != ' ')
+		return COMMAND_BAD_SYNTAX;
+	text = str_slice(text, 1, text.len);
+	while (text.len > 0) {
+		struct str value = str_cut(&text, ' ');
+		struct str word = value;
+		struct str keyword = str_cut(&value, '=');
+		bool is_given = keyword.len < word.len;
+		if (!is_keyword(keyword) || (is_given && value.len == 0))
+			return COMMAND_BAD_SYNTAX;
+		size_t i = find_param(out->verb, keyword);
+		if (i == ARRAY_COUNT(params))
+			return COMMAND_UNKNOWN_PARAMETER;
+		if ((seen & 1u << i) || !is_value(value) ||
+			!params[i].read(out, value, is_given, arena))
+			return COMMAND_BAD_PARAMETER;
+		seen |= 1u << i;
+	}
+	return COMMAND_OK;
+}

@@ -1,0 +1,93 @@
+/*
+ * dsn_status - the message/delivery-status part, RFC 3464 section 2: a block on the message, then
+ * one for each recipient, blank lines between. Every value from outside is cleaned; empty ones
+ * leave their field out.
+ */
+#include "dsn_part.h"
+
+#include <string.h>
+
+/* One value that must not be folded or have its spaces changed: an address, a name, an identifier.
+ */
+static void put_field(
+	struct buf *out, const struct dsn_params *p, const char *label, struct str value)
+{
+	if (value.len == 0)
+		return;
+	buf_printf(out, "%s ", label);
+	fill_clean(out, value, p->is_smtputf8);
+	buf_append(out, "\r\n", 2);
+}
+
+static void put_date(struct buf *out, const char *label, struct wall at)
+{
+	if (at.ms == WALL_NONE.ms || at.ms == WALL_NEVER.ms)
+		return;
+	buf_printf(out, "%s ", label);
+	instant_format_rfc5322(out, at);
+	buf_append(out, "\r\n", 2);
+}
+
+static const char *action_name(enum dsn_action action)
+{
+	switch (action) {
+	case DSN_FAILED:
+		return "failed";
+	case DSN_DELAYED:
+		return "delayed";
+	case DSN_DELIVERED:
+		return "delivered";
+	case DSN_RELAYED:
+		return "relayed";
+	case DSN_EXPANDED:
+		return "expanded";
+	}
+	return "failed";
+}
+
+/* RFC 3464 2.3.6: the server's own words under "smtp", ours under a type of our own. */
+static void put_diagnostic(
+	struct buf *out, const struct dsn_params *p, const struct dsn_recipient *r)
+{
+	struct fill f = { .out = out, .indent = " ", .allow_utf8 = p->is_smtputf8 };
+	size_t start = out->len;
+
+	if (r->diagnostic_code != 0)
+		buf_printf(out, "Diagnostic-Code: smtp; %u", r->diagnostic_code);
+	else if (r->diagnostic.len > 0)
+		buf_append_str(out, STR("Diagnostic-Code: x-outlast;"));
+	else
+		return;
+	f.column = out->len - start;
+	fill_words(&f, r->diagnostic);
+	buf_append(out, "\r\n", 2);
+}
+
+static void put_recipient(
+	struct buf *out, const struct dsn_params *p, const struct dsn_recipient *r)
+{
+	bool is_utf8 = p->is_smtputf8 && !str_is_ascii(r->final_recipient);
+
+	buf_append(out, "\r\n", 2);
+	put_field(out, p, "Original-Recipient:", r->orcpt);
+	/* RFC 6533 3: an address with UTF-8 has its own type. */
+	put_field(out, p, is_utf8 ? "Final-Recipient: utf-8;" : "Final-Recipient: rfc822;",
+		r->final_recipient);
+	buf_printf(out, "Action: %s\r\nStatus: ", action_name(r->action));
+	status_format(out, r->status);
+	buf_append(out, "\r\n", 2);
+	put_field(out, p, "Remote-MTA: dns;", r->remote_mta);
+	put_diagnostic(out, p, r);
+	put_date(out, "Last-Attempt-Date:", r->last_attempt);
+	if (r->action == DSN_DELAYED)
+		put_date(out, "Will-Retry-Until:", r->will_retry_until);
+}
+
+void dsn_write_status(struct buf *out, const struct dsn_params *p)
+{
+	put_field(out, p, "Original-Envelope-Id:", p->envid);
+	put_field(out, p, "Reporting-MTA: dns;", p->reporting_mta);
+	put_date(out, "Arrival-Date:", p->arrival);
+	for (size_t i = 0; i < p->recipient_count; i++)
+		put_recipient(out, p, &p->recipients[i]);
+}

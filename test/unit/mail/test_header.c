@@ -1,0 +1,143 @@
+/* Tests of mail/header: every row at every cut into two. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mail/header.h"
+
+struct row {
+	const char *content;
+	unsigned received, own;
+	const char *message_id;
+	bool has_date, has_from, is_8bit_header, is_8bit_body, is_in_body;
+	uint64_t header_bytes;
+};
+
+static const struct row rows[] = {
+	{ "", 0, 0, "", 0, 0, 0, 0, 0, 0 },
+	{ "\r\n", 0, 0, "", 0, 0, 0, 0, 1, 2 },
+	{ "\r\nFrom: x\r\n", 0, 0, "", 0, 0, 0, 0, 1, 2 },
+	{ "From: a\r\nDate: b\r\n\r\nbody\r\n", 0, 0, "", 1, 1, 0, 0, 1, 20 },
+	{ "from : a\r\nDATE:b\r\n", 0, 0, "", 1, 1, 0, 0, 0, 18 },
+	{ "Message-ID:  <a@b> \r\nMessage-Id: <c@d>\r\n\r\n", 0, 0, "<a@b>", 0, 0, 0, 0, 1, 42 },
+	{ "Message-ID:\r\n <a@b>\r\n\r\n", 0, 0, "<a@b>", 0, 0, 0, 0, 1, 23 },
+	{ "Message-ID: <a@b>", 0, 0, "<a@b>", 0, 0, 0, 0, 0, 17 },
+	{ "Subject: x\r\n Message-ID: <a@b>\r\n\r\n", 0, 0, "", 0, 0, 0, 0, 1, 34 },
+	{ "Received: a\r\nReceived: b\r\n\tby c\r\nX-Received: d\r\n\r\nReceived: e\r\n", 2, 0, "",
+		0, 0, 0, 0, 1, 50 },
+	{ "Received: from x by mx.example (Outlast) with SMTP\r\n\r\n", 1, 1, "", 0, 0, 0, 0, 1,
+		54 },
+	{ "Received: from x\r\n\tby  MX.Example\r\n (Outlast)\twith SMTP\r\n\r\n", 1, 1, "", 0, 0,
+		0, 0, 1, 59 },
+	{ "Received: by mx.example (Outlast\r)\r\n\r\n", 1, 0, "", 0, 0, 0, 0, 1, 38 },
+	{ "Received: by mx.example (Postfix)\r\n\r\n", 1, 0, "", 0, 0, 0, 0, 1, 37 },
+	{ "Received: by mx.example.org (Outlast)\r\n\r\n", 1, 0, "", 0, 0, 0, 0, 1, 41 },
+	{ "Received: from mx.example (Outlast)\r\n\r\n", 1, 0, "", 0, 0, 0, 0, 1, 39 },
+	{ "X: \xc3\xbc\r\n\r\nabc\r\n", 0, 0, "", 0, 0, 1, 0, 1, 9 },
+	{ "X: y\r\n\r\nab\xc3\xbc\r\n", 0, 0, "", 0, 0, 0, 1, 1, 8 },
+	{ "no field at all\r\nFrom: a\r\n\r\n", 0, 0, "", 0, 1, 0, 0, 1, 28 },
+	{ " starts with a space\r\nFrom: a\r\n\r\n", 0, 0, "", 0, 1, 0, 0, 1, 33 },
+	{ "X: y\r\n \r\nFrom: a\r\n\r\n", 0, 0, "", 0, 1, 0, 0, 1, 20 },
+	{ "From: a\nDate: b\n\nbody", 0, 0, "", 1, 1, 0, 0, 1, 17 },
+	{ ":\r\n: x\r\n\r\n", 0, 0, "", 0, 0, 0, 0, 1, 10 },
+};
+
+static void check(const struct row *row, const struct header_scan *h)
+{
+	assert_int_equal(h->received_count, row->received);
+	assert_int_equal(h->own_received_count, row->own);
+	assert_true(str_equal(buf_str(&h->message_id), str_from_c(row->message_id)));
+	assert_int_equal(h->has_date, row->has_date);
+	assert_int_equal(h->has_from, row->has_from);
+	assert_int_equal(h->is_8bit_header, row->is_8bit_header);
+	assert_int_equal(h->is_8bit_body, row->is_8bit_body);
+	assert_int_equal(h->is_in_body, row->is_in_body);
+	assert_int_equal(h->header_bytes, row->header_bytes);
+}
+
+static void test_scan_is_the_same_at_every_cut(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct str content = str_from_c(rows[i].content);
+		for (size_t cut = 0; cut <= content.len; cut++) {
+			struct header_scan h;
+			header_scan_init(&h, STR("mx.example"));
+			header_scan_feed(&h, str_slice(content, 0, cut));
+			header_scan_feed(&h, str_slice(content, cut, content.len));
+			header_scan_finish(&h);
+			check(&rows[i], &h);
+			header_scan_fini(&h);
+		}
+	}
+}
+
+static void test_scan_octet_by_octet_gives_the_same(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct header_scan h;
+		header_scan_init(&h, STR("mx.example"));
+		for (size_t k = 0; k < strlen(rows[i].content); k++)
+			header_scan_feed(&h, str_of(rows[i].content + k, 1));
+		header_scan_finish(&h);
+		check(&rows[i], &h);
+		header_scan_fini(&h);
+	}
+}
+
+static void test_scan_cuts_long_values_and_keeps_its_memory(void **state)
+{
+	struct header_scan h;
+	char line[1000];
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	header_scan_init(&h, STR("mx.example"));
+	header_scan_feed(&h, STR("Message-ID: "));
+	for (int i = 0; i < 1000; i++)
+		header_scan_feed(&h, str_of(line, sizeof(line)));
+	header_scan_feed(&h, STR("\r\nFrom: a\r\n\r\n"));
+	header_scan_finish(&h);
+	assert_int_equal(h.message_id.len, 998 - 12);
+	assert_true(h.has_from && h.is_in_body);
+	assert_true(h.field.cap <= 4096);
+	assert_int_equal(h.header_bytes, 12 + 1000000 + 13);
+	header_scan_fini(&h);
+}
+
+static void test_section_ends_before_the_empty_line(void **state)
+{
+	static const struct {
+		const char *content, *section;
+	} table[] = {
+		{ "", "" },
+		{ "\r\nbody", "" },
+		{ "A: b\r\n\r\nbody", "A: b\r\n" },
+		{ "A: b\r\nC: d\r\n\r\n\r\n", "A: b\r\nC: d\r\n" },
+		{ "A: b\r\n", "A: b\r\n" },
+		{ "A: b", "A: b" },
+		{ "A: b\r\n\r", "A: b\r\n\r" },
+		{ "A: b\n\nbody", "A: b\n" },
+		{ "A: b\r\n \r\nC: d\r\n\r\nx", "A: b\r\n \r\nC: d\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		assert_true(str_equal(header_section(str_from_c(table[i].content)),
+			str_from_c(table[i].section)));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_scan_is_the_same_at_every_cut),
+		cmocka_unit_test(test_scan_octet_by_octet_gives_the_same),
+		cmocka_unit_test(test_scan_cuts_long_values_and_keeps_its_memory),
+		cmocka_unit_test(test_section_ends_before_the_empty_line),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
