@@ -191,7 +191,7 @@ static void test_conf_policy_is_that_of_the_first_match(void **state)
 		{ "other.test", "", 7, 6, TLS_NONE },
 		{ "other.test", "mx1.big.example", 3, 6, TLS_NONE },
 		{ "other.test", "mx.other.test+mx1.big.example", 3, 6, TLS_NONE },
-		{ "other.test", "mx.other.test, bigsite", 7, 2, TLS_NONE },
+		{ "other.test", "mx.other.test+bigsite", 7, 2, TLS_NONE },
 		{ "other.test", "BigSite", 7, 2, TLS_NONE },
 		{ "bigsite", "x", 7, 6, TLS_NONE },
 	};

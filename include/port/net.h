@@ -1,0 +1,112 @@
+/*
+ * net - byte streams as the core sees them. Adapters: os/ (libuv and OpenSSL) and test/sim.
+ *
+ * A struct conn belongs to the adapter; its user holds a pointer from net_connect or on_accept until it calls
+ * conn_close, after which it must not be touched and no handler of it is called. Handlers are never
+ * called from inside a call of the user's: always from the loop. Thread: loop.
+ *
+ * Writing: conn_write copies; output of one turn of the loop leaves in one system call. conn_unsent tells what
+ * waits; on_drained fires when it falls to zero after having been above zero. Users bound it: RELIABILITY row 33
+ * (stop reading a client whose replies pile up over 64 KiB).
+ * Reading: on until conn_read_stop; on_read hands octets that are valid during the call. At most 64 KiB a call.
+ */
+#ifndef PORT_NET_H
+#define PORT_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/endpoint.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct net;
+struct conn;
+struct listener;
+
+enum tls_check {
+	TLS_CHECK_NONE, /* opportunistic: any certificate, old algorithms allowed */
+	TLS_CHECK_NAME  /* chain and host name must verify */
+};
+
+struct tls_want {
+	bool is_server;
+	enum tls_check check;  /* client side */
+	struct str server_name; /* SNI and name to verify; copied */
+};
+
+struct tls_info {
+	struct str protocol;  /* "TLSv1.3" */
+	struct str cipher;    /* "TLS_AES_256_GCM_SHA384" */
+	bool is_verified;     /* chain and name */
+	struct str problem;   /* why the handshake or the check failed, for log and history; else empty */
+};
+
+struct conn_handler {
+	/* on_open: net_connect's outcome, once; on failure (err != OK) the user still calls conn_close. Not for accepted. */
+	void (*on_open)(void *user, enum err err);
+	void (*on_read)(void *user, struct str octets);
+	/* on_end: no more input: ERR_EOF, ERR_RESET, ERR_TIMEOUT or ERR_TLS; once. Octets read before came first. */
+	void (*on_end)(void *user, enum err err);
+	void (*on_drained)(void *user);
+	/* on_tls: conn_start_tls's outcome, once. info is valid during the call; on failure call conn_close. */
+	void (*on_tls)(void *user, enum err err, const struct tls_info *info);
+};
+
+struct peer_credentials {
+	bool is_known;
+	uint32_t uid, gid;
+	int32_t pid;
+};
+
+struct listener_handler {
+	/* on_accept: conn is the user's; it calls conn_set_user or conn_close before it returns. */
+	void (*on_accept)(void *user, struct conn *conn);
+};
+
+struct net_ops {
+	/* listen - Errors: ERR_EXISTS (address in use), ERR_PERMISSION, ERR_NOT_FOUND (no such address), ERR_LIMIT.
+	 * For FAMILY_UNIX mode is the socket file's permission bits; a stale socket file is replaced. A port of 0 lets the
+	 * system choose; listener_endpoint tells. */
+	enum err (*listen)(struct net *net, const struct endpoint *at, unsigned mode,
+		const struct listener_handler *handler, void *user, struct listener **out);
+	void (*listener_endpoint)(struct listener *l, struct endpoint *out);
+	/* listener_pause - stops and resumes accepting (sessions at their limit, descriptors used up). */
+	void (*listener_pause)(struct listener *l, bool is_paused);
+	void (*listener_close)(struct listener *l);
+	/* connect - completes in on_open: later, once. source may be NULL. timeout_ms is real time. */
+	struct conn *(*connect)(struct net *net, const struct endpoint *to, const struct endpoint *source,
+		int64_t timeout_ms, const struct conn_handler *handler, void *user);
+	void (*conn_set_user)(struct conn *c, const struct conn_handler *handler, void *user);
+	void (*conn_peer)(struct conn *c, struct endpoint *out);
+	void (*conn_local)(struct conn *c, struct endpoint *out);
+	void (*conn_credentials)(struct conn *c, struct peer_credentials *out); /* FAMILY_UNIX */
+	void (*conn_read_start)(struct conn *c);
+	void (*conn_read_stop)(struct conn *c);
+	void (*conn_write)(struct conn *c, struct str octets);
+	size_t (*conn_unsent)(struct conn *c);
+	/* conn_start_tls - output written before leaves first, in clear text. Input already buffered in the adapter is
+	 * discarded: the handshake then fails with ERR_TLS (command or response injection, RELIABILITY section 3). */
+	void (*conn_start_tls)(struct conn *c, const struct tls_want *want);
+	/* conn_close - is_flushed: unsent output still leaves, for at most 10 s of real time; else it is dropped (RST is
+	 * fine). The conn is gone for its user at once. */
+	void (*conn_close)(struct conn *c, bool is_flushed);
+};
+
+struct net {
+	const struct net_ops *ops;
+};
+
+static inline enum err net_listen(struct net *net, const struct endpoint *at, unsigned mode,
+	const struct listener_handler *handler, void *user, struct listener **out)
+{
+	return net->ops->listen(net, at, mode, handler, user, out);
+}
+static inline struct conn *net_connect(struct net *net, const struct endpoint *to, const struct endpoint *source,
+	int64_t timeout_ms, const struct conn_handler *handler, void *user)
+{
+	return net->ops->connect(net, to, source, timeout_ms, handler, user);
+}
+
+#endif

@@ -1,0 +1,436 @@
+/*
+ * store - the durable queue, as the core sees it: a handful of operations as messages. No SQL, no rows, no cursors.
+ *
+ * Adapters: store/commit.c (a writer thread with group commit and a reader thread over an engine) and test/sim
+ * (the same engine, called in virtual time). test/store/contract.c defines the contract and runs on both.
+ *
+ * Contract
+ * - submit() returns at once; on_done fires later on the loop, once. Inputs are borrowed until then.
+ * - Writes are applied in the order submitted, each in whole or not at all; OK means durable: committed and synced.
+ *   Several writes may share one commit. They complete in order.
+ * - Reads see every write that completed before they were submitted, and run beside writes.
+ * - Outputs live in the operation's arena, which the caller frees with store_op_fini (legal on a zeroed one).
+ * - Errors of any write: ERR_NO_SPACE (rolled back, nothing of it is stored; may be submitted again). An I/O error of
+ *   a commit leaves the outcome unknown: on_done does not fire; on_fatal of the adapter ends the process.
+ *   Errors of any read: ERR_CORRUPT, ERR_IO. Others as named below.
+ * - Ids are made by the caller (mail/queue_id.h). Names (next hop, site) are keys; the engine makes rows as needed.
+ *
+ * Recipient states and who may change them: READY and WAITING by RECORD, PROMOTE and MODIFY; HELD by MODIFY, or RECORD;
+ * DELIVERED, FAILED and DELETED are final: their rows are the history until SWEEP removes them.
+ * When no recipient of a message is READY, WAITING, HELD or QUARANTINED, its content is deleted in that same
+ * transaction and the message counts as finished.
+ */
+#ifndef PORT_STORE_H
+#define PORT_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/instant.h"
+#include "base/list.h"
+#include "mail/envelope.h"
+#include "mail/status.h"
+
+/* ---- records ---- */
+
+enum recipient_state {
+	RECIPIENT_READY,       /* waits only for its next hop or site */
+	RECIPIENT_WAITING,     /* for its own retry time, or for hold-until */
+	RECIPIENT_HELD,        /* by an operator, or corrupt content */
+	RECIPIENT_QUARANTINED, /* a 5xx not believed yet */
+	RECIPIENT_FAILED,
+	RECIPIENT_DELIVERED,
+	RECIPIENT_DELETED,     /* by an operator, without notice */
+	RECIPIENT_STATE_COUNT
+};
+#define RECIPIENT_STATE_BIT(s) (1u << (s))
+#define RECIPIENT_QUEUED_BITS 0x0fu
+
+struct queued_recipient {
+	struct recipient rcpt;
+	enum recipient_state state;
+	uint32_t attempts;         /* charged so far */
+	struct wall due;           /* WAITING: next attempt */
+	struct wall last_attempt;  /* WALL_NONE: none */
+	struct wall finished;      /* WALL_NONE: queued */
+	bool is_in_doubt;          /* a reply to the final dot was lost */
+	unsigned code;             /* last SMTP reply code, 0 without a reply */
+	struct status status;      /* last enhanced status */
+	struct str text;           /* last reply or own reason */
+	struct str host;           /* host that said it, "name[ip]:port" */
+};
+
+struct queued_message {
+	struct envelope env;       /* env.recipients is NULL: see below */
+	struct queued_recipient *recipients;
+	uint32_t recipient_count;  /* those asked for: claimed, matching or all */
+	uint32_t chunk_count;      /* content chunks for FETCH, 0 when deleted */
+	struct wall finished;      /* WALL_NONE: some recipient is queued */
+	struct str hold_reason;
+};
+
+struct attempt_record {
+	uint32_t recipient;        /* number */
+	uint32_t attempt;          /* 1.. */
+	struct wall at;
+	int64_t duration_ms;
+	struct str host;
+	struct str stage;          /* "connect", "rcpt", "dot" ... */
+	struct str disposition;    /* "delivered", "retry", "failed" ... */
+	unsigned code;
+	struct status status;
+	struct str text;
+	struct str tls;            /* protocol and cipher, or empty */
+};
+
+enum health_state { HEALTH_UP, HEALTH_SUSPECT, HEALTH_DOWN, HEALTH_RECOVERING, HEALTH_STATE_COUNT };
+
+/* Plain data, copied by assignment. queue/health.h holds the rules. */
+struct health_record {
+	enum health_state state;
+	struct wall since;           /* of state */
+	struct wall first_failure;   /* of the present run of failures; WALL_NONE when up */
+	struct wall last_failure;
+	struct wall last_success;    /* WALL_NONE: never */
+	struct wall next_probe;      /* DOWN: when; else WALL_NEVER */
+	int64_t probe_step_ms;       /* present interval between probes */
+	uint32_t failures;           /* in a row */
+	uint32_t probes;             /* since it went down */
+	bool is_declared;            /* by an operator */
+	char stage[16];              /* evidence: where it failed last */
+	unsigned code;               /* reply code, 0 without a reply */
+	char host[128];              /* "name[ip]:port" */
+	char text[256];              /* reply or reason, escaped, cut */
+};
+
+struct site_record {
+	struct str name;
+	struct health_record health;
+	uint32_t window;             /* connections it last worked with */
+};
+
+struct hop_record {
+	struct str name;
+	struct str site;             /* empty: not routed yet */
+	struct health_record health; /* what concerns this next hop alone: its DNS, its replies after MAIL */
+	uint64_t count[RECIPIENT_QUARANTINED + 1]; /* recipients by queued state; out only */
+	uint64_t bytes;              /* content of queued messages, once per message and hop; out only */
+	struct wall oldest;          /* arrival of its oldest queued recipient where asked for (store_hops.is_detailed) */
+};
+
+/* ---- operations ---- */
+
+enum store_kind {
+	/* writes */
+	STORE_ACCEPT,
+	STORE_SPOOL,
+	STORE_DISCARD,
+	STORE_RECORD,
+	STORE_PROMOTE,
+	STORE_REKEY,
+	STORE_MODIFY,
+	STORE_SWEEP,
+	STORE_PUT,
+	/* reads */
+	STORE_CLAIM,
+	STORE_FETCH,
+	STORE_HOPS,
+	STORE_LOOKUP,
+	STORE_PROBES,
+	STORE_QUERY,
+	STORE_SHOW,
+	STORE_STATS,
+	STORE_GET,
+	STORE_KIND_COUNT
+};
+
+struct store_op {
+	enum store_kind kind;
+	enum err err;
+	void (*on_done)(struct store_op *op);
+	struct arena arena;  /* outputs */
+	struct list link;    /* the adapter's */
+};
+
+static inline bool store_kind_is_write(enum store_kind kind)
+{
+	return kind < STORE_CLAIM;
+}
+static inline void store_op_fini(struct store_op *op)
+{
+	arena_fini(&op->arena);
+}
+
+/* ACCEPT - a message with its recipients becomes part of the queue. With hold_until in the future they start WAITING,
+ * else READY. content is the last part; earlier parts were SPOOLed under the same id as chunks 0..spooled_chunks-1. */
+struct store_accept {
+	struct store_op op;
+	const struct envelope *env;
+	struct str content;
+	uint32_t spooled_chunks;
+};
+
+/* SPOOL - stores one chunk of a large message that is still arriving. Opening the store sweeps chunks without ACCEPT. */
+struct store_spool {
+	struct store_op op;
+	uint64_t id;
+	uint32_t chunk;
+	struct str content;
+};
+
+/* DISCARD - drops the chunks of a message that will not be accepted. */
+struct store_discard {
+	struct store_op op;
+	uint64_t id;
+};
+
+enum result_kind {
+	RESULT_DELIVERED,
+	RESULT_RETRY,       /* WAITING until due */
+	RESULT_READY,       /* back to READY, attempt not charged */
+	RESULT_FAILED,
+	RESULT_HELD,
+	RESULT_QUARANTINED  /* until due */
+};
+
+struct store_result {
+	uint32_t number;
+	enum result_kind kind;
+	uint32_t attempt;    /* the attempt's number; ignored when the row already has a higher or equal one (idempotent) */
+	struct wall due;
+	bool is_in_doubt;
+	unsigned code;
+	struct status status;
+	struct str text;
+	struct str host;
+};
+
+struct store_notice {
+	struct envelope env;
+	struct str content;
+};
+
+/* RECORD - what became of one delivery, in one transaction: results, history, notices, health. id 0: only health.
+ * A recipient that an operator deleted meanwhile keeps its state. A RECORD whose results were all recorded before
+ * inserts no notice again. */
+struct store_record {
+	struct store_op op;
+	uint64_t id;
+	struct wall at;
+	const struct store_result *results;
+	uint32_t result_count;
+	const struct attempt_record *attempts;
+	uint32_t attempt_count;
+	const struct store_notice *notices;
+	uint32_t notice_count;
+	const struct site_record *sites;
+	uint32_t site_count;
+	const struct hop_record *hops;  /* name, site and health are written */
+	uint32_t hop_count;
+	uint32_t applied_count;         /* out: results that changed a row */
+	bool is_finished;               /* out: no recipient of id is queued any more */
+};
+
+/* PROMOTE - recipients whose due time came become READY (WAITING) again, at most limit. */
+struct store_promote {
+	struct store_op op;
+	struct wall now;
+	uint32_t limit;
+	struct str *hops;       /* out: their next hops, each once */
+	uint32_t hop_count;
+	uint32_t promoted_count;
+	struct wall next_due;   /* out: the earliest due left, WALL_NEVER when none */
+};
+
+/* REKEY - recipients of a message move to another next hop (a changed sender rule). */
+struct store_rekey {
+	struct store_op op;
+	uint64_t id;
+	const uint32_t *numbers;
+	uint32_t number_count;
+	struct str hop;
+};
+
+/* Which recipients: all conditions must hold; empty, zero or WALL_NONE conditions do not count. */
+struct store_filter {
+	const uint64_t *ids;
+	uint32_t id_count;
+	struct str from;             /* glob on the reverse-path; "<>" is the null sender */
+	struct str to;               /* glob on the forward-path */
+	struct str domain;           /* recipient domain, exact; "*.x" by glob */
+	struct str site;             /* glob on the site name */
+	struct str hop;              /* exact */
+	unsigned states;             /* bits of RECIPIENT_STATE_BIT; 0: all queued states */
+	struct wall accepted_before; /* --older */
+	struct wall accepted_after;  /* --newer */
+	uint64_t size_min_bytes, size_max_bytes; /* max 0: none */
+	uint32_t attempts_min;
+	struct str status;           /* glob on the enhanced status, "4.7.*" */
+	struct str user;
+	bool has_priority;
+	int priority;
+	bool is_all;                 /* deliberate: no other condition */
+};
+
+enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT };
+
+enum modify_action {
+	MODIFY_HOLD,
+	MODIFY_RELEASE,  /* HELD becomes READY */
+	MODIFY_RETRY,    /* WAITING becomes READY */
+	MODIFY_DELETE
+};
+
+/* MODIFY - an operator's act on every matching recipient, with an audit row. At most limit recipients a call; is_more
+ * says that some are left (call again). With is_dry_run nothing changes and the counts are exact. */
+struct store_modify {
+	struct store_op op;
+	const struct store_filter *filter;
+	enum modify_action action;
+	struct wall now;
+	struct str actor;  /* "uid 0 (root)" */
+	struct str reason;
+	uint32_t limit;
+	bool is_dry_run;
+	uint64_t recipient_count;  /* out */
+	uint64_t message_count;
+	uint64_t domain_count;
+	struct wall oldest;
+	bool is_more;
+	struct str *hops;          /* out: next hops that may have become READY, each once */
+	uint32_t hop_count;
+};
+
+/* SWEEP - removes finished messages older than history_before, next hops and sites nobody needs (no recipient, no
+ * success since forget_before), in steps of limit messages; may shrink the file. */
+struct store_sweep {
+	struct store_op op;
+	struct wall history_before;
+	struct wall forget_before;
+	uint32_t limit;
+	uint32_t removed_count;  /* out */
+	bool is_more;
+};
+
+/* PUT, GET - small named values: clock origin, heartbeat, ... GET of an absent key: ERR_NOT_FOUND. */
+struct store_put {
+	struct store_op op;
+	struct str key;
+	struct str value;
+};
+struct store_get {
+	struct store_op op;
+	struct str key;
+	struct str value;  /* out */
+};
+
+/* CLAIM - READY recipients of one next hop in drain order: priority, highest first, then arrival; grouped by message.
+ * A plain read: the caller leaves out what it already has in flight. accepted_before: only older ones
+ * (expiry), oldest first. */
+struct store_claim {
+	struct store_op op;
+	struct str hop;
+	struct wall accepted_before;     /* WALL_NONE: all */
+	uint32_t message_limit;
+	uint32_t recipients_per_message; /* at most, of this hop */
+	struct queued_message *messages; /* out */
+	uint32_t message_count;
+	bool is_more;                    /* limits cut it */
+};
+
+/* FETCH - one chunk of content. ERR_NOT_FOUND: no such chunk (then the message is held as corrupt). */
+struct store_fetch {
+	struct store_op op;
+	uint64_t id;
+	uint32_t chunk;
+	struct str content;  /* out */
+};
+
+/* HOPS - a page of next hops by name, after a name. */
+struct store_hops {
+	struct store_op op;
+	struct str after;
+	uint32_t limit;
+	struct str site;        /* only of this site; empty: all */
+	bool only_ready;        /* only those with READY recipients */
+	bool skip_down;         /* leave out those that are, or whose site is, DOWN */
+	bool is_detailed;       /* fill oldest */
+	struct hop_record *hops; /* out */
+	struct site_record *sites; /* out: of hops[i], name empty when not routed */
+	uint32_t hop_count;
+	bool is_more;
+};
+
+/* LOOKUP - one next hop and its site, or a site alone (hop empty). ERR_NOT_FOUND when neither is there. */
+struct store_lookup {
+	struct store_op op;
+	struct str hop;
+	struct str site;
+	struct hop_record hop_out;   /* out; name empty when absent */
+	struct site_record site_out; /* out; name empty when absent */
+};
+
+/* PROBES - sites and next hops that are DOWN and whose next_probe is at or before now, earliest first. */
+struct store_probes {
+	struct store_op op;
+	struct wall now;
+	uint32_t limit;
+	struct site_record *sites; /* out */
+	uint32_t site_count;
+	struct hop_record *hops;
+	uint32_t hop_count;
+	struct wall next;          /* out: the earliest next_probe later than now, or not returned; WALL_NEVER when none */
+};
+
+/* QUERY - matching messages, a page at a time; recipients are those that match. */
+struct store_query {
+	struct store_op op;
+	const struct store_filter *filter;
+	enum store_sort sort;
+	uint32_t limit;
+	uint64_t offset;                 /* messages to pass over */
+	struct queued_message *messages; /* out */
+	uint32_t message_count;
+	bool is_more;
+};
+
+/* SHOW - one message with all its recipients and every attempt, queued or in the history. ERR_NOT_FOUND. */
+struct store_show {
+	struct store_op op;
+	uint64_t id;
+	struct queued_message message;   /* out */
+	struct attempt_record *attempts; /* out, oldest first */
+	uint32_t attempt_count;
+};
+
+/* STATS - totals, kept by the engine: no scan of the queue. */
+struct store_stats {
+	struct store_op op;
+	uint64_t recipients[RECIPIENT_STATE_COUNT]; /* queued states exact; final ones: in the history now */
+	uint64_t messages;        /* queued */
+	uint64_t bytes;           /* content queued */
+	struct wall oldest;       /* arrival of the oldest queued message, WALL_NONE when empty */
+	uint64_t sites[HEALTH_STATE_COUNT];
+	uint64_t disk_free_bytes; /* of the file system that holds the queue */
+	uint64_t file_bytes, wal_bytes;
+	uint64_t last_id;         /* greatest id ever stored */
+	uint64_t delivered_total, failed_total; /* since the queue was created */
+};
+
+struct store;
+struct store_ops {
+	void (*submit)(struct store *store, struct store_op *op);
+};
+struct store {
+	const struct store_ops *ops;
+};
+
+static inline void store_submit(struct store *store, struct store_op *op, enum store_kind kind)
+{
+	op->kind = kind;
+	op->err = OK;
+	store->ops->submit(store, op);
+}
+
+#endif

@@ -1,0 +1,347 @@
+/*
+ * net_tls - TLS over a conn, through two memory BIOs.
+ *
+ * Octets from the wire are fed to the BIO in; whatever OpenSSL leaves in the BIO out, after any
+ * call and reads too, is moved to the conn's wire output. Clear text that arrived before
+ * conn_start_tls never gets past it: before our "220" has left, or after the server's, nothing but
+ * TLS may follow, so octets already waiting in the kernel mean injection, and those that come later
+ * are no TLS record. Either way the handshake fails with ERR_TLS.
+ *
+ * The outcome is posted and told by tls_report in a turn of its own; input waits for that.
+ */
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "net_uv.h"
+
+/* Clear text is encrypted when the wire wants more, so ciphertext does not pile up. */
+#define SEAL_BYTES ((size_t)64 * 1024)
+/* A memory BIO keeps the memory it once needed; idle connections should not. */
+#define BIO_KEEP_BYTES 256
+/* More than sealing ever makes: a peer that asks to renegotiate and does not take the answers. */
+#define WIRE_MAX_BYTES ((size_t)1024 * 1024)
+#define SERVER_NAME_MAX 253
+
+enum tls_state {
+	TLS_HANDSHAKING,
+	TLS_SETTLED, /* done or failed; not told yet */
+	TLS_OPEN,
+	TLS_FAILED
+};
+
+struct tls {
+	enum tls_state state;
+	SSL *ssl; /* NULL: failed before it was made */
+	BIO *in, *out;
+	bool is_large; /* in has held more than BIO_KEEP_BYTES */
+	bool has_said_goodbye;
+	bool has_name; /* to check the certificate against */
+	bool is_verified;
+	enum err err;
+	const char *problem; /* static */
+};
+
+bool tls_is_handshaking(const struct conn *c)
+{
+	return c->tls && c->tls->state == TLS_HANDSHAKING;
+}
+
+bool tls_is_settled(const struct conn *c)
+{
+	return c->tls && c->tls->state == TLS_SETTLED;
+}
+
+bool tls_is_open(const struct conn *c)
+{
+	return c->tls && c->tls->state == TLS_OPEN;
+}
+
+static void settle(struct conn *c, enum err err)
+{
+	c->tls->state = TLS_SETTLED;
+	c->tls->err = err;
+	env_timer_stop(&c->net->env->env, &c->deadline);
+	if (err != OK) {
+		c->is_ended = true; /* on_tls tells it, not on_end */
+		c->is_input_done = true;
+		buf_clear(&c->clear);
+	}
+	conn_update_reading(c);
+	conn_post(c, CONN_EVENT_TLS);
+}
+
+void tls_fail(struct conn *c, enum err err, const char *problem)
+{
+	c->tls->problem = problem;
+	settle(c, err);
+}
+
+/* Moves what OpenSSL wants to send to the wire. */
+static void drain_out(struct conn *c)
+{
+	struct tls *tls = c->tls;
+	size_t count = BIO_ctrl_pending(tls->out);
+
+	if (count == 0)
+		return;
+	char *to = buf_reserve(&c->wire, count);
+	if (to) {
+		int n = BIO_read(tls->out, to, (int)count);
+		CHECK(n == (int)count);
+		c->wire.len += count;
+	} else {
+		c->wire.is_full = true;
+	}
+	if (count > BIO_KEEP_BYTES) {
+		tls->out = BIO_new(BIO_s_mem());
+		CHECK(tls->out);
+		SSL_set0_wbio(tls->ssl, tls->out);
+	}
+	if (c->is_open)
+		conn_mark_dirty(c);
+}
+
+static void renew_in(struct tls *tls)
+{
+	if (!tls->is_large || BIO_ctrl_pending(tls->in) > 0)
+		return;
+	tls->is_large = false;
+	tls->in = BIO_new(BIO_s_mem());
+	CHECK(tls->in);
+	BIO_set_mem_eof_return(tls->in, -1); /* "no more yet", not end of file */
+	SSL_set0_rbio(tls->ssl, tls->in);
+}
+
+static bool set_name(struct tls *tls, struct str server_name, bool must_verify)
+{
+	char name[SERVER_NAME_MAX + 1];
+	struct endpoint literal;
+
+	if (server_name.len == 0)
+		return !must_verify;
+	if (server_name.len > SERVER_NAME_MAX || memchr(server_name.data, '\0', server_name.len))
+		return false;
+	memcpy(name, server_name.data, server_name.len);
+	name[server_name.len] = '\0';
+	SSL_set_hostflags(tls->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	tls->has_name = true;
+	if (endpoint_parse_ip(&literal, server_name) == OK)
+		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls->ssl), name) == 1;
+	return SSL_set1_host(tls->ssl, name) == 1 && SSL_set_tlsext_host_name(tls->ssl, name) == 1;
+}
+
+static bool set_policy(struct tls *tls, const struct tls_want *want)
+{
+	if (want->is_server) {
+		SSL_set_accept_state(tls->ssl);
+		return true;
+	}
+	SSL_set_connect_state(tls->ssl);
+	switch (want->check) {
+	case TLS_CHECK_NONE:
+		/* Against a passive listener weak TLS is better than none, which is the
+		 * alternative. */
+		SSL_set_security_level(tls->ssl, 0);
+		SSL_set_verify(tls->ssl, SSL_VERIFY_NONE, NULL);
+		return SSL_set_cipher_list(tls->ssl, "DEFAULT:@SECLEVEL=0") == 1 &&
+		       set_name(tls, want->server_name, false);
+	case TLS_CHECK_NAME:
+		SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, NULL);
+		return set_name(tls, want->server_name, true);
+	}
+	return false;
+}
+
+static bool make_ssl(struct conn *c, const struct tls_want *want)
+{
+	SSL_CTX *context = want->is_server ? c->net->server_context : c->net->client_context;
+	struct tls *tls = c->tls;
+
+	tls->ssl = SSL_new(context);
+	tls->in = BIO_new(BIO_s_mem());
+	tls->out = BIO_new(BIO_s_mem());
+	CHECK(tls->ssl && tls->in && tls->out);
+	BIO_set_mem_eof_return(tls->in, -1);
+	SSL_set_bio(tls->ssl, tls->in, tls->out);
+	return set_policy(tls, want);
+}
+
+/* Octets in the kernel now were sent in clear, unless our side had already told the peer to begin.
+ */
+static bool has_injected_input(struct conn *c, bool is_server)
+{
+	uv_os_fd_t fd = -1;
+	char octet;
+
+	if (is_server && c->wire.len == 0)
+		return false;
+	return uv_fileno(&c->uv.handle, &fd) == 0 &&
+	       recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void finish_handshake(struct conn *c)
+{
+	struct tls *tls = c->tls;
+	long result = SSL_get_verify_result(tls->ssl);
+
+	tls->is_verified =
+		tls->has_name && result == X509_V_OK && SSL_get0_peer_certificate(tls->ssl);
+	if (!SSL_is_server(tls->ssl) && result != X509_V_OK)
+		tls->problem = X509_verify_cert_error_string(result);
+	settle(c, OK);
+}
+
+static void fail_handshake(struct conn *c)
+{
+	struct tls *tls = c->tls;
+	unsigned long code = ERR_peek_last_error();
+	long result = SSL_get_verify_result(tls->ssl);
+	const char *reason = ERR_reason_error_string(code);
+
+	if (!SSL_is_server(tls->ssl) && result != X509_V_OK &&
+		SSL_get_verify_mode(tls->ssl) != SSL_VERIFY_NONE)
+		reason = X509_verify_cert_error_string(result);
+	conn_flush(c); /* the alert, before the user closes */
+	tls_fail(c, ERR_TLS, reason ? reason : "TLS handshake failed");
+}
+
+static void shake_hands(struct conn *c)
+{
+	ERR_clear_error();
+	int result = SSL_do_handshake(c->tls->ssl);
+	int error = SSL_get_error(c->tls->ssl, result);
+
+	drain_out(c);
+	if (result == 1)
+		finish_handshake(c);
+	else if (error != SSL_ERROR_WANT_READ)
+		fail_handshake(c);
+}
+
+void tls_start(struct conn *c, const struct tls_want *want)
+{
+	CHECK(!c->tls);
+	c->tls = mem_zalloc(sizeof(*c->tls));
+	if (!c->is_open || c->is_ended) {
+		tls_fail(c, ERR_TLS, "connection closed before the TLS handshake");
+	} else if (has_injected_input(c, want->is_server)) {
+		tls_fail(c, ERR_TLS, "clear text after STARTTLS");
+	} else if (want->is_server ? !c->net->server_context : !c->net->client_context) {
+		tls_fail(c, ERR_UNSUPPORTED, "TLS is not set up");
+	} else if (!make_ssl(c, want)) {
+		tls_fail(c, ERR_TLS, "no usable server name");
+	} else {
+		env_timer_after(&c->net->env->env, &c->deadline, c->net->handshake_limit_ms);
+		conn_update_reading(c);
+		shake_hands(c);
+	}
+}
+
+void tls_report(struct conn *c)
+{
+	struct tls *tls = c->tls;
+	struct tls_info info = { .problem = str_from_c(tls->problem) };
+
+	tls->state = tls->err == OK ? TLS_OPEN : TLS_FAILED;
+	if (tls->err == OK) {
+		info.protocol = str_from_c(SSL_get_version(tls->ssl));
+		info.cipher = str_from_c(SSL_get_cipher_name(tls->ssl));
+		info.is_verified = tls->is_verified;
+		conn_post(c, CONN_EVENT_PUMP);
+		conn_update_reading(c);
+		conn_mark_dirty(c);
+	}
+	c->handler->on_tls(c->user, tls->err, &info);
+}
+
+void tls_feed(struct conn *c, const char *data, size_t len)
+{
+	struct tls *tls = c->tls;
+
+	if (tls->state == TLS_FAILED || !tls->ssl)
+		return;
+	int n = BIO_write(tls->in, data, (int)len);
+	CHECK(n == (int)len);
+	tls->is_large = tls->is_large || len > BIO_KEEP_BYTES;
+	if (tls->state == TLS_HANDSHAKING)
+		shake_hands(c);
+	else
+		tls_pump(c);
+}
+
+static void end_data(struct conn *c, int error)
+{
+	switch (error) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		renew_in(c->tls);
+		break;
+	case SSL_ERROR_ZERO_RETURN: /* close_notify */
+		conn_finish_input(c, ERR_EOF);
+		break;
+	default: /* a damaged record, an alert, an attempt to renegotiate */
+		conn_finish_input(c, ERR_TLS);
+		break;
+	}
+}
+
+void tls_pump(struct conn *c)
+{
+	struct tls *tls = c->tls;
+	char *buffer = c->net->clear_buffer;
+
+	while (tls->state == TLS_OPEN && c->wants_read && !c->is_detached && !c->is_ended) {
+		ERR_clear_error();
+		int n = SSL_read(tls->ssl, buffer, (int)sizeof(c->net->clear_buffer));
+		int error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(tls->ssl, n);
+		drain_out(c);
+		if (n <= 0) {
+			end_data(c, c->wire.len > WIRE_MAX_BYTES ? SSL_ERROR_SSL : error);
+			return;
+		}
+		c->handler->on_read(c->user, str_of(buffer, (size_t)n));
+	}
+}
+
+void tls_seal(struct conn *c)
+{
+	struct tls *tls = c->tls;
+
+	if (tls->state != TLS_OPEN)
+		return;
+	while (c->clear.len > 0 && c->wire.len < SEAL_BYTES) {
+		size_t count = c->clear.len < SEAL_BYTES ? c->clear.len : SEAL_BYTES;
+		ERR_clear_error();
+		int n = SSL_write(tls->ssl, c->clear.data, (int)count);
+		drain_out(c);
+		if (n <= 0) {
+			/* the connection is beyond use; say so as a failed write would */
+			buf_clear(&c->clear);
+			conn_finish_input(c, ERR_TLS);
+			return;
+		}
+		buf_consume(&c->clear, (size_t)n);
+	}
+	if (c->clear.len == 0) {
+		buf_fini(&c->clear);
+		buf_init(&c->clear, NET_OUTPUT_MAX_BYTES);
+	}
+	if (c->clear.len == 0 && c->is_detached && !tls->has_said_goodbye) {
+		tls->has_said_goodbye = true;
+		ERR_clear_error();
+		SSL_shutdown(tls->ssl);
+		drain_out(c);
+	}
+}
+
+void tls_free(struct conn *c)
+{
+	if (!c->tls)
+		return;
+	SSL_free(c->tls->ssl); /* and its BIOs */
+	free(c->tls);
+	c->tls = NULL;
+}
