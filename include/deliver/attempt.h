@@ -1,0 +1,75 @@
+/*
+ * attempt - one try to deliver one message to the recipients of one next hop, over the hosts of its route.
+ *
+ * Happy path: a session from the pool, or a new one to the first good address; a job; per-recipient outcomes. A failure of
+ * scope host moves on to the next address, then the next MX (conf client hosts-max), within conf client session_ms in
+ * all; a reused session that died untouched is replaced once by a new one to the same address; opportunistic TLS that
+ * failed its handshake is tried once more in clear text. When every host failed before MAIL the attempt's scope is
+ * the site's. Recipients that got 4xx for want of another MX stay with the reply they got: RFC 5321 leaves that
+ * to us, and a 4xx to RCPT is the recipient's.
+ * Embedded in the caller's delivery. Thread: loop.
+ */
+#ifndef DELIVER_ATTEMPT_H
+#define DELIVER_ATTEMPT_H
+
+#include "conf/conf.h"
+#include "deliver/pool.h"
+#include "deliver/route.h"
+#include "deliver/verdict.h"
+#include "port/env.h"
+#include "port/net.h"
+#include "port/store.h"
+#include "smtp/client.h"
+
+struct attempt_result {
+	uint32_t number;            /* recipient */
+	struct outcome outcome;     /* text in the attempt's arena */
+	struct verdict verdict;
+};
+
+struct attempt {
+	/* in, set by the caller, all else zero; borrowed until on_done */
+	struct env *env;
+	struct net *net;
+	struct pool *pool;
+	struct conf *conf;
+	const struct conf_policy *policy;
+	const struct envelope *message;      /* recipients not used */
+	const struct queued_recipient *recipients;
+	uint32_t recipient_count;
+	struct content_reader *content;
+	struct route *route;                 /* borrowed */
+	bool is_known_good;
+	bool is_probe;                       /* a fresh session, no pooled one; all addresses overlap is not needed */
+	void (*on_done)(struct attempt *a);  /* later, once */
+	/* out */
+	struct arena arena;                  /* caller frees with attempt_fini */
+	struct attempt_result *results;      /* one per recipient, also when no host was reached */
+	bool is_site_failure;                /* every host failed before MAIL, none for rules of ours: results are PARK */
+	struct outcome site_outcome;         /* no host took a job: the last failure, of scope host, hop or ours */
+	struct str host;                     /* "name[ip]:port" last talked to, or tried */
+	struct str host_name;                /* its name alone, for Remote-MTA */
+	struct str tls;
+	int64_t connect_ms, transmit_ms;     /* real time: for "delays=" */
+	uint32_t hosts_tried;
+	/* private */
+	struct smtp_job job;
+	struct smtp_client *client;
+	struct smtp_job_recipient *job_recipients;
+	uint8_t order[ROUTE_TARGETS_MAX];    /* the route's targets, hosts of equal preference rotated by chance */
+	uint32_t target, next_target;        /* the one that is tried; where to look for the next: of order */
+	enum tls_policy tls_now;
+	bool may_skip;                       /* some address is not bad: bad ones are passed over */
+	bool is_reused;
+	bool is_running;                     /* between start and on_done */
+	bool is_job_running;
+	struct mono started, connected;
+	struct timer deadline;
+	struct deferred finish;
+};
+
+void attempt_start(struct attempt *a);
+void attempt_cancel(struct attempt *a); /* shutdown: drops the connection; on_done is not called */
+void attempt_fini(struct attempt *a);
+
+#endif

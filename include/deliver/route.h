@@ -1,0 +1,62 @@
+/*
+ * route - from a next hop to its site and the hosts to try, RFC 5321 section 5.1, RFC 7505.
+ *
+ * MX sorted by preference, equals in random order; implicit MX when the domain has an address and no MX; null MX is
+ * final; our own name cuts itself and everything not better; a smarthost is one host. Addresses are looked up for
+ * all hosts, IPv6 and IPv4 alternating; those the policy refuses are left out (0.0.0.0 and multicast never; loopback,
+ * private ranges and our own listeners only if listed in dns.allow-addresses; a smarthost's
+ * loopback or private address is the operator's word, our own listeners are refused for it too). The site's name: the configured
+ * site whose pattern matches every host, else the sorted host names joined by '+', over 200 octets cut with a hash;
+ * a smarthost: "[host]:port".
+ */
+#ifndef DELIVER_ROUTE_H
+#define DELIVER_ROUTE_H
+
+#include "base/rng.h"
+#include "conf/conf.h"
+#include "deliver/resolver.h"
+#include "mail/outcome.h"
+
+#define ROUTE_TARGETS_MAX 30
+
+struct route_target {
+	struct str host;          /* MX host or smarthost name */
+	uint16_t preference;
+	struct endpoint address;  /* with port */
+};
+
+struct route {
+	struct arena arena;       /* strings */
+	struct str site;
+	bool is_smarthost;
+	const struct conf_route *conf_route; /* NULL by MX; valid as long as the conf that was passed in */
+	enum tls_policy tls;
+	struct route_target targets[ROUTE_TARGETS_MAX];
+	uint32_t target_count;
+	uint32_t mx_count;
+	bool is_mx_authentic;     /* AD bit on the MX answer */
+};
+
+struct route_request {
+	/* in */
+	struct str hop;           /* domain, "[literal]", or "route:NAME"; borrowed */
+	struct conf *conf;        /* borrowed until on_done */
+	void (*on_done)(struct route_request *r); /* later, once */
+	/* out: err in outcome.stage STAGE_NONE: *route is filled; else why not: STAGE_DNS or STAGE_POLICY
+	 * (5.1.2 NXDOMAIN, 5.1.10 null MX, 5.4.4 unusable MX or literal, 5.4.6 loop, 4.4.3 temporary; 4.3.5 our configuration:
+	 * no such route, or a smarthost that does not resolve or is ourselves: never a bounce) */
+	struct route *route;      /* owned by the asker: route_free */
+	struct outcome outcome;   /* text is static or lives in *arena below */
+	struct arena arena;
+	void *private_state;
+};
+
+void route_resolve(struct env *env, struct resolver *resolver, struct rng *rng, struct route_request *r);
+void route_cancel(struct route_request *r); /* legal when idle */
+void route_free(struct route *route);       /* NULL is legal */
+/* route_hop_of - the next-hop key of a recipient under conf: "route:NAME" if a rule with a sender condition applies, else
+ * its domain. A sender rule that says "by MX" gives "route:NAME/DOMAIN", since other rules of the domain do not
+ * apply then. Result lives in arena. */
+struct str route_hop_of(const struct conf *conf, struct str domain, struct str reverse_path, struct arena *arena);
+
+#endif
