@@ -13,6 +13,10 @@ FUZZ_CFLAGS   = $(STD) -O1 -g -fno-omit-frame-pointer $(WARN) $(FUZZ_SAN) -Iincl
 # A target of a higher rank: its ranks, highest first, and the libraries they want beside -lidn2.
 FUZZ_RANKS_conf := conf mail base
 FUZZ_LIBS_conf  := -lyaml -lcrypt
+FUZZ_RANKS_server := smtp conf mail base
+FUZZ_LIBS_server  := -lyaml -lcrypt
+FUZZ_RANKS_client := smtp conf mail base
+FUZZ_LIBS_client  := -lyaml -lcrypt
 fuzz_ranks       = $(or $(FUZZ_RANKS_$(1)),mail base)
 fuzz_libs        = $(patsubst %,$(BUILD)/fuzz/lib%.a,$(call fuzz_ranks,$(1)))
 

@@ -73,6 +73,25 @@ static void order_targets(struct attempt *a)
 	}
 }
 
+/* Addresses that failed lately come last, in their order: they are tried only when no other takes the mail, but they
+ * are (RFC 5321 5.1 wants each tried). A probe keeps to the order of preference. */
+static void put_bad_last(struct attempt *a)
+{
+	uint8_t bad[ROUTE_TARGETS_MAX];
+	uint32_t good_count = 0, bad_count = 0;
+
+	for (uint32_t i = 0; i < a->route->target_count; i++) {
+		uint8_t target = a->order[i];
+
+		if (pool_is_address_bad(a->pool, &a->route->targets[target].address))
+			bad[bad_count++] = target;
+		else
+			a->order[good_count++] = target;
+	}
+	for (uint32_t i = 0; i < bad_count; i++)
+		a->order[good_count + i] = bad[i];
+}
+
 void attempt_start(struct attempt *a)
 {
 	CHECK(!a->is_running && a->route->target_count > 0 && a->recipient_count > 0);
@@ -85,9 +104,8 @@ void attempt_start(struct attempt *a)
 	a->finish.on_run = on_finish;
 	env_timer_after(a->env, &a->deadline, a->conf->client.session_ms);
 	order_targets(a);
-	for (uint32_t i = 0; i < a->route->target_count; i++)
-		if (!pool_is_address_bad(a->pool, &a->route->targets[i].address))
-			a->may_skip = !a->is_probe;
+	if (!a->is_probe)
+		put_bad_last(a);
 	next_host(a);
 }
 
@@ -104,15 +122,11 @@ static void finish_unreached(struct attempt *a);
 
 static bool choose_target(struct attempt *a)
 {
-	while (a->next_target < a->route->target_count &&
-		a->hosts_tried < a->conf->client.hosts_max) {
-		a->target = a->next_target++;
-		if (a->may_skip && pool_is_address_bad(a->pool, &target_of(a)->address))
-			continue;
-		a->hosts_tried++;
-		return true;
-	}
-	return false;
+	if (a->next_target >= a->route->target_count || a->hosts_tried >= a->conf->client.hosts_max)
+		return false;
+	a->target = a->next_target++;
+	a->hosts_tried++;
+	return true;
 }
 
 static void set_host(struct attempt *a)
@@ -165,9 +179,11 @@ static void set_outcome(struct attempt *a, struct outcome *to, const struct outc
 	to->text = arena_dup(&a->arena, from->text);
 }
 
+/* No handshake, or STARTTLS refused by a reply. Octets smuggled in behind the 220 are neither: nothing more is said to
+ * such a host in clear text. */
 static bool is_tls_failure(const struct outcome *outcome)
 {
-	return outcome->stage == STAGE_TLS || outcome->stage == STAGE_STARTTLS;
+	return outcome->stage == STAGE_TLS || (outcome->stage == STAGE_STARTTLS && outcome->code != 0);
 }
 
 static void on_session_failed(struct attempt *a, const struct outcome *outcome)

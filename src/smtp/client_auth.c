@@ -1,0 +1,72 @@
+/*
+ * client_auth - AUTH PLAIN, else LOGIN, to a smarthost. Credentials are said only where nobody can listen: under TLS, or
+ * to this host.
+ */
+#include "base64.h"
+#include "client_private.h"
+
+#define CREDENTIALS_BYTES_MAX ((size_t)8 * 1024)
+#define AUTH_NEEDED STATUS(4, 7, 0)
+
+enum auth_step { PLAIN_SAID, LOGIN_SAID, NAME_SAID, PASSWORD_SAID };
+
+static void say_base64(struct smtp_client *c, const char *before, struct str octets)
+{
+	struct buf text;
+
+	buf_init(&text, CREDENTIALS_BYTES_MAX);
+	base64_encode(&text, octets);
+	client_printf(c, "%s%.*s\r\n", before, STR_FMT(buf_str(&text)));
+	buf_fini(&text);
+}
+
+static void say_plain(struct smtp_client *c)
+{
+	struct buf text;
+
+	buf_init(&text, CREDENTIALS_BYTES_MAX);
+	buf_append_char(&text, '\0');
+	buf_append_str(&text, c->params.user);
+	buf_append_char(&text, '\0');
+	buf_append_str(&text, c->params.password);
+	say_base64(c, "AUTH PLAIN ", buf_str(&text));
+	buf_fini(&text);
+}
+
+void client_start_auth(struct smtp_client *c)
+{
+	if (c->info.tls.len == 0 && !endpoint_is_loopback(&c->params.to)) {
+		client_fail_reason(c, STAGE_AUTH, ERR_UNSUPPORTED, AUTH_NEEDED,
+			"credentials are configured, but the session is not encrypted");
+	} else if (c->has_auth_plain) {
+		c->auth_step = PLAIN_SAID;
+		say_plain(c);
+		client_enter(c, CLIENT_AUTH);
+	} else if (c->has_auth_login) {
+		c->auth_step = LOGIN_SAID;
+		client_write(c, STR("AUTH LOGIN\r\n"));
+		client_enter(c, CLIENT_AUTH);
+	} else {
+		client_fail_reason(c, STAGE_AUTH, ERR_UNSUPPORTED, AUTH_NEEDED,
+			"credentials are configured, but neither AUTH PLAIN nor LOGIN is offered");
+	}
+}
+
+void client_on_auth(struct smtp_client *c, const struct reply *reply)
+{
+	if (reply->code / 100 == 2) {
+		client_ready(c);
+	} else if (reply->code == 334 && c->auth_step == LOGIN_SAID) {
+		c->auth_step = NAME_SAID;
+		say_base64(c, "", c->params.user);
+		client_enter(c, CLIENT_AUTH);
+	} else if (reply->code == 334 && c->auth_step == NAME_SAID) {
+		c->auth_step = PASSWORD_SAID;
+		say_base64(c, "", c->params.password);
+		client_enter(c, CLIENT_AUTH);
+	} else if (reply->code / 100 == 3) {
+		client_fail_protocol(c, STAGE_AUTH, reply);
+	} else {
+		client_fail_reply(c, STAGE_AUTH, reply);
+	}
+}

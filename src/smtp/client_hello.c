@@ -1,0 +1,192 @@
+/*
+ * client_hello - greeting, EHLO, and STARTTLS by policy.
+ *
+ * A peer that knows no EHLO gets HELO (RFC 5321 3.2). With opportunistic TLS a refused STARTTLS is passed over; a
+ * failed handshake ends the session, and the caller may come again in clear text. Where TLS is required
+ * nothing is ever said in clear text but EHLO and STARTTLS.
+ *
+ * Octets behind the reply to STARTTLS were put there by somebody on the way, to be taken for the peer's words under
+ * TLS: the session ends, and not as a failed handshake, which would invite clear text.
+ */
+#include "client_private.h"
+
+#define TLS_NEEDED STATUS(4, 7, 4)
+
+static void say_ehlo(struct smtp_client *c)
+{
+	client_printf(c, "EHLO %.*s\r\n", STR_FMT(c->params.hostname));
+	client_enter(c, CLIENT_EHLO);
+}
+
+void client_on_greeting(struct smtp_client *c, const struct reply *reply)
+{
+	struct str name = reply->text;
+
+	if (reply->code / 100 == 3) {
+		client_fail_protocol(c, STAGE_GREETING, reply);
+	} else if (reply->code / 100 != 2) {
+		client_fail_reply(c, STAGE_GREETING, reply);
+	} else {
+		name = str_cut(&name, '\n');
+		c->info.greeting = arena_dup(&c->arena, str_cut(&name, ' '));
+		say_ehlo(c);
+	}
+}
+
+/* --- capabilities --- */
+
+static void read_size(struct smtp_client *c, struct str value)
+{
+	c->info.has_size = true;
+	if (str_to_u64(str_trim(value), &c->info.size_max_bytes) != OK)
+		c->info.size_max_bytes = 0;
+}
+
+static void read_auth(struct smtp_client *c, struct str mechanisms)
+{
+	while (mechanisms.len > 0) {
+		struct str word = str_cut(&mechanisms, ' ');
+		if (str_equal_fold(word, STR("PLAIN")))
+			c->has_auth_plain = true;
+		else if (str_equal_fold(word, STR("LOGIN")))
+			c->has_auth_login = true;
+	}
+}
+
+static void read_capability(struct smtp_client *c, struct str line)
+{
+	struct str value = line;
+	struct str keyword = str_cut(&value, ' ');
+
+	if (str_equal_fold(keyword, STR("PIPELINING")))
+		c->info.has_pipelining = true;
+	else if (str_equal_fold(keyword, STR("8BITMIME")))
+		c->info.has_8bitmime = true;
+	else if (str_equal_fold(keyword, STR("SMTPUTF8")))
+		c->info.has_smtputf8 = true;
+	else if (str_equal_fold(keyword, STR("DSN")))
+		c->info.has_dsn = true;
+	else if (str_equal_fold(keyword, STR("STARTTLS")))
+		c->info.has_starttls = true;
+	else if (str_equal_fold(keyword, STR("SIZE")))
+		read_size(c, value);
+	else if (str_equal_fold(keyword, STR("AUTH")))
+		read_auth(c, value);
+	else if (str_starts_fold(line, STR("AUTH="))) /* before RFC 2554 */
+		read_auth(c, str_slice(line, 5, line.len));
+}
+
+/* What was said in clear text counts no more under TLS. */
+static void forget_capabilities(struct smtp_client *c)
+{
+	c->info.has_pipelining = c->info.has_8bitmime = c->info.has_smtputf8 = false;
+	c->info.has_size = c->info.has_dsn = c->info.has_starttls = false;
+	c->info.size_max_bytes = 0;
+	c->has_auth_plain = c->has_auth_login = false;
+}
+
+/* --- what follows --- */
+
+static void go_on_without_tls(struct smtp_client *c)
+{
+	if (c->params.user.len > 0)
+		client_start_auth(c);
+	else
+		client_ready(c);
+}
+
+static void decide_tls(struct smtp_client *c)
+{
+	bool is_required = c->params.tls == TLS_REQUIRE || c->params.tls == TLS_VERIFY;
+
+	if (c->info.tls.len > 0 || c->params.tls == TLS_NONE) {
+		go_on_without_tls(c);
+	} else if (c->info.has_starttls) {
+		client_write(c, STR("STARTTLS\r\n"));
+		client_enter(c, CLIENT_STARTTLS);
+	} else if (is_required) {
+		client_fail_reason(c, STAGE_STARTTLS, ERR_UNSUPPORTED, TLS_NEEDED,
+			"TLS is required, but not offered");
+	} else {
+		go_on_without_tls(c);
+	}
+}
+
+void client_on_ehlo(struct smtp_client *c, const struct reply *reply)
+{
+	struct str lines = reply->text;
+
+	forget_capabilities(c);
+	if (reply->code / 100 == 2) {
+		(void)str_cut(&lines, '\n'); /* the peer's name */
+		while (lines.len > 0)
+			read_capability(c, str_trim(str_cut(&lines, '\n')));
+		decide_tls(c);
+	} else if (reply->code / 100 == 5) {
+		client_printf(c, "HELO %.*s\r\n", STR_FMT(c->params.hostname));
+		client_enter(c, CLIENT_HELO);
+	} else if (reply->code / 100 == 4) {
+		client_fail_reply(c, STAGE_EHLO, reply);
+	} else {
+		client_fail_protocol(c, STAGE_EHLO, reply);
+	}
+}
+
+void client_on_helo(struct smtp_client *c, const struct reply *reply)
+{
+	if (reply->code / 100 == 2)
+		decide_tls(c);
+	else if (reply->code / 100 == 3)
+		client_fail_protocol(c, STAGE_EHLO, reply);
+	else
+		client_fail_reply(c, STAGE_EHLO, reply);
+}
+
+/* --- STARTTLS --- */
+
+static void start_tls(struct smtp_client *c)
+{
+	struct tls_want want = {
+		.check = c->params.tls == TLS_VERIFY ? TLS_CHECK_NAME : TLS_CHECK_NONE,
+		.server_name = c->params.host,
+	};
+
+	client_enter(c, CLIENT_HANDSHAKE);
+	c->net->conn_start_tls(c->conn, &want);
+}
+
+void client_on_starttls(struct smtp_client *c, const struct reply *reply)
+{
+	if (reply->code / 100 == 3)
+		client_fail_protocol(c, STAGE_STARTTLS, reply);
+	else if (reply->code / 100 == 2 && c->behind->len > 0)
+		client_fail_reason(c, STAGE_STARTTLS, ERR_SYNTAX, (struct status){ 0 },
+			"clear text behind the reply to STARTTLS");
+	else if (reply->code / 100 == 2)
+		start_tls(c);
+	else if (c->params.tls == TLS_OPPORTUNISTIC)
+		go_on_without_tls(c);
+	else
+		client_fail_reply(c, STAGE_STARTTLS, reply);
+}
+
+void client_on_tls(void *user, enum err err, const struct tls_info *info)
+{
+	struct smtp_client *c = user;
+
+	client_begin_call(c);
+	if (err == OK && c->params.tls == TLS_VERIFY && !info->is_verified)
+		err = ERR_TLS;
+	if (err == OK) {
+		c->info.tls = arena_printf(
+			&c->arena, "%.*s %.*s", STR_FMT(info->protocol), STR_FMT(info->cipher));
+		c->info.is_tls_verified = info->is_verified;
+		say_ehlo(c);
+	} else {
+		struct str reason =
+			info->problem.len > 0 ? info->problem : str_from_c(err_name(err));
+		struct outcome outcome = { .stage = STAGE_TLS, .err = err, .text = reason };
+		client_fail(c, &outcome);
+	}
+	client_end_call(c);
+}

@@ -1,0 +1,98 @@
+/*
+ * client_line - MAIL and RCPT as lines, with the parameters that the peer knows.
+ *
+ * Values that senders chose travel as xtext (RFC 3461), so nothing of theirs can end the line.
+ */
+#include "client_private.h"
+#include "mail/xtext.h"
+
+#define LINE_BYTES_MAX ((size_t)8 * 1024)
+
+bool client_line_is_safe(struct str address)
+{
+	bool is_quoted = false;
+
+	for (size_t i = 0; i < address.len; i++) {
+		unsigned char octet = (unsigned char)address.data[i];
+		if (octet < 0x20 || octet == 0x7f)
+			return false;
+		if (octet == '\\' && is_quoted)
+			i++;
+		else if (octet == '"')
+			is_quoted = !is_quoted;
+		else if ((octet == '<' || octet == '>' || octet == ' ') && !is_quoted)
+			return false;
+	}
+	return !is_quoted;
+}
+
+void client_write_mail(struct smtp_client *c)
+{
+	const struct envelope *env = c->job->env;
+	struct buf line;
+
+	buf_init(&line, LINE_BYTES_MAX);
+	buf_printf(&line, "MAIL FROM:<%.*s>", STR_FMT(env->reverse_path));
+	if (c->info.has_size)
+		buf_printf(&line, " SIZE=%llu", (unsigned long long)env->size_bytes);
+	if (env->body == BODY_8BITMIME && c->info.has_8bitmime)
+		buf_append_str(&line, STR(" BODY=8BITMIME"));
+	if (env->is_smtputf8 && c->info.has_smtputf8)
+		buf_append_str(&line, STR(" SMTPUTF8"));
+	if (c->info.has_dsn && env->ret != RET_UNSET)
+		buf_append_str(&line, env->ret == RET_FULL ? STR(" RET=FULL") : STR(" RET=HDRS"));
+	if (c->info.has_dsn && env->envid.len > 0) {
+		buf_append_str(&line, STR(" ENVID="));
+		xtext_encode(&line, env->envid);
+	}
+	buf_append_str(&line, STR("\r\n"));
+	client_write(c, buf_str(&line));
+	buf_fini(&line);
+}
+
+static void append_notify(struct buf *line, unsigned notify)
+{
+	static const struct {
+		enum notify bit;
+		const char *name;
+	} names[] = {
+		{ NOTIFY_NEVER, "NEVER" },
+		{ NOTIFY_SUCCESS, "SUCCESS" },
+		{ NOTIFY_FAILURE, "FAILURE" },
+		{ NOTIFY_DELAY, "DELAY" },
+	};
+	const char *before = " NOTIFY=";
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!(notify & (unsigned)names[i].bit))
+			continue;
+		buf_printf(line, "%s%s", before, names[i].name);
+		before = ",";
+	}
+}
+
+static void append_orcpt(struct buf *line, struct str orcpt)
+{
+	struct str address = orcpt;
+	struct str type = str_cut(&address, ';');
+
+	if (type.len == 0 || address.len == 0 || !client_line_is_safe(type))
+		return;
+	buf_printf(line, " ORCPT=%.*s;", STR_FMT(type));
+	xtext_encode(line, address);
+}
+
+void client_write_rcpt(struct smtp_client *c, const struct recipient *rcpt)
+{
+	struct buf line;
+
+	buf_init(&line, LINE_BYTES_MAX);
+	buf_printf(&line, "RCPT TO:<%.*s>", STR_FMT(rcpt->address));
+	if (c->info.has_dsn) {
+		append_notify(&line, rcpt->notify);
+		append_orcpt(&line, rcpt->orcpt);
+	}
+	buf_append_str(&line, STR("\r\n"));
+	client_write(c, buf_str(&line));
+	buf_fini(&line);
+}

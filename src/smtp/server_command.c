@@ -1,0 +1,271 @@
+/*
+ * server_command - command lines, and the table of what each command needs and does.
+ *
+ * A line ends at LF; one that does not end in CRLF is refused, and one that is too long is dropped up to its end, so
+ * memory is bounded by the limit. Then the table: order first (503), then syntax, then the command's function.
+ * Every line gets exactly one reply.
+ */
+#include "session.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "mail/reply.h"
+
+enum line_result { LINE_MORE, LINE_WHOLE, LINE_BARE_LF, LINE_LONG };
+
+enum need {
+	NEED_HELO = 1,
+	NEED_MAIL = 2,
+	NEED_NO_MAIL = 4,
+	IS_IDLE = 8,    /* leads to no mail: counted */
+	IS_REFUSED = 16 /* 502 whatever it says */
+};
+
+static void on_line(struct smtp_server *s, enum line_result result, struct str line);
+static void on_ehlo(struct smtp_server *s, const struct command *c);
+static void on_rset(struct smtp_server *s, const struct command *c);
+static void on_noop(struct smtp_server *s, const struct command *c);
+static void on_vrfy(struct smtp_server *s, const struct command *c);
+static void on_help(struct smtp_server *s, const struct command *c);
+static void on_quit(struct smtp_server *s, const struct command *c);
+
+static const struct rule {
+	void (*run)(struct smtp_server *s, const struct command *c);
+	unsigned needs;
+} rules[] = {
+	[COMMAND_UNKNOWN] = { NULL, IS_REFUSED },
+	[COMMAND_EHLO] = { on_ehlo, IS_IDLE },
+	[COMMAND_HELO] = { on_ehlo, IS_IDLE },
+	[COMMAND_MAIL] = { server_on_mail, NEED_HELO | NEED_NO_MAIL },
+	[COMMAND_RCPT] = { server_on_rcpt, NEED_MAIL },
+	[COMMAND_DATA] = { server_on_data, NEED_MAIL },
+	[COMMAND_RSET] = { on_rset, IS_IDLE },
+	[COMMAND_NOOP] = { on_noop, IS_IDLE },
+	[COMMAND_VRFY] = { on_vrfy, IS_IDLE },
+	[COMMAND_EXPN] = { NULL, IS_REFUSED },
+	[COMMAND_HELP] = { on_help, IS_IDLE },
+	[COMMAND_QUIT] = { on_quit, 0 },
+	[COMMAND_STARTTLS] = { server_on_starttls, NEED_NO_MAIL | IS_IDLE },
+	[COMMAND_AUTH] = { server_on_auth, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
+	[COMMAND_HTTP] = { NULL, 0 },
+};
+
+/* --- lines --- */
+
+/* Takes one line, or what there is of it, from *in. *line is valid until s->line is cleared. */
+static enum line_result take_line(struct smtp_server *s, struct str *in, struct str *line)
+{
+	size_t len = str_find(*in, '\n');
+	bool is_whole = len < in->len;
+	struct str part = str_slice(*in, 0, is_whole ? len + 1 : len);
+
+	*in = str_slice(*in, part.len, in->len);
+	if (!s->is_line_skipped && is_whole && s->line.len == 0 && part.len <= s->line.max_bytes) {
+		*line = part;
+	} else {
+		if (!s->is_line_skipped)
+			buf_append_str(&s->line, part);
+		s->is_line_skipped = s->is_line_skipped || s->line.is_full;
+		*line = buf_str(&s->line);
+	}
+	if (!is_whole)
+		return LINE_MORE;
+	if (s->is_line_skipped)
+		return LINE_LONG;
+	line->len--;
+	if (line->len == 0 || line->data[line->len - 1] != '\r')
+		return LINE_BARE_LF;
+	line->len--;
+	return LINE_WHOLE;
+}
+
+void server_on_command_input(struct smtp_server *s, struct str *in)
+{
+	struct str line;
+	enum line_result result = take_line(s, in, &line);
+
+	if (result == LINE_MORE)
+		return;
+	s->is_line_skipped = false;
+	on_line(s, result, line);
+	/* Nothing of a password stays behind, nor a buffer of an idle session. */
+	server_wipe(&s->line);
+	buf_init(&s->line, s->conf->smtpd.line_bytes_max);
+	arena_fini(&s->scratch);
+	server_await(s);
+}
+
+/* Octets before the greeting: no mail client does that. */
+void server_on_early_input(struct smtp_server *s, struct str *in)
+{
+	*in = str_slice(*in, in->len, in->len);
+	server_reply(s, 554, STATUS(5, 5, 0), "%.*s you spoke before the greeting",
+		STR_FMT(s->conf->hostname));
+	server_close(s, "client spoke before the greeting", true);
+}
+
+/* --- commands --- */
+
+static void refuse_line(struct smtp_server *s, enum line_result result)
+{
+	/* Whatever was to be the answer of an AUTH exchange is not: back to commands. */
+	if (s->state == SESSION_AUTH)
+		server_enter(s, SESSION_COMMAND);
+	if (result == LINE_LONG)
+		server_refuse(s, 500, STATUS(5, 5, 2), "line is longer than %u octets",
+			s->conf->smtpd.line_bytes_max);
+	else
+		server_refuse(s, 500, STATUS(5, 5, 2), "lines must end with CR LF");
+}
+
+static void refuse_fault(struct smtp_server *s, enum command_fault fault, const struct command *c)
+{
+	const char *name = command_name(c->verb);
+	struct status address = c->verb == COMMAND_MAIL ? STATUS(5, 1, 7) : STATUS(5, 1, 3);
+
+	switch (fault) {
+	case COMMAND_OK:
+	case COMMAND_BAD_VERB:
+		server_refuse(s, 500, STATUS(5, 5, 2), "command not recognized");
+		break;
+	case COMMAND_BAD_SYNTAX:
+		server_refuse(s, 501, STATUS(5, 5, 4), "syntax error in the arguments of %s", name);
+		break;
+	case COMMAND_BAD_ADDRESS:
+		server_refuse(s, 501, address, "bad address in %s", name);
+		break;
+	case COMMAND_LONG_ADDRESS:
+		server_refuse(s, 501, address, "address in %s is too long", name);
+		break;
+	case COMMAND_UTF8_ADDRESS:
+		server_refuse(s, 553, STATUS(5, 6, 7), "address in %s needs SMTPUTF8", name);
+		break;
+	case COMMAND_BAD_PARAMETER:
+		server_refuse(s, 501, STATUS(5, 5, 4), "bad or repeated parameter of %s", name);
+		break;
+	case COMMAND_UNKNOWN_PARAMETER:
+		server_refuse(s, 555, STATUS(5, 5, 4), "unknown parameter of %s", name);
+		break;
+	}
+}
+
+/* Returns false, and has answered, when the command is out of order. */
+static bool is_in_order(struct smtp_server *s, const struct rule *rule, const char *name)
+{
+	if (rule->needs & IS_REFUSED)
+		server_refuse(s, 502, STATUS(5, 5, 1), "%s is not supported", name);
+	else if (rule->needs & NEED_HELO && s->info.helo.len == 0)
+		server_refuse(s, 503, STATUS(5, 5, 1), "send EHLO first");
+	else if (rule->needs & NEED_MAIL && !s->t)
+		server_refuse(s, 503, STATUS(5, 5, 1), "send MAIL first");
+	else if (rule->needs & NEED_NO_MAIL && s->t)
+		server_refuse(
+			s, 503, STATUS(5, 5, 1), "%s is not allowed in a mail transaction", name);
+	else
+		return true;
+	return false;
+}
+
+/* Returns false, and has ended the session, after too many commands that lead nowhere. */
+static bool count_idle(struct smtp_server *s, const struct rule *rule)
+{
+	if (!(rule->needs & IS_IDLE) ||
+		++s->idle_command_count <= s->conf->smtpd.commands_without_mail_max)
+		return true;
+	server_end(s, STATUS(4, 7, 0), "too many commands without mail");
+	return false;
+}
+
+static void on_line(struct smtp_server *s, enum line_result result, struct str line)
+{
+	struct command c;
+
+	if (result != LINE_WHOLE) {
+		refuse_line(s, result);
+		return;
+	}
+	if (s->state == SESSION_AUTH) {
+		server_on_auth_line(s, line);
+		return;
+	}
+	enum command_fault fault =
+		command_parse(&c, line, s->t && s->t->env.is_smtputf8, &s->scratch);
+	const struct rule *rule = &rules[c.verb];
+	if (c.verb == COMMAND_HTTP) {
+		/* Another protocol talks: one reply, and no second chance (ALPACA). */
+		server_end(s, STATUS(4, 7, 0), "this is SMTP");
+	} else if (fault == COMMAND_BAD_VERB) {
+		refuse_fault(s, fault, &c);
+	} else if (is_in_order(s, rule, command_name(c.verb))) {
+		if (fault != COMMAND_OK)
+			refuse_fault(s, fault, &c);
+		else if (count_idle(s, rule))
+			rule->run(s, &c);
+	}
+}
+
+static void greet_back(struct smtp_server *s)
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	buf_printf(&text, "%.*s\nPIPELINING\nSIZE %llu\n", STR_FMT(s->conf->hostname),
+		(unsigned long long)s->conf->smtpd.message_bytes_max);
+	if (server_offers_tls(s))
+		buf_append_str(&text, STR("STARTTLS\n"));
+	if (server_offers_auth(s))
+		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
+	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8"));
+	server_reply(s, 250, (struct status){ 0 }, "%.*s", STR_FMT(buf_str(&text)));
+	buf_fini(&text);
+}
+
+/* RFC 5321 4.1.4: EHLO in mid-session is a RSET, too. */
+static void on_ehlo(struct smtp_server *s, const struct command *c)
+{
+	server_reset(s);
+	CHECK(c->argument.len <= sizeof(s->helo));
+	memcpy(s->helo, c->argument.data, c->argument.len);
+	s->info.helo = str_of(s->helo, c->argument.len);
+	s->info.is_esmtp = c->verb == COMMAND_EHLO;
+	if (s->info.is_esmtp)
+		greet_back(s);
+	else
+		server_reply(s, 250, (struct status){ 0 }, "%.*s", STR_FMT(s->conf->hostname));
+}
+
+static void on_rset(struct smtp_server *s, const struct command *c)
+{
+	(void)c;
+	server_reset(s);
+	server_reply(s, 250, STATUS(2, 0, 0), "ok");
+}
+
+static void on_noop(struct smtp_server *s, const struct command *c)
+{
+	(void)c;
+	server_reply(s, 250, STATUS(2, 0, 0), "ok");
+}
+
+/* RFC 5321 3.5.3: a relay cannot know. */
+static void on_vrfy(struct smtp_server *s, const struct command *c)
+{
+	(void)c;
+	server_reply(s, 252, STATUS(2, 0, 0), "cannot verify, but will take mail for relaying");
+}
+
+static void on_help(struct smtp_server *s, const struct command *c)
+{
+	(void)c;
+	server_reply(s, 214, STATUS(2, 0, 0),
+		"commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS AUTH QUIT");
+}
+
+static void on_quit(struct smtp_server *s, const struct command *c)
+{
+	(void)c;
+	server_reply(
+		s, 221, STATUS(2, 0, 0), "%.*s closing connection", STR_FMT(s->conf->hostname));
+	server_close(s, "quit", true);
+}

@@ -1,0 +1,69 @@
+/*
+ * server_tls - STARTTLS (RFC 3207), and TLS from the first octet on (RFC 8314).
+ *
+ * Octets behind the STARTTLS line were sent in clear text by somebody who hopes that they are taken for commands under
+ * TLS: the session ends. What arrives later in clear text fails the adapter's handshake. Behind it nothing that was
+ * said before counts.
+ */
+#include "session.h"
+
+bool server_offers_tls(const struct smtp_server *s)
+{
+	return s->has_tls && s->tls_mode == LISTENER_STARTTLS && !s->info.is_tls;
+}
+
+void server_on_starttls(struct smtp_server *s, const struct command *c)
+{
+	(void)c;
+	if (!server_offers_tls(s)) {
+		server_refuse(s, s->info.is_tls ? 503 : 502, STATUS(5, 5, 1),
+			s->info.is_tls ? "TLS is active already" : "STARTTLS is not supported");
+	} else if (s->behind->len > 0) {
+		server_reply(s, 554, STATUS(5, 5, 0), "octets behind STARTTLS");
+		server_close(s, "octets behind STARTTLS", true);
+	} else {
+		server_reply(s, 220, STATUS(2, 0, 0), "ready to start TLS");
+		server_enter(s, SESSION_HANDSHAKE);
+		server_start_tls(s);
+	}
+}
+
+void server_start_tls(struct smtp_server *s)
+{
+	struct tls_want want = { .is_server = true };
+
+	s->net->conn_start_tls(s->conn, &want);
+}
+
+static void forget(struct smtp_server *s)
+{
+	s->info.helo = (struct str){ 0 };
+	s->info.user = (struct str){ 0 };
+	s->info.is_esmtp = false;
+}
+
+void server_on_tls(void *user, enum err err, const struct tls_info *info)
+{
+	struct smtp_server *s = user;
+
+	if (s->state != SESSION_HANDSHAKE)
+		return;
+	if (err != OK) {
+		server_close(s,
+			err == ERR_TIMEOUT ? "timeout in the TLS handshake"
+					   : "TLS handshake failed",
+			false);
+		return;
+	}
+	forget(s);
+	s->info.is_tls = true;
+	s->info.tls = arena_printf(
+		&s->arena, "%.*s %.*s", STR_FMT(info->protocol), STR_FMT(info->cipher));
+	if (s->tls_mode == LISTENER_IMPLICIT) {
+		server_enter(s, SESSION_DELAY);
+		if (s->conf->smtpd.greeting_delay_ms == 0)
+			server_greet(s);
+	} else {
+		server_enter(s, SESSION_COMMAND);
+	}
+}

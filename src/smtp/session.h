@@ -1,0 +1,120 @@
+/*
+ * session - what the files of the server share: the session, its states, and the seams between them.
+ *
+ * server.c runs the states and ends the session; server_reply.c is the only writer; server_command.c takes command
+ * lines apart; server_mail.c, server_data.c, server_auth.c and server_tls.c hold one idea each.
+ */
+#ifndef SMTP_SESSION_H
+#define SMTP_SESSION_H
+
+#include "mail/command.h"
+#include "mail/enddata.h"
+#include "smtp/server.h"
+
+enum session_state {
+	SESSION_DELAY, /* the greeting is held back: greeting_delay */
+	SESSION_HANDSHAKE,
+	SESSION_COMMAND,
+	SESSION_AUTH,     /* a line of an AUTH exchange is awaited */
+	SESSION_CHECKING, /* on_auth is out */
+	SESSION_DATA,
+	SESSION_SPOOLING,   /* on_spool is out */
+	SESSION_COMMITTING, /* on_message is out */
+	SESSION_CLOSED,
+	SESSION_STATE_COUNT
+};
+
+enum auth_step { AUTH_PLAIN, AUTH_LOGIN_NAME, AUTH_LOGIN_PASSWORD };
+
+struct smtp_server {
+	struct env *env;
+	struct conf *conf; /* held */
+	struct conn *conn; /* NULL once closed */
+	const struct net_ops *net;
+	const struct smtp_server_handler *handler;
+	void *user;
+	struct smtp_server_info info;
+	struct arena arena; /* strings of info, but: */
+	char helo[256];     /* info.helo: a client may say EHLO for each of a million messages */
+	enum listener_tls tls_mode;
+	bool has_tls;
+
+	enum session_state state;
+	bool is_running; /* input is being worked off, up the stack */
+	bool is_ending;  /* the handler is being told of the end */
+	bool is_shutting_down;
+	const char *close_reason;
+	struct str *behind;    /* while a line is handled: the octets that follow it */
+	struct buf input;      /* octets that wait */
+	struct buf line;       /* the part of a command line that is there */
+	bool is_line_skipped;  /* it was too long; up to its end all is dropped */
+	struct arena scratch;  /* of the command at hand */
+	struct timer deadline; /* what it means, the state says */
+	struct timer session_end;
+	struct deferred turn; /* goes on with waiting input, or ends the closed session */
+
+	uint32_t error_count;        /* since the last accepted message */
+	uint32_t idle_command_count; /* likewise: commands that lead to no mail */
+	uint32_t message_count;
+
+	struct smtp_transaction *t; /* NULL: none, or handed to on_message */
+	uint64_t id;                /* of the message that is being committed */
+	struct enddata_decoder decoder;
+	uint64_t received_bytes; /* content as decoded, without our trace header */
+	bool is_too_big;
+	enum err spool_err;
+	struct mono data_started;
+	uint64_t data_window_bytes; /* raw octets at the start of the rate window */
+
+	enum auth_step auth_step;
+	struct buf auth_name;
+};
+
+/* server.c */
+void server_enter(struct smtp_server *s, enum session_state state);
+/* server_await - input is welcome again: another command may take its time. */
+void server_await(struct smtp_server *s);
+/* server_close - the session is over; its handler hears of it, and its memory goes, on the next turn. */
+void server_close(struct smtp_server *s, const char *reason, bool is_flushed);
+void server_wipe(struct buf *b);
+
+/* server_reply.c */
+void server_greet(struct smtp_server *s);
+void server_reply(struct smtp_server *s, unsigned code, struct status status, const char *format,
+	...) __attribute__((format(printf, 4, 5)));
+/* server_refuse - the same for an error of the client's; one too many is answered 421 and ends the session. */
+void server_refuse(struct smtp_server *s, unsigned code, struct status status, const char *format,
+	...) __attribute__((format(printf, 4, 5)));
+/* server_answer - the handler's refusal. */
+void server_answer(struct smtp_server *s, const struct smtp_answer *answer);
+/* server_end - 421 and the end. */
+void server_end(struct smtp_server *s, struct status status, const char *reason);
+
+/* server_command.c */
+void server_on_command_input(struct smtp_server *s, struct str *in);
+void server_on_early_input(struct smtp_server *s, struct str *in);
+
+/* server_mail.c */
+void server_on_mail(struct smtp_server *s, const struct command *c);
+void server_on_rcpt(struct smtp_server *s, const struct command *c);
+/* server_reset - drops the transaction, if there is one. */
+void server_reset(struct smtp_server *s);
+
+/* server_data.c */
+void server_on_data(struct smtp_server *s, const struct command *c);
+void server_on_content(struct smtp_server *s, struct str *in);
+void server_on_data_tick(struct smtp_server *s);
+int64_t server_data_tick_ms(const struct smtp_server *s);
+
+/* server_auth.c */
+bool server_offers_auth(const struct smtp_server *s);
+void server_on_auth(struct smtp_server *s, const struct command *c);
+void server_on_auth_line(struct smtp_server *s, struct str line);
+
+/* server_tls.c */
+bool server_offers_tls(const struct smtp_server *s);
+void server_on_starttls(struct smtp_server *s, const struct command *c);
+void server_start_tls(struct smtp_server *s);
+void server_on_tls(void *user, enum err err, const struct tls_info *info);
+
+#endif
