@@ -1,0 +1,192 @@
+/* batch - see batch.h. */
+#include "batch.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+
+static void refuse_new_mail(struct batch *b, struct list *ops);
+static enum err run_together(struct batch *b, struct list *ops, bool *is_full);
+static enum err apply_all(struct batch *b, struct list *ops, struct store_op **failed);
+static enum err run_alone(struct batch *b, struct store_op *op);
+static enum err try_alone(struct batch *b, struct store_op *op);
+static enum err apply(struct batch *b, struct store_op *op);
+static bool is_about_op(enum err err);
+static bool is_new_mail(const struct store_op *op);
+static void pass_committed(struct batch *b, struct list *ops);
+static void raise_alarm(struct batch *b, const char *text);
+
+enum err batch_run(struct batch *b, struct list *ops)
+{
+	bool is_full = false;
+	refuse_new_mail(b, ops);
+	enum err err = run_together(b, ops, &is_full);
+	if (err == OK && is_full) {
+		LIST_FOR_EACH (link, ops) {
+			struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+			if (op->err == OK)
+				err = run_alone(b, op);
+			if (err != OK)
+				return err;
+		}
+	}
+	if (err == OK)
+		pass_committed(b, ops);
+	return err;
+}
+
+enum err batch_checkpoint(struct batch *b)
+{
+	uint32_t pages = b->engine->ops->wal_pages(b->engine);
+	bool is_long = pages >= 2 * b->wal_limit_pages;
+	if (pages == 0 || pages < b->wait_pages ||
+		(pages < b->wal_limit_pages && !b->is_checkpoint_each))
+		return OK;
+	if (fault_hit(b->fault, FAULT_checkpoint_begin))
+		return ERR_IO;
+	enum err err = b->engine->ops->checkpoint(b->engine, is_long);
+	b->wait_pages = 0;
+	if (err == ERR_NO_SPACE) {
+		/* The log holds everything; trying again at each commit would only cost. */
+		b->wait_pages = pages + b->wal_limit_pages / 8 + 1;
+		raise_alarm(b, "the disk is too full to write the queue's log back into its file; "
+			       "deliveries go on");
+	} else if (err == ERR_BUSY) {
+		b->wait_pages = pages + b->wal_limit_pages / 8 + 1;
+		if (is_long)
+			raise_alarm(b, "the queue's log has passed twice its limit: a reader keeps "
+				       "it from starting over");
+	} else if (err != OK) {
+		return err;
+	}
+	return fault_hit(b->fault, FAULT_checkpoint_end) ? ERR_IO : OK;
+}
+
+/* While the reserve is released, the space serves what is queued. */
+static void refuse_new_mail(struct batch *b, struct list *ops)
+{
+	if (!b->directory->is_released || directory_retake(b->directory))
+		return;
+	LIST_FOR_EACH (link, ops) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		if (is_new_mail(op))
+			op->err = ERR_NO_SPACE;
+	}
+}
+
+/* run_together - one transaction for all whose err is OK; *is_full: nothing was stored, for want
+ * of space. */
+static enum err run_together(struct batch *b, struct list *ops, bool *is_full)
+{
+	const struct engine_ops *engine = b->engine->ops;
+	for (;;) {
+		struct store_op *failed = NULL;
+		enum err err = engine->begin(b->engine);
+		if (err != OK)
+			return err;
+		err = apply_all(b, ops, &failed);
+		if (err == OK) {
+			err = engine->commit(b->engine);
+			b->commit_count += err == OK;
+		}
+		if (err == OK)
+			return OK;
+		engine->rollback(b->engine);
+		if (!is_about_op(err) || (!failed && err != ERR_NO_SPACE))
+			return err;
+		if (!failed || (err == ERR_NO_SPACE && failed->err == OK)) {
+			*is_full = true;
+			return OK;
+		}
+		failed->err = err;
+	}
+}
+
+static enum err apply_all(struct batch *b, struct list *ops, struct store_op **failed)
+{
+	LIST_FOR_EACH (link, ops) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		enum err err = op->err == OK ? apply(b, op) : OK;
+		if (err != OK) {
+			*failed = op;
+			return err;
+		}
+	}
+	return OK;
+}
+
+static enum err run_alone(struct batch *b, struct store_op *op)
+{
+	enum err err = try_alone(b, op);
+	if (err == ERR_NO_SPACE && op->err == OK && !is_new_mail(op) &&
+		directory_release(b->directory))
+		err = try_alone(b, op);
+	if (err != OK && !is_about_op(err))
+		return err;
+	op->err = err;
+	return OK;
+}
+
+static enum err try_alone(struct batch *b, struct store_op *op)
+{
+	const struct engine_ops *engine = b->engine->ops;
+	enum err err = engine->begin(b->engine);
+	if (err != OK)
+		return err;
+	err = apply(b, op);
+	if (err == OK) {
+		err = engine->commit(b->engine);
+		b->commit_count += err == OK;
+		/* An error of COMMIT other than a full disk leaves the outcome open, whatever
+		 * its name. */
+		if (err != OK && err != ERR_NO_SPACE)
+			err = ERR_IO;
+	}
+	if (err != OK)
+		engine->rollback(b->engine);
+	return err;
+}
+
+/* apply - with the fault points: one that fails acts as a full disk, for this operation, for
+ * good. */
+static enum err apply(struct batch *b, struct store_op *op)
+{
+	enum err err = b->engine->ops->apply(b->engine, op);
+	if (err != OK)
+		return err;
+	if ((op->kind == STORE_ACCEPT && fault_hit(b->fault, FAULT_accept_applied)) ||
+		(op->kind == STORE_RECORD && fault_hit(b->fault, FAULT_record_applied)))
+		return op->err = ERR_NO_SPACE;
+	return OK;
+}
+
+static bool is_about_op(enum err err)
+{
+	return err == ERR_NO_SPACE || err == ERR_EXISTS || err == ERR_NOT_FOUND || err == ERR_LIMIT;
+}
+
+static bool is_new_mail(const struct store_op *op)
+{
+	return op->kind == STORE_ACCEPT || op->kind == STORE_SPOOL;
+}
+
+static void pass_committed(struct batch *b, struct list *ops)
+{
+	LIST_FOR_EACH (link, ops) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		if (op->err != OK)
+			continue;
+		if (op->kind == STORE_ACCEPT)
+			(void)fault_hit(b->fault, FAULT_accept_committed);
+		else if (op->kind == STORE_SPOOL)
+			(void)fault_hit(b->fault, FAULT_accept_spooled);
+		else if (op->kind == STORE_RECORD)
+			(void)fault_hit(b->fault, FAULT_record_committed);
+	}
+}
+
+static void raise_alarm(struct batch *b, const char *text)
+{
+	int n = snprintf(b->alarm, sizeof(b->alarm), "%s", text);
+	CHECK(n >= 0);
+}

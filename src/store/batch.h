@@ -1,0 +1,35 @@
+/*
+ * batch - several writes in one commit, and what to do when that does not work: shared by the
+ * adapters.
+ *
+ * Happy path: begin, apply each, commit. An operation that cannot be applied takes its error and
+ * the others start over without it. When space runs out each is tried alone, in order, so that a
+ * small RECORD passes where a large ACCEPT does not; results and deletions may then use the
+ * reserve. Thread: the writer's.
+ */
+#ifndef STORE_BATCH_H
+#define STORE_BATCH_H
+
+#include "base/fault.h"
+#include "base/list.h"
+#include "directory.h"
+#include "engine.h"
+
+struct batch {
+	struct engine *engine;
+	struct directory *directory;
+	struct fault *fault; /* may be NULL */
+	uint32_t wal_limit_pages;
+	bool is_checkpoint_each;
+	uint32_t wait_pages; /* no checkpoint below this, after one that failed for want of space */
+	uint64_t commit_count;
+	char alarm[256]; /* for the operator, by batch_checkpoint; the adapter clears it */
+};
+
+/* batch_run - applies ops (of store_op.link, all writes); op->err is set. Errors: fatal ones
+ * only, then the outcome of those ops is unknown and none may complete. */
+MUST_USE enum err batch_run(struct batch *b, struct list *ops);
+/* batch_checkpoint - between batches: when the log is long enough. Errors: fatal ones only. */
+MUST_USE enum err batch_checkpoint(struct batch *b);
+
+#endif

@@ -1,0 +1,54 @@
+/* sqlite_engine - the SQLite engine as its own files see it: one function for each operation of
+ * port/store.h. */
+#ifndef STORE_SQLITE_ENGINE_H
+#define STORE_SQLITE_ENGINE_H
+
+#include "engine.h"
+#include "ledger.h"
+#include "sql.h"
+
+struct sqlite_engine {
+	struct engine base;
+	struct sql sql;
+	struct ledger ledger; /* ENGINE_WRITE */
+	struct arena scratch; /* of the operation being applied */
+	enum engine_mode mode;
+	uint32_t wal_pages;
+	char *path;
+	char problem[512];
+};
+
+/* Writes: inside a transaction. */
+enum err write_accept(struct sqlite_engine *e, struct store_accept *op);
+enum err write_spool(struct sqlite_engine *e, struct store_spool *op);
+enum err write_discard(struct sqlite_engine *e, struct store_discard *op);
+enum err write_record(struct sqlite_engine *e, struct store_record *op);
+enum err write_promote(struct sqlite_engine *e, struct store_promote *op);
+enum err write_rekey(struct sqlite_engine *e, struct store_rekey *op);
+enum err write_modify(struct sqlite_engine *e, struct store_modify *op);
+enum err write_sweep(struct sqlite_engine *e, struct store_sweep *op);
+enum err write_put(struct sqlite_engine *e, struct store_put *op);
+
+/* Reads: inside a read transaction; outputs in op->op.arena. */
+enum err read_claim(struct sqlite_engine *e, struct store_claim *op);
+enum err read_fetch(struct sqlite_engine *e, struct store_fetch *op);
+enum err read_hops(struct sqlite_engine *e, struct store_hops *op);
+enum err read_lookup(struct sqlite_engine *e, struct store_lookup *op);
+enum err read_probes(struct sqlite_engine *e, struct store_probes *op);
+enum err read_query(struct sqlite_engine *e, struct store_query *op);
+enum err read_show(struct sqlite_engine *e, struct store_show *op);
+enum err read_stats(struct sqlite_engine *e, struct store_stats *op);
+enum err read_get(struct sqlite_engine *e, struct store_get *op);
+
+/* message_insert - a message with its recipients and its last part of content. Errors:
+ * ERR_EXISTS, ERR_NOT_FOUND (some spooled chunk is not there). */
+MUST_USE enum err message_insert(struct sqlite_engine *e, const struct envelope *env,
+	struct str content, uint32_t spooled_chunks);
+/* content_insert - one chunk; content_delete - all of them. */
+MUST_USE enum err content_insert(
+	struct sqlite_engine *e, uint64_t id, uint32_t chunk, struct str data);
+MUST_USE enum err content_delete(struct sqlite_engine *e, uint64_t id);
+/* spool_sweep - drops the chunks that no ACCEPT followed. Inside a transaction. */
+MUST_USE enum err spool_sweep(struct sqlite_engine *e);
+
+#endif

@@ -1,0 +1,175 @@
+/*
+ * statements - the texts. Parameters are numbered in the order in which the code binds them.
+ *
+ * INDEXED BY pins the plan: a statement whose index is gone fails at start-up, in
+ * sql_prepare_all, and no change of statistics can turn a seek into a scan. A unary plus keeps a
+ * column out of the choice of indexes.
+ */
+#include "statements.h"
+
+#include "row.h"
+
+#define HOP_COLUMNS                                                                                \
+	"h.name, coalesce(s.name, ''), h.ready, h.waiting, h.held, h.quarantined, "                \
+	"h.bytes, " HEALTH_COLUMNS("h")
+#define SITE_COLUMNS "s.name, s.window, " HEALTH_COLUMNS("s")
+#define HOPS_SELECT(index, condition)                                                              \
+	"SELECT h.id, " HOP_COLUMNS ", " SITE_COLUMNS " FROM hop AS h " index                      \
+	" LEFT JOIN site AS s ON s.id = h.site WHERE h.name > ?1 AND " condition                   \
+	" AND NOT (?2 AND (h.health = 2 OR coalesce(s.health, 0) = 2)) ORDER BY h.name"
+#define HEALTH_SET(a, b, c, d, e, f, g, h, i, j, k, l, m, n)                                       \
+	"health=" a ", since=" b ", first_failure=" c ", last_failure=" d ", last_success=" e      \
+	", next_probe=" f ", probe_step=" g ", failures=" h ", probes=" i ", declared=" j          \
+	", stage=" k ", code=" l ", host=" m ", text=" n
+#define HEALTH_SET_FROM_3                                                                          \
+	HEALTH_SET("?3", "?4", "?5", "?6", "?7", "?8", "?9", "?10", "?11", "?12", "?13", "?14",    \
+		"?15", "?16")
+
+const char *const sql_texts[SQL_COUNT] = {
+	[SQL_TOTAL_ADD] =
+		"UPDATE total SET ready=ready+?1, waiting=waiting+?2, held=held+?3,"
+		" quarantined=quarantined+?4, failed=failed+?5, delivered=delivered+?6,"
+		" deleted=deleted+?7, messages=messages+?8, bytes=bytes+?9, sites_up=sites_up+?10,"
+		" sites_suspect=sites_suspect+?11, sites_down=sites_down+?12,"
+		" sites_recovering=sites_recovering+?13, last_id=max(last_id, ?14),"
+		" delivered_ever=delivered_ever+?15, failed_ever=failed_ever+?16 WHERE id=1",
+	[SQL_TOTAL_GET] =
+		"SELECT ready, waiting, held, quarantined, failed, delivered, deleted, messages, "
+		"bytes,"
+		" sites_up, sites_suspect, sites_down, sites_recovering, last_id, delivered_ever,"
+		" failed_ever FROM total WHERE id=1",
+	[SQL_MESSAGE_OLDEST] = "SELECT id FROM message INDEXED BY message_queued WHERE finished = 0"
+			       " ORDER BY id LIMIT 1",
+
+	[SQL_SITE_BY_NAME] = "SELECT id, health FROM site WHERE name=?1",
+	[SQL_SITE_INSERT] = "INSERT INTO site(name) VALUES(?1)",
+	[SQL_SITE_UPDATE] = "UPDATE site SET window=?2, " HEALTH_SET_FROM_3 " WHERE id=?1",
+	[SQL_SITE_ADD_HOPS] = "UPDATE site SET hops=hops+?2 WHERE id=?1",
+	[SQL_SITE_GET] = "SELECT " SITE_COLUMNS " FROM site AS s WHERE s.name=?1",
+	[SQL_SITE_PROBES] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
+			    " WHERE s.health = 2 ORDER BY s.next_probe LIMIT ?1",
+	[SQL_SITE_IDLE] = "SELECT id, name, health FROM site INDEXED BY site_idle"
+			  " WHERE hops = 0 AND last_success < ?1 AND declared = 0 LIMIT ?2",
+	[SQL_SITE_DELETE] = "DELETE FROM site WHERE id=?1",
+
+	[SQL_HOP_BY_NAME] = "SELECT id, site, name FROM hop WHERE name=?1",
+	[SQL_HOP_BY_ID] = "SELECT id, site, name FROM hop WHERE id=?1",
+	[SQL_HOP_INSERT] = "INSERT INTO hop(name) VALUES(?1)",
+	[SQL_HOP_ADD] =
+		"UPDATE hop SET ready=ready+?2, waiting=waiting+?3, held=held+?4,"
+		" quarantined=quarantined+?5, bytes=bytes+?6, finished=finished+?7 WHERE id=?1",
+	[SQL_HOP_UPDATE] = "UPDATE hop SET site=?2, " HEALTH_SET_FROM_3 " WHERE id=?1",
+	[SQL_HOP_GET] = "SELECT " HOP_COLUMNS " FROM hop AS h LEFT JOIN site AS s ON s.id = h.site"
+			" WHERE h.name=?1",
+	[SQL_HOP_PROBES] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
+			   " LEFT JOIN site AS s ON s.id = h.site WHERE h.health = 2"
+			   " ORDER BY h.next_probe LIMIT ?1",
+	/* One seek for each priority: a plain min() would walk every ready recipient. */
+	[SQL_HOP_OLDEST] =
+		"WITH p(v) AS "
+		"(VALUES(-9),(-8),(-7),(-6),(-5),(-4),(-3),(-2),(-1),(0),(1),(2),(3),(4),"
+		"(5),(6),(7),(8),(9)) SELECT coalesce(min(m), 0) FROM ("
+		"SELECT (SELECT r.message FROM recipient AS r INDEXED BY recipient_ready"
+		" WHERE r.state = 0 AND r.hop=?1 AND r.priority = p.v ORDER BY r.message LIMIT 1) "
+		"AS m"
+		" FROM p UNION ALL SELECT (SELECT r.message FROM recipient AS r"
+		" INDEXED BY recipient_parted WHERE r.state IN (1, 2, 3) AND r.hop=?1"
+		" ORDER BY r.message LIMIT 1))",
+	[SQL_HOP_IDLE] = "SELECT id, name, site FROM hop INDEXED BY hop_idle WHERE ready = 0"
+			 " AND waiting = 0 AND held = 0 AND quarantined = 0 AND finished = 0"
+			 " AND last_success < ?1 AND declared = 0 LIMIT ?2",
+	[SQL_HOP_DELETE] = "DELETE FROM hop WHERE id=?1",
+	[SQL_HOPS_ALL] = HOPS_SELECT("", "1"),
+	[SQL_HOPS_READY] = HOPS_SELECT("INDEXED BY hop_ready", "h.ready > 0"),
+	[SQL_HOPS_SITE] = HOPS_SELECT("INDEXED BY hop_site", "h.site=?3 AND h.site > 0"),
+	[SQL_HOPS_SITE_READY] =
+		HOPS_SELECT("INDEXED BY hop_site_ready", "h.site=?3 AND h.ready > 0"),
+
+	[SQL_MESSAGE_INSERT] =
+		"INSERT INTO message(id, accepted, reverse_path, body, smtputf8, ret, envid, "
+		"priority,"
+		" deliver_by, deliver_by_notify, hold_until, origin, user, client, helo, "
+		"message_id,"
+		" size, chunks, queued)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
+	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued FROM message WHERE id=?1",
+	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
+	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",
+	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=0, finished=?2 WHERE id=?1",
+	[SQL_MESSAGE_SET_HOLD] = "UPDATE message SET hold_reason=?2 WHERE id=?1",
+	[SQL_MESSAGE_CLEAR_HOLD] = "UPDATE message SET hold_reason='' WHERE id=?1 AND NOT EXISTS("
+				   "SELECT 1 FROM recipient WHERE message=?1 AND +state = 2)",
+	[SQL_MESSAGE_FINISHED_BEFORE] =
+		"SELECT id FROM message INDEXED BY message_finished"
+		" WHERE finished > 0 AND finished < ?1 ORDER BY finished LIMIT ?2",
+	[SQL_MESSAGE_DELETE] = "DELETE FROM message WHERE id=?1",
+
+	[SQL_CONTENT_INSERT] = "INSERT INTO content(id, data) VALUES(?1, ?2)",
+	[SQL_CONTENT_FETCH] = "SELECT data FROM content WHERE id=?1",
+	[SQL_CONTENT_DELETE] = "DELETE FROM content WHERE id=?1",
+	[SQL_CHUNK_INSERT] = "INSERT INTO chunk(message, chunk, data) VALUES(?1, ?2, ?3)",
+	[SQL_CHUNK_FETCH] = "SELECT data FROM chunk WHERE message=?1 AND chunk=?2",
+	[SQL_CHUNK_COUNT] = "SELECT (SELECT count(*) FROM content WHERE id=?1)"
+			    " + (SELECT count(*) FROM chunk WHERE message=?1)",
+	[SQL_CHUNK_DELETE] = "DELETE FROM chunk WHERE message=?1",
+	[SQL_SPOOL_INSERT] = "INSERT OR IGNORE INTO spool(id) VALUES(?1)",
+	[SQL_SPOOL_FIND] = "SELECT id FROM spool WHERE id=?1",
+	[SQL_SPOOL_FIRST] = "SELECT id FROM spool ORDER BY id LIMIT 1",
+	[SQL_SPOOL_DELETE] = "DELETE FROM spool WHERE id=?1",
+
+	[SQL_RECIPIENT_INSERT] = "INSERT INTO recipient(message, number, hop, state, priority, "
+				 "due, notify, address, domain,"
+				 " orcpt) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
+	[SQL_RECIPIENT_LOAD] =
+		"SELECT state, attempts, hop FROM recipient WHERE message=?1 AND number=?2",
+	/* A delivery that is not charged (RESULT_READY) leaves last_attempt as it was. */
+	[SQL_RECIPIENT_RECORD] =
+		"UPDATE recipient SET state=?3, last_attempt=iif(attempts < ?4, ?6, last_attempt),"
+		" attempts=?4, due=?5, finished=?7, in_doubt=?8, code=?9, status=?10, text=?11, "
+		"host=?12"
+		" WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_SET_STATE] =
+		"UPDATE recipient SET state=?3, due=?4 WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_SET_HOP] = "UPDATE recipient SET hop=?3 WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_ANY_QUEUED] = "SELECT 1 FROM recipient WHERE message=?1 AND +hop=?2"
+				     " AND +state <= 3 LIMIT 1",
+	[SQL_RECIPIENT_FINISH] = "UPDATE recipient SET state=?3, due=0, finished=?4"
+				 " WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_OF_MESSAGE] =
+		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r"
+		" JOIN hop AS h ON h.id = r.hop WHERE r.message=?1 ORDER BY r.number",
+	[SQL_RECIPIENT_STATES] = "SELECT state, hop FROM recipient WHERE message=?1",
+	[SQL_RECIPIENT_DELETE] = "DELETE FROM recipient WHERE message=?1",
+	[SQL_READY_NEXT] =
+		"SELECT message FROM recipient INDEXED BY recipient_ready WHERE state = 0"
+		" AND hop=?1 AND priority=?2 AND message > ?3 AND message < ?4"
+		" ORDER BY message LIMIT 1",
+	[SQL_READY_RECIPIENTS] =
+		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r"
+		" INDEXED BY recipient_ready CROSS JOIN hop AS h ON h.id = r.hop"
+		" WHERE r.state = 0 AND r.hop=?1 AND r.priority=?2 AND r.message=?3"
+		" ORDER BY r.number LIMIT ?4",
+	[SQL_DUE_BEFORE] =
+		"SELECT message, number, hop, state FROM recipient INDEXED BY recipient_due"
+		" WHERE state IN (1, 3) AND due <= ?1 ORDER BY due, message, number LIMIT ?2",
+	[SQL_DUE_FIRST] = "SELECT due FROM recipient INDEXED BY recipient_due WHERE state IN (1, 3)"
+			  " ORDER BY due LIMIT 1",
+
+	/* The same delivery may be recorded twice; its history is not. */
+	[SQL_ATTEMPT_INSERT] = "INSERT OR IGNORE INTO attempt(message, at, recipient, attempt, "
+			       "duration, code, status,"
+			       " stage, disposition, host, text, tls) "
+			       "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
+	[SQL_ATTEMPT_OF_MESSAGE] =
+		"SELECT at, recipient, attempt, duration, code, status, stage, disposition, host, "
+		"text,"
+		" tls FROM attempt WHERE message=?1 ORDER BY at, recipient, attempt",
+	[SQL_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE message=?1",
+
+	[SQL_META_PUT] = "INSERT INTO meta(name, value) VALUES(?1, ?2)"
+			 " ON CONFLICT(name) DO UPDATE SET value=excluded.value",
+	[SQL_META_GET] = "SELECT value FROM meta WHERE name=?1",
+	[SQL_AUDIT_INSERT] =
+		"INSERT INTO audit(at, actor, action, reason, filter, recipients, messages)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7)",
+};

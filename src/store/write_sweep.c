@@ -1,0 +1,169 @@
+/*
+ * write_sweep - SWEEP: the history ends, and next hops and sites that nobody needs.
+ *
+ * Steps are small: limit messages, and as many next hops and sites, found through partial
+ * indexes of exactly these. A file that is a quarter empty gives some of it back.
+ */
+#include "base/check.h"
+#include "row.h"
+#include "sqlite_engine.h"
+
+enum { SWEEP_LIMIT_MAX = 10000, SHRINK_FREE_PAGES_MIN = 4096 };
+
+struct idle_row {
+	uint64_t id;
+	struct str name;
+	uint64_t extra; /* a next hop's site, a site's health */
+};
+
+static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, uint64_t *ids,
+	uint32_t limit, uint32_t *count);
+static enum err remove_message(struct sqlite_engine *e, uint64_t id);
+static enum err uncount_recipients(struct sqlite_engine *e, uint64_t id);
+static enum err sweep_hops(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit);
+static enum err sweep_sites(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit);
+static enum err load_idle(struct sqlite_engine *e, enum sql_id statement, struct wall before,
+	struct idle_row *rows, uint32_t limit, uint32_t *count);
+static enum err run_with_id(struct sqlite_engine *e, enum sql_id statement, uint64_t id);
+static enum err shrink(struct sqlite_engine *e);
+static enum err read_pragma(struct sqlite_engine *e, const char *text, uint64_t *out);
+
+enum err write_sweep(struct sqlite_engine *e, struct store_sweep *op)
+{
+	uint32_t limit = op->limit < SWEEP_LIMIT_MAX ? op->limit : SWEEP_LIMIT_MAX, count = 0;
+	uint64_t *ids = arena_array(&e->scratch, limit, sizeof(*ids));
+	op->removed_count = 0;
+	op->is_more = false;
+	enum err err = load_finished(e, op, ids, limit, &count);
+	for (uint32_t i = 0; err == OK && i < count; i++)
+		err = remove_message(e, ids[i]);
+	if (err != OK)
+		return err;
+	op->removed_count = count;
+	/* What these messages counted must be in the rows before the idle ones are looked for. */
+	err = ledger_flush(&e->ledger);
+	if (err == OK)
+		err = sweep_hops(e, op, limit);
+	if (err == OK)
+		err = sweep_sites(e, op, limit);
+	return err == OK ? shrink(e) : err;
+}
+
+static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, uint64_t *ids,
+	uint32_t limit, uint32_t *count)
+{
+	struct query q = sql_prepare(&e->sql, SQL_MESSAGE_FINISHED_BEFORE);
+	bind_wall(&q, op->history_before);
+	bind_u64(&q, (uint64_t)limit + 1);
+	while (sql_next(&q)) {
+		if (*count == limit) {
+			op->is_more = true;
+			break;
+		}
+		ids[(*count)++] = get_u64(&q);
+	}
+	return sql_done(&q);
+}
+
+static enum err remove_message(struct sqlite_engine *e, uint64_t id)
+{
+	static const enum sql_id deletes[] = { SQL_RECIPIENT_DELETE, SQL_ATTEMPT_DELETE,
+		SQL_MESSAGE_DELETE };
+	enum err err = uncount_recipients(e, id);
+	for (size_t i = 0; err == OK && i < ARRAY_COUNT(deletes); i++)
+		err = run_with_id(e, deletes[i], id);
+	return err;
+}
+
+static enum err uncount_recipients(struct sqlite_engine *e, uint64_t id)
+{
+	struct query q = sql_prepare(&e->sql, SQL_RECIPIENT_STATES);
+	enum err err = OK;
+	bind_u64(&q, id);
+	while (err == OK && sql_next(&q)) {
+		struct hop_entry *hop;
+		unsigned state = get_enum(&q, RECIPIENT_STATE_COUNT);
+		err = ledger_hop_by_id(&e->ledger, get_u64(&q), &hop);
+		if (err == OK)
+			ledger_move(&e->ledger, hop, (enum recipient_state)state, RECIPIENT_ABSENT);
+	}
+	enum err end = sql_done(&q);
+	return err != OK ? err : end;
+}
+
+static enum err sweep_hops(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit)
+{
+	uint32_t count = 0;
+	struct idle_row *rows = arena_array(&e->scratch, limit, sizeof(*rows));
+	enum err err = load_idle(e, SQL_HOP_IDLE, op->forget_before, rows, limit, &count);
+	for (uint32_t i = 0; err == OK && i < count; i++) {
+		err = run_with_id(e, SQL_HOP_DELETE, rows[i].id);
+		ledger_forget_hop(&e->ledger, rows[i].name);
+		if (err != OK || rows[i].extra == 0)
+			continue;
+		struct query q = sql_prepare(&e->sql, SQL_SITE_ADD_HOPS);
+		bind_u64(&q, rows[i].extra);
+		bind_i64(&q, -1);
+		err = sql_run(&q);
+	}
+	op->is_more |= count == limit && limit > 0;
+	return err;
+}
+
+static enum err sweep_sites(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit)
+{
+	uint32_t count = 0;
+	struct idle_row *rows = arena_array(&e->scratch, limit, sizeof(*rows));
+	enum err err = load_idle(e, SQL_SITE_IDLE, op->forget_before, rows, limit, &count);
+	for (uint32_t i = 0; err == OK && i < count; i++) {
+		if (rows[i].extra >= HEALTH_STATE_COUNT)
+			return ERR_CORRUPT;
+		err = run_with_id(e, SQL_SITE_DELETE, rows[i].id);
+		ledger_forget_site(&e->ledger, rows[i].name);
+		e->ledger.totals.sites[rows[i].extra]--;
+		e->ledger.is_dirty = true;
+	}
+	op->is_more |= count == limit && limit > 0;
+	return err;
+}
+
+static enum err load_idle(struct sqlite_engine *e, enum sql_id statement, struct wall before,
+	struct idle_row *rows, uint32_t limit, uint32_t *count)
+{
+	struct query q = sql_prepare(&e->sql, statement);
+	bind_wall(&q, before);
+	bind_u64(&q, limit);
+	while (*count < limit && sql_next(&q)) {
+		struct idle_row *row = &rows[(*count)++];
+		row->id = get_u64(&q);
+		row->name = get_text(&q, &e->scratch);
+		row->extra = get_u64(&q);
+	}
+	return sql_done(&q);
+}
+
+static enum err run_with_id(struct sqlite_engine *e, enum sql_id statement, uint64_t id)
+{
+	struct query q = sql_prepare(&e->sql, statement);
+	bind_u64(&q, id);
+	return sql_run(&q);
+}
+
+static enum err shrink(struct sqlite_engine *e)
+{
+	uint64_t pages = 0, free_pages = 0;
+	enum err err = read_pragma(e, "PRAGMA page_count", &pages);
+	if (err == OK)
+		err = read_pragma(e, "PRAGMA freelist_count", &free_pages);
+	if (err != OK || free_pages < SHRINK_FREE_PAGES_MIN || free_pages < pages / 4)
+		return err;
+	return sql_exec(&e->sql, "PRAGMA incremental_vacuum(256)"); /* a megabyte a step */
+}
+
+static enum err read_pragma(struct sqlite_engine *e, const char *text, uint64_t *out)
+{
+	struct query q = sql_prepare_text(&e->sql, str_from_c(text));
+	if (sql_next(&q))
+		*out = get_u64(&q);
+	return sql_done(&q);
+}
