@@ -2,6 +2,9 @@
 # `make help` lists the targets. Everything that is built goes to $(BUILD).
 
 BUILD   ?= build
+# make V=1 shows the commands.
+V       ?=
+Q       := $(if $(V),,@)
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
@@ -54,10 +57,11 @@ OBJ_$(1) := $$(patsubst src/%.c,$$(BUILD)/obj/%.o,$$(SRC_$(1)))
 $$(BUILD)/lib$(1).a: $$(OBJ_$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	$$(Q)$$(AR) rcs $$@ $$^
 $$(OBJ_$(1)): $$(BUILD)/obj/%.o: src/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS_ALL) $$(if $$(filter $(1),$$(GNU_DIRS)),-D_GNU_SOURCE) -c -o $$@ $$<
+	$$(if $$(V),,@echo "  CC $$<")
+	$$(Q)$$(CC) $$(CFLAGS_ALL) $$(if $$(filter $(1),$$(GNU_DIRS)),-D_GNU_SOURCE) -c -o $$@ $$<
 -include $$(OBJ_$(1):.o=.d)
 endef
 $(foreach r,$(RANKS) main,$(eval $(call RANK_RULES,$(r))))
@@ -67,19 +71,37 @@ OBJ_outlastd := $(filter $(BUILD)/obj/main/outlastd.o $(BUILD)/obj/main/daemon_%
 OBJ_outlast  := $(filter $(BUILD)/obj/main/outlast.o $(BUILD)/obj/main/cli_%.o $(BUILD)/obj/main/shared_%.o,$(OBJ_main))
 
 $(BUILD)/outlastd: $(OBJ_outlastd) $(call lib_files,main)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 $(BUILD)/outlast: $(OBJ_outlast) $(call lib_files,main)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 # Tools of the tests: each one file, linked with nothing of the relay (they judge it).
 $(BUILD)/tools/%: test/tools/%.c
 	@mkdir -p $(@D)
-	$(CC) $(STD) -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(SAN) -MMD -MP -o $@ $< -lssl -lcrypto -lpthread
+	$(if $(V),,@echo "  CC $<")
+	$(Q)$(CC) $(STD) -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(SAN) -MMD -MP -o $@ $< -lssl -lcrypto -lpthread
 -include $(TOOLS:=.d)
 
 include scripts/test.mk
 include scripts/fuzz.mk
 -include scripts/tools.mk
+-include scripts/sim.mk
+-include scripts/crash.mk
+include scripts/lint.mk
+
+MANDIR  ?= $(PREFIX)/share/man
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
+		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)/etc/outlast
+	install -m 755 $(BUILD)/outlastd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/outlast $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 man/outlast.1 $(DESTDIR)$(MANDIR)/man1/
+	install -m 644 man/outlast.yaml.5 $(DESTDIR)$(MANDIR)/man5/
+	install -m 644 man/outlastd.8 $(DESTDIR)$(MANDIR)/man8/
+	install -m 644 etc/outlast.yaml $(DESTDIR)/etc/outlast/outlast.yaml.example
 
 clean:
 	rm -rf $(BUILD)
@@ -88,5 +110,6 @@ help:
 	@echo "Targets:"
 	@sed -n 's/^## //p' Makefile scripts/*.mk
 ## all            build outlastd and outlast
+## install        install programs, manuals and the example configuration (PREFIX, DESTDIR)
 ## tools          build the test tools (outlast-sink and others)
 ## clean          remove the build folder

@@ -56,10 +56,9 @@ struct attempt {
 	struct smtp_job job;
 	struct smtp_client *client;
 	struct smtp_job_recipient *job_recipients;
-	uint8_t order[ROUTE_TARGETS_MAX];    /* the route's targets, hosts of equal preference rotated by chance */
+	uint8_t order[ROUTE_TARGETS_MAX];    /* the route's targets: equal preference rotated by chance, bad ones last */
 	uint32_t target, next_target;        /* the one that is tried; where to look for the next: of order */
 	enum tls_policy tls_now;
-	bool may_skip;                       /* some address is not bad: bad ones are passed over */
 	bool is_reused;
 	bool is_running;                     /* between start and on_done */
 	bool is_job_running;

@@ -121,6 +121,28 @@ static void test_attempt_all_hosts_failed_is_a_site_failure(void **state)
 	bench_teardown(&b);
 }
 
+static void test_attempt_falls_back_on_an_address_that_was_bad(void **state)
+{
+	struct bench b;
+	struct fixture_server *first, *second;
+	(void)state;
+
+	bench_setup(&b);
+	first = bench_add_server(&b, "192.0.2.1");
+	second = bench_add_server(&b, "192.0.2.2");
+	first->connect_err = ERR_REFUSED;
+	bench_run(&b, 1);
+	assert_int_equal(second->delivered, 1);
+	/* The first is back, the second goes: another session is needed. */
+	first->connect_err = OK;
+	second->connect_err = ERR_REFUSED;
+	pool_close_to(b.pool, &second->at);
+	bench_run(&b, 1);
+	expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+	assert_int_equal(first->delivered, 1);
+	bench_teardown(&b);
+}
+
 static void test_attempt_tries_no_more_hosts_than_allowed(void **state)
 {
 	static const char *const ips[] = { "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4" };
@@ -728,6 +750,7 @@ int main(void)
 		cmocka_unit_test(test_attempt_delivers_to_all_recipients),
 		cmocka_unit_test(test_attempt_fails_over_before_mail),
 		cmocka_unit_test(test_attempt_all_hosts_failed_is_a_site_failure),
+		cmocka_unit_test(test_attempt_falls_back_on_an_address_that_was_bad),
 		cmocka_unit_test(test_attempt_tries_no_more_hosts_than_allowed),
 		cmocka_unit_test(test_attempt_scales_connect_timeout_with_the_fast_clock),
 		cmocka_unit_test(test_attempt_spreads_over_hosts_of_equal_preference),

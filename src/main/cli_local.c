@@ -1,0 +1,145 @@
+/* cli_local - verbs with little to show, and those that need no daemon: check-config, salvage, version, help. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli.h"
+#include "store/store_sqlite.h"
+
+static int show_file(struct cli *cli);
+static void on_text_done(struct cli *cli, const json_t *done);
+
+static const char help[] =
+	"usage: outlast [-c FILE] [--socket PATH] [VERB] [OPTION...] [ID...|-]\n"
+	"\n"
+	"Look:    status (the default)    the relay on one screen\n"
+	"         list                    messages that match; --json --ids --count --mailq\n"
+	"         show, cat, log ID       a message, its content, every attempt\n"
+	"         explain ID|DOMAIN       why it waits, and what happens next\n"
+	"         sites [GLOB]            destinations: state, evidence, backlog, next probe\n"
+	"         metrics, config show, ping, version\n"
+	"Act:     retry, hold, release, delete   --dry-run --yes --reason TEXT\n"
+	"         probe SITE|DOMAIN       try a destination now\n"
+	"         reload                  read the configuration again\n"
+	"         check-config            say what is wrong with the file\n"
+	"         salvage DIR OUT         files out of a damaged queue\n"
+	"\n"
+	"Which:   ID... or - (ids on standard input), and all of:\n"
+	"         --from GLOB --to GLOB --domain D --site GLOB --hop H --user U --priority N\n"
+	"         --state "
+	"ready,waiting,held,quarantined,failed,delivered,deleted,queued,finished,any\n"
+	"         --older 2h --newer 5m --size +1M --tries 5+ --code '4.7.*' --all\n"
+	"         --sort age|size|next --limit N\n"
+	"\n"
+	"Exit:    0 done, 1 nothing matched, 2 part failed, 64 usage, 65 bad data or "
+	"configuration,\n"
+	"         69 daemon not reachable, 70 defect, 75 try again later, 77 not permitted\n";
+
+void cli_help(FILE *out)
+{
+	fputs(help, out);
+}
+
+int cli_version(struct cli *cli)
+{
+	if (cli->format == FORMAT_JSON)
+		puts("{\"version\":\"" OUTLAST_VERSION "\"}");
+	else
+		puts("outlast " OUTLAST_VERSION);
+	return VERB_DONE;
+}
+
+int cli_text_verb(struct cli *cli)
+{
+	bool is_config = strcmp(cli->verb, "config") == 0;
+	json_t *done;
+
+	if (is_config ? cli->operand_count > 1 ||
+				(cli->operand_count == 1 && strcmp(cli->operands[0], "show") != 0)
+		      : cli->operand_count > 0) {
+		cli_say(is_config ? "config: the only word is 'show'" : "%s takes no operands",
+			cli->verb);
+		return VERB_USAGE;
+	}
+	if (is_config && !cli_daemon_answers(cli))
+		return show_file(cli);
+	int status = cli_ask(cli, cli_request(cli, cli->verb), NULL, NULL, &done);
+	if (status == VERB_DONE)
+		on_text_done(cli, done);
+	json_decref(done);
+	return status;
+}
+
+/* Without a daemon: what it would run with. */
+static int show_file(struct cli *cli)
+{
+	struct buf text;
+	int status = cli_load_conf(cli);
+
+	if (status)
+		return status;
+	cli_say("no daemon answers; this is what %s says", cli->config_file);
+	buf_init(&text, 4u << 20);
+	conf_print(&text, cli->conf);
+	fputs(buf_cstr(&text), stdout);
+	buf_fini(&text);
+	return VERB_DONE;
+}
+
+static void on_text_done(struct cli *cli, const json_t *done)
+{
+	const char *text = json_string_value(json_object_get(done, "text"));
+
+	if (cli->format == FORMAT_JSON)
+		cli_put_json(done);
+	else if (text && *text)
+		fputs(text, stdout);
+	else if (strcmp(cli->verb, "reload") == 0)
+		puts("The new configuration is in effect.");
+	else
+		printf("outlast %s runs\n", json_string_value(json_object_get(done, "version")));
+}
+
+int cli_check_config(struct cli *cli)
+{
+	if (cli->operand_count > 1) {
+		cli_say("check-config takes one file");
+		return VERB_USAGE;
+	}
+	if (cli->operand_count)
+		cli->config_file = cli->operands[0];
+	cli->is_config_given = true;
+	int status = cli_load_conf(cli);
+	if (status == 0)
+		printf("%s: no mistakes found\n", cli->config_file);
+	return status;
+}
+
+int cli_salvage(struct cli *cli)
+{
+	uint64_t messages = 0, damaged = 0;
+	struct buf text;
+
+	if (cli->operand_count != 2) {
+		cli_say("salvage DIR OUT: the queue's directory, and one for the files");
+		return VERB_USAGE;
+	}
+	buf_init(&text, 64 * 1024);
+	enum err err = store_salvage(str_from_c(cli->operands[0]), str_from_c(cli->operands[1]),
+		&messages, &damaged, &text);
+	if (text.len)
+		cli_say("%s", buf_cstr(&text));
+	else if (err != OK)
+		cli_say("salvage: %s", err_name(err));
+	buf_fini(&text);
+	if (err == ERR_NOT_FOUND || err == ERR_CORRUPT)
+		return VERB_DATA;
+	if (err == ERR_LOCKED)
+		return VERB_UNREACHABLE;
+	if (err == ERR_PERMISSION)
+		return VERB_NOT_PERMITTED;
+	if (err != OK)
+		return VERB_TEMPORARY;
+	printf("%" PRIu64 " messages written, %" PRIu64 " of which some part could not be read\n",
+		messages, damaged);
+	return damaged ? VERB_PART_FAILED : messages ? VERB_DONE : VERB_NO_MATCH;
+}

@@ -1,0 +1,228 @@
+/*
+ * agenda - what turns up at its time: due retries, due probes, and hops with work that are not in memory.
+ *
+ * One timer each for retries and probes, whatever the backlog: the store names the earliest instant. The scan reads pages
+ * of next hops that have READY mail, at start-up and after memory was short, while there is room for more busy hops.
+ */
+#include "relay/destination.h"
+
+#define PROMOTE_MAX 1000
+#define PROBE_PAGE 64
+#define SCAN_PAGE 256
+/* Scanning goes on while fewer hops than this are busy. */
+#define SCAN_BUSY_MAX (HOPS_BUSY_MAX / 2)
+
+static void arm(struct relay *r, struct timer *t, struct wall when)
+{
+	if (r->is_stopping || when.ms == INT64_MAX)
+		env_timer_stop(r->env, t);
+	else
+		env_timer_at(r->env, t, when);
+}
+
+/* ---- due retries ---- */
+
+static void on_promoted(struct store_op *op)
+{
+	struct relay *r = CONTAINER_OF(op, struct relay, agenda.promote.op);
+	struct agenda *a = &r->agenda;
+	bool is_full_page = op->err == OK && a->promote.promoted_count >= PROMOTE_MAX;
+
+	a->is_promoting = false;
+	if (op->err != OK) {
+		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot look for due retries: %s", err_name(op->err));
+		if (op->err == ERR_NO_SPACE)
+			upkeep_note_full(r);
+		a->due_next = wall_add(env_wall(r->env), 5 * SECOND_MS * r->env->rate);
+	} else {
+		if (a->promote.next_due.ms < a->due_next.ms)
+			a->due_next = a->promote.next_due;
+		for (uint32_t i = 0; i < a->promote.hop_count; i++) {
+			struct hop *h = hop_get(r, a->promote.hops[i]);
+
+			if (h)
+				hop_note_more(h);
+		}
+	}
+	store_op_fini(op);
+	arm(r, &a->due_timer, is_full_page ? env_wall(r->env) : a->due_next);
+	relay_check_stopped(r);
+}
+
+static void promote(struct relay *r)
+{
+	struct agenda *a = &r->agenda;
+
+	if (a->is_promoting)
+		return;
+	a->is_promoting = true;
+	a->due_next = WALL_NEVER;
+	a->promote = (struct store_promote){
+		.op.on_done = on_promoted,
+		.now = env_wall(r->env),
+		.limit = PROMOTE_MAX,
+	};
+	store_submit(r->store, &a->promote.op, STORE_PROMOTE);
+}
+
+static void on_due(struct timer *t)
+{
+	promote(CONTAINER_OF(t, struct relay, agenda.due_timer));
+}
+
+void agenda_note_due(struct relay *r, struct wall due)
+{
+	struct agenda *a = &r->agenda;
+
+	if (due.ms >= a->due_next.ms)
+		return;
+	a->due_next = due;
+	if (!a->is_promoting)
+		arm(r, &a->due_timer, due);
+}
+
+/* ---- due probes ---- */
+
+static void probe_site_record(struct relay *r, const struct site_record *rec)
+{
+	struct map_entry *e = map_find(&r->sites, rec->name);
+
+	if (e) {
+		site_probe(CONTAINER_OF(e, struct site, entry));
+		return;
+	}
+	destination_probe(r, rec->name);
+}
+
+static void on_probes(struct store_op *op)
+{
+	struct relay *r = CONTAINER_OF(op, struct relay, agenda.probes.op);
+	struct agenda *a = &r->agenda;
+
+	a->is_reading_probes = false;
+	if (op->err != OK)
+		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot look for due probes: %s", err_name(op->err));
+	for (uint32_t i = 0; op->err == OK && i < a->probes.site_count; i++)
+		probe_site_record(r, &a->probes.sites[i]);
+	for (uint32_t i = 0; op->err == OK && i < a->probes.hop_count; i++) {
+		struct hop *h = hop_get(r, a->probes.hops[i].name);
+
+		if (h)
+			hop_note_more(h);
+	}
+	if (op->err == OK && a->probes.next.ms < a->probe_next.ms)
+		a->probe_next = a->probes.next;
+	/* A probe that did not come to anything (memory short, a save that failed) is looked for again. */
+	if (a->probe_next.ms > wall_add(env_wall(r->env), 10 * MINUTE_MS).ms &&
+		(op->err != OK || a->probes.site_count + a->probes.hop_count > 0))
+		a->probe_next = wall_add(env_wall(r->env), 10 * MINUTE_MS);
+	store_op_fini(op);
+	arm(r, &a->probe_timer, a->probe_next);
+	relay_check_stopped(r);
+}
+
+static void on_probe_time(struct timer *t)
+{
+	struct relay *r = CONTAINER_OF(t, struct relay, agenda.probe_timer);
+	struct agenda *a = &r->agenda;
+	uint32_t max = r->conf->client.probes_max;
+
+	if (a->is_reading_probes)
+		return;
+	a->is_reading_probes = true;
+	a->probe_next = WALL_NEVER;
+	a->probes = (struct store_probes){
+		.op.on_done = on_probes,
+		.now = env_wall(r->env),
+		.limit = max < PROBE_PAGE ? max : PROBE_PAGE,
+	};
+	store_submit(r->store, &a->probes.op, STORE_PROBES);
+}
+
+void agenda_note_probe(struct relay *r, struct wall next)
+{
+	struct agenda *a = &r->agenda;
+
+	if (next.ms >= a->probe_next.ms)
+		return;
+	a->probe_next = next;
+	if (!a->is_reading_probes)
+		arm(r, &a->probe_timer, next);
+}
+
+/* ---- hops with work that are not in memory ---- */
+
+static void on_scanned(struct store_op *op)
+{
+	struct relay *r = CONTAINER_OF(op, struct relay, agenda.scan.op);
+	struct agenda *a = &r->agenda;
+
+	a->is_scanning = false;
+	if (op->err != OK)
+		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot look for queued mail: %s", err_name(op->err));
+	for (uint32_t i = 0; op->err == OK && i < a->scan.hop_count; i++) {
+		struct hop *h = hop_get(r, a->scan.hops[i].name);
+
+		if (h)
+			hop_note_more(h);
+	}
+	relay_free_name(&a->scan_cursor);
+	a->is_scan_wanted = op->err == OK && a->scan.is_more;
+	a->scan_cursor = relay_copy_name(a->is_scan_wanted ? a->scan.hops[a->scan.hop_count - 1].name : STR(""));
+	store_op_fini(op);
+	agenda_continue_scan(r);
+	relay_check_stopped(r);
+}
+
+void agenda_continue_scan(struct relay *r)
+{
+	struct agenda *a = &r->agenda;
+
+	if (r->is_stopping || a->is_scanning || !a->is_scan_wanted ||
+		r->hops.count - r->idle_hop_count > SCAN_BUSY_MAX)
+		return;
+	a->is_scanning = true;
+	a->scan = (struct store_hops){
+		.op.on_done = on_scanned,
+		.after = a->scan_cursor,
+		.limit = SCAN_PAGE,
+		.only_ready = true,
+		.skip_down = true,
+	};
+	store_submit(r->store, &a->scan.op, STORE_HOPS);
+}
+
+void agenda_want_scan(struct relay *r)
+{
+	struct agenda *a = &r->agenda;
+
+	if (a->is_scan_wanted)
+		return;
+	a->is_scan_wanted = true; /* from the start: the cursor is empty between scans */
+	agenda_continue_scan(r);
+}
+
+void agenda_init(struct relay *r)
+{
+	struct agenda *a = &r->agenda;
+
+	a->due_timer.on_fire = on_due;
+	a->probe_timer.on_fire = on_probe_time;
+	a->due_next = a->probe_next = WALL_NEVER;
+	a->scan_cursor = relay_copy_name(STR(""));
+}
+
+void agenda_start(struct relay *r)
+{
+	struct wall now = env_wall(r->env);
+
+	agenda_note_due(r, now);
+	agenda_note_probe(r, now);
+	agenda_want_scan(r);
+}
+
+void agenda_stop(struct relay *r)
+{
+	env_timer_stop(r->env, &r->agenda.due_timer);
+	env_timer_stop(r->env, &r->agenda.probe_timer);
+}

@@ -1,0 +1,351 @@
+/*
+ * delivery - the life of one delivery; what is judged and written down is recorder.c's.
+ */
+#include "relay/delivery.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static void on_attempt_done(struct attempt *a);
+
+static void copy_recipient(struct arena *arena, struct queued_recipient *to, const struct queued_recipient *from)
+{
+	*to = *from;
+	to->rcpt.address = arena_dup(arena, from->rcpt.address);
+	to->rcpt.domain = arena_dup(arena, from->rcpt.domain);
+	to->rcpt.hop = arena_dup(arena, from->rcpt.hop);
+	to->rcpt.orcpt = arena_dup(arena, from->rcpt.orcpt);
+	to->text = arena_dup(arena, from->text);
+	to->host = arena_dup(arena, from->host);
+}
+
+static struct delivery *delivery_new(struct hop *h, struct message *m, uint32_t recipient_max)
+{
+	struct delivery *d = mem_zalloc(sizeof(*d));
+
+	d->hop = h;
+	d->message = message_ref(m);
+	d->recipients = arena_array(&d->arena, recipient_max, sizeof(*d->recipients));
+	return d;
+}
+
+/* Pending mail is kept in drain order: a higher priority goes before lower ones, else it joins the end. */
+static void push_pending(struct delivery *d)
+{
+	struct hop *h = d->hop;
+	struct list *at = &h->pending;
+
+	while (at->prev != &h->pending &&
+		CONTAINER_OF(at->prev, struct delivery, link)->message->env.priority < d->message->env.priority)
+		at = at->prev;
+	list_insert_before(at, &d->link);
+	h->pending_count++;
+}
+
+/* A recipient whose sender rule changed since it was accepted moves to the next hop of today's configuration. */
+struct rekey {
+	struct store_rekey op;
+	struct relay *relay;
+};
+
+static void on_rekeyed(struct store_op *op)
+{
+	struct rekey *k = CONTAINER_OF(op, struct rekey, op.op);
+	struct hop *h = op->err == OK ? hop_get(k->relay, k->op.hop) : NULL;
+
+	if (h)
+		hop_note_more(h);
+	k->relay->delivery_count--;
+	store_op_fini(op);
+	relay_check_stopped(k->relay);
+	free(k);
+}
+
+static void rekey(struct relay *r, uint64_t id, uint32_t number, struct str hop)
+{
+	struct rekey *k = mem_zalloc(sizeof(*k));
+	uint32_t *numbers = arena_alloc(&k->op.op.arena, sizeof(*numbers));
+
+	k->relay = r;
+	*numbers = number;
+	k->op.op.on_done = on_rekeyed;
+	k->op.id = id;
+	k->op.numbers = numbers;
+	k->op.number_count = 1;
+	k->op.hop = arena_dup(&k->op.op.arena, hop);
+	r->delivery_count++;
+	store_submit(r->store, &k->op.op, STORE_REKEY);
+}
+
+static struct message *message_from_store(const struct queued_message *q)
+{
+	struct message *m = message_new();
+	struct envelope *e = &m->env;
+
+	*e = q->env;
+	e->recipients = NULL;
+	e->recipient_count = 0;
+	e->reverse_path = arena_dup(&m->arena, q->env.reverse_path);
+	e->envid = arena_dup(&m->arena, q->env.envid);
+	e->user = arena_dup(&m->arena, q->env.user);
+	e->client = arena_dup(&m->arena, q->env.client);
+	e->helo = arena_dup(&m->arena, q->env.helo);
+	e->message_id = arena_dup(&m->arena, q->env.message_id);
+	m->chunk_count = q->chunk_count;
+	return m;
+}
+
+bool delivery_from_store(struct hop *h, const struct queued_message *q)
+{
+	struct relay *r = h->relay;
+	struct message *m = message_from_store(q);
+	struct delivery *d = delivery_new(h, m, q->recipient_count);
+
+	message_unref(m);
+	for (uint32_t i = 0; i < q->recipient_count; i++) {
+		struct str hop = route_hop_of(r->conf, q->recipients[i].rcpt.domain, q->env.reverse_path, &d->arena);
+
+		if (str_equal(hop, h->name))
+			copy_recipient(&d->arena, &d->recipients[d->recipient_count++], &q->recipients[i]);
+		else
+			rekey(r, q->env.id, q->recipients[i].rcpt.number, hop);
+	}
+	if (d->recipient_count == 0) {
+		delivery_free(d);
+		return false;
+	}
+	push_pending(d);
+	return true;
+}
+
+void delivery_from_message(struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count)
+{
+	struct delivery *d = delivery_new(h, m, count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (!str_equal(recipients[i].hop, h->name))
+			continue;
+
+		struct queued_recipient fresh = { .rcpt = recipients[i], .state = RECIPIENT_READY };
+
+		copy_recipient(&d->arena, &d->recipients[d->recipient_count++], &fresh);
+	}
+	CHECK(d->recipient_count > 0);
+	push_pending(d);
+}
+
+void delivery_free(struct delivery *d)
+{
+	struct relay *r = d->hop->relay;
+
+	if (d->is_attempting) {
+		attempt_cancel(&d->attempt);
+		r->attempt_count--;
+	}
+	list_remove(&d->link);
+	env_timer_stop(r->env, &d->again);
+	content_fini(&d->content);
+	attempt_fini(&d->attempt);
+	shared_route_unref(d->route);
+	message_unref(d->message);
+	message_unref(d->notice);
+	store_op_fini(&d->record.op);
+	store_op_fini(&d->headers.op);
+	arena_fini(&d->arena);
+	free(d);
+}
+
+static void become_active(struct delivery *d, struct site *site)
+{
+	struct hop *h = d->hop;
+	struct relay *r = h->relay;
+
+	if (list_is_linked(&d->link)) {
+		list_remove(&d->link);
+		h->pending_count--;
+	}
+	list_push_back(&h->active, &d->link);
+	h->active_count++;
+	d->is_active = true;
+	d->site = site;
+	if (site)
+		site->window.in_flight++;
+	d->started = env_wall(r->env);
+	r->delivery_count++;
+	metric_add(r->env->metrics, METRIC_deliveries_active, 1);
+}
+
+void delivery_start(struct delivery *d)
+{
+	struct hop *h = d->hop;
+	struct relay *r = h->relay;
+
+	become_active(d, h->site);
+	d->is_probe = h->site->health.state == HEALTH_DOWN || h->health.state == HEALTH_DOWN;
+	if (d->is_probe)
+		metric_add(r->env->metrics, METRIC_probes_total, 1);
+	d->route = h->route;
+	d->route->references++;
+	content_init(&d->content, r->env, r->store, d->message);
+	d->attempt = (struct attempt){
+		.env = r->env,
+		.net = r->net,
+		.pool = r->pool,
+		.conf = d->route->conf,
+		.policy = hop_policy(h),
+		.message = &d->message->env,
+		.recipients = d->recipients,
+		.recipient_count = d->recipient_count,
+		.content = &d->content.reader,
+		.route = d->route->route,
+		.is_known_good = hop_is_known_good(h),
+		.is_probe = d->is_probe,
+		.on_done = on_attempt_done,
+	};
+	d->is_attempting = true;
+	r->attempt_count++;
+	metric_add(r->env->metrics, METRIC_deliveries_started_total, 1);
+	attempt_start(&d->attempt);
+}
+
+static void on_attempt_done(struct attempt *a)
+{
+	struct delivery *d = CONTAINER_OF(a, struct delivery, attempt);
+
+	d->is_attempting = false;
+	d->hop->relay->attempt_count--;
+	d->results = a->results;
+	content_fini(&d->content);
+	recorder_take(d);
+}
+
+void delivery_fail_without_route(struct delivery *d, const struct outcome *outcome, const struct verdict *v)
+{
+	become_active(d, NULL);
+	d->results = arena_array(&d->arena, d->recipient_count, sizeof(*d->results));
+	for (uint32_t i = 0; i < d->recipient_count; i++) {
+		struct attempt_result *res = &d->results[i];
+
+		*res = (struct attempt_result){ d->recipients[i].rcpt.number, *outcome, *v };
+		res->outcome.text = arena_dup(&d->arena, outcome->text);
+	}
+	recorder_take(d);
+}
+
+static void leave_active(struct delivery *d)
+{
+	struct hop *h = d->hop;
+	struct relay *r = h->relay;
+
+	list_remove(&d->link);
+	h->active_count--;
+	hop_note_settled(h, d->message->env.id);
+	d->is_active = false;
+	if (d->site)
+		d->site->window.in_flight--;
+	r->delivery_count--;
+	metric_sub(r->env->metrics, METRIC_deliveries_active, 1);
+}
+
+void delivery_finish(struct delivery *d)
+{
+	struct hop *h = d->hop;
+	struct relay *r = h->relay;
+	struct site *site = d->site;
+
+	leave_active(d);
+	delivery_free(d);
+	hop_kick(h);
+	if (site) {
+		site_kick(site);
+		site_refill(site);
+	}
+	sched_kick(r);
+	relay_check_stopped(r);
+}
+
+void delivery_requeue(struct delivery *d)
+{
+	struct hop *h = d->hop;
+	struct site *site = d->site;
+	struct relay *r = h->relay;
+
+	leave_active(d);
+	if (h->pending_count < HOP_PENDING_MAX && !hop_is_parked(h, env_wall(r->env))) {
+		/* a fresh object: nothing of the attempt remains */
+		struct delivery *again = delivery_new(h, d->message, d->recipient_count);
+
+		for (uint32_t i = 0; i < d->recipient_count; i++)
+			copy_recipient(&again->arena, &again->recipients[again->recipient_count++], &d->recipients[i]);
+		push_pending(again);
+	} else {
+		hop_note_more(h);
+	}
+	delivery_free(d);
+	hop_kick(h);
+	if (site)
+		site_kick(site);
+	sched_kick(r);
+	relay_check_stopped(r);
+}
+
+/* ---- evidence against a destination ---- */
+
+static void log_state(struct relay *r, const char *what, struct str name, const struct health_record *health)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
+	buf_printf(&b, "%s ", what);
+	buf_append_safe(&b, name);
+	buf_printf(&b, " is %s after %u failures in a row: %s: ", health_state_name(health->state), health->failures,
+		health->stage);
+	if (health->code)
+		buf_printf(&b, "%u ", health->code);
+	buf_append_safe(&b, str_from_c(health->text));
+	if (health->host[0]) {
+		buf_append_str(&b, STR(" (host "));
+		buf_append_safe(&b, str_from_c(health->host));
+		buf_append_char(&b, ')');
+	}
+	if (health->state == HEALTH_DOWN && health->next_probe.ms != INT64_MAX) {
+		buf_append_str(&b, STR("; its mail is parked, next probe "));
+		instant_format_iso(&b, health->next_probe);
+	}
+	log_text(r->env->log, LOG_WARNING, "qmgr", "%s", buf_cstr(&b));
+	buf_fini(&b);
+}
+
+void delivery_note_hop_failure(struct hop *h, const struct outcome *outcome, struct str host)
+{
+	struct relay *r = h->relay;
+
+	if (health_note_failure(&h->health, hop_policy(h), outcome, host, env_wall(r->env), &r->rng))
+		log_state(r, "next hop", h->name, &h->health);
+	h->is_dirty = true;
+	if (h->health.state == HEALTH_DOWN) {
+		expiry_start_hop(h);
+		hop_kick(h);
+	}
+}
+
+void delivery_note_site_failure(struct hop *h, const struct outcome *outcome, struct str host)
+{
+	struct relay *r = h->relay;
+	struct site *s = h->site;
+	bool was_down = s->health.state == HEALTH_DOWN;
+
+	metric_add(r->env->metrics, METRIC_site_failures_total, 1);
+	if (health_note_failure(&s->health, hop_policy(h), outcome, host, env_wall(r->env), &r->rng)) {
+		log_state(r, "site", s->name, &s->health);
+		window_close_to_one(&s->window);
+	}
+	s->is_dirty = true;
+	if (s->health.state != HEALTH_DOWN)
+		return;
+	if (!was_down)
+		metric_add(r->env->metrics, METRIC_sites_down, 1);
+	site_park(s);
+	expiry_start_site(s);
+}

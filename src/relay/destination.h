@@ -1,0 +1,134 @@
+/*
+ * destination - next hops and sites in memory: a bounded cache of their rows, with the work in hand.
+ *
+ * A hop is busy while it has deliveries pending or active, may have more in the store, or waits for an operation of its
+ * own; else it is idle and may be evicted. A site lives as long as a hop in memory points to it. A change of health is
+ * durable before it matters: it travels with the next RECORD, or in one of its own (destination_save).
+ */
+#ifndef RELAY_DESTINATION_H
+#define RELAY_DESTINATION_H
+
+#include "deliver/route.h"
+#include "port/store.h"
+#include "queue/health.h"
+#include "queue/window.h"
+#include "relay/relay_private.h"
+
+struct shared_route {
+	unsigned references;
+	struct route *route;
+	struct conf *conf;      /* the configuration it was made under */
+	struct mono expires;
+};
+
+struct expiry;
+
+struct site {
+	struct map_entry entry;
+	struct relay *relay;
+	struct str name;             /* owned */
+	struct health_record health;
+	struct window window;
+	bool is_loaded, is_loading, is_dirty;
+	struct wall saved_success;   /* last_success as stored */
+	struct store_lookup lookup;
+	struct list members;         /* of hop.member: all hops in memory */
+	struct list work;            /* of hop.work: those with deliveries to start, round robin */
+	struct list ready;           /* in relay.ready_sites */
+	struct timer pause;          /* SUSPECT: until the next try */
+	struct store_hops scan;      /* pages of its hops after a recovery, or for a probe */
+	struct str scan_cursor;      /* owned */
+	bool is_scanning, is_scan_wanted, is_probe_scan, is_probe_wanted;
+	bool is_expiring;            /* a sweep of overdue mail is under way */
+	struct wall expiry_swept;    /* when the last one began */
+	uint64_t trouble_hop;        /* hash of the hop of the last failure after MAIL; 0: none */
+};
+
+struct hop {
+	struct map_entry entry;
+	struct relay *relay;
+	struct str name;             /* owned */
+	struct site *site;           /* NULL: not routed yet */
+	struct list member, work, idle;
+	struct health_record health;
+	bool is_loaded, is_loading, is_dirty;
+	struct wall saved_success;
+	struct store_lookup lookup;
+	struct shared_route *route;
+	struct route_request routing;
+	bool is_routing;
+	struct store_claim claim;
+	bool is_claiming;
+	uint32_t claims_out;         /* CLAIMs under way, expiry's included */
+	uint64_t *settled;           /* messages recorded while a CLAIM was under way: its answer may be older */
+	uint32_t settled_count, settled_cap;
+	bool is_more_noted;          /* hop_note_more came while a CLAIM was under way */
+	bool has_more;               /* the store may hold READY recipients that are not in memory */
+	struct list pending;         /* of delivery.link, in drain order */
+	uint32_t pending_count;
+	struct list active;          /* of delivery.link: attempt or record running */
+	uint32_t active_count;
+	uint64_t trouble_sender;     /* hash of the sender of the last failure after MAIL; 0: none */
+	struct timer pause;
+	struct deferred advance;
+	struct expiry *expiry;       /* a sweep of overdue mail is at this hop, or NULL */
+	struct wall expiry_swept;    /* when the last one of this hop alone began */
+};
+
+/* hop_get - the hop of that name, created (not loaded) if need be. NULL: too many busy ones; a scan is noted. */
+struct hop *hop_get(struct relay *r, struct str name);
+/* hop_kick - looks again, on the next turn of the loop, at what the hop can do now. */
+void hop_kick(struct hop *h);
+/* hop_note_more - the store may hold READY recipients of it. */
+void hop_note_more(struct hop *h);
+/* hop_is_parked - it or its site is DOWN and no probe is due: its mail costs nothing now. */
+bool hop_is_parked(const struct hop *h, struct wall now);
+void hop_drop_pending(struct hop *h);
+/* hop_holds - a delivery of that message is in memory, or was recorded since the CLAIM under way was asked for. */
+bool hop_holds(const struct hop *h, uint64_t id);
+/* hop_claim_begins, hop_claim_ends - around every CLAIM of its mail; hop_note_settled - a delivery was recorded. */
+void hop_claim_begins(struct hop *h);
+void hop_claim_ends(struct hop *h);
+void hop_note_settled(struct hop *h, uint64_t id);
+void hop_set_site(struct hop *h, struct str site_name);
+const struct conf_policy *hop_policy(const struct hop *h);
+bool hop_is_known_good(const struct hop *h);
+void shared_route_unref(struct shared_route *s);
+
+void site_kick(struct site *s); /* it may start a delivery */
+void site_scan(struct site *s);   /* look for its hops with READY recipients, page by page */
+void site_refill(struct site *s); /* the next page of that, if work in memory runs low */
+void site_probe(struct site *s); /* start the probe that is due */
+void site_park(struct site *s);  /* it went DOWN: drop what waits in memory */
+
+/* destination_retry - an operator's word: the hop's mail is looked at now; if it or its site is DOWN its probe is due now. */
+void destination_retry(struct relay *r, struct str hop);
+/* destination_probe - the same for a site by name, in memory or not. Later; errors are logged. */
+void destination_probe(struct relay *r, struct str site);
+
+/* destination_records - health that changed, for a RECORD; clears the dirty marks. Records live in arena. */
+void destination_records(struct hop *h, struct arena *arena, struct store_record *record);
+/* destination_save - the same in a RECORD of its own. */
+void destination_save(struct hop *h);
+void destination_save_site(struct site *s);
+void destination_reload(struct relay *r); /* new configuration: routes and limits */
+void destination_cancel_attempts(struct relay *r); /* stopping: drops the connections of open attempts */
+void destination_free_all(struct relay *r);
+
+/* sched.c */
+void sched_init(struct relay *r);
+void sched_kick(struct relay *r);
+/* sched_offer - a fresh message is durable: deliver from memory where there is room, else leave it to the store. */
+void sched_offer(struct relay *r, struct message *m, const struct recipient *recipients, uint32_t count);
+
+/*
+ * expiry.c: after a failed probe, mail that a DOWN destination kept past its lifetime fails with a notice. Looks at most
+ * once an hour (wall time) per destination.
+ */
+void expiry_start_site(struct site *s);
+void expiry_start_hop(struct hop *h);
+/* expiry_continue - a hop that a sweep is at has changed. */
+void expiry_continue(struct hop *h);
+void expiry_drop(struct hop *h); /* the relay ends: frees the sweep that is at this hop */
+
+#endif

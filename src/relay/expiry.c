@@ -1,0 +1,210 @@
+/*
+ * expiry - mail parked behind a destination longer than its lifetime, looked for after a failed probe.
+ *
+ * The failed probe is the attempt that every recipient is owed after its time ran out. Goes over the next hops of the site
+ * a page at a time, and over the overdue mail of each (ids sort by arrival: an index range) a claim at a time; the next
+ * step waits until what was claimed is recorded. Nothing is read when nothing is overdue.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "relay/delivery.h"
+
+#define EXPIRY_EVERY_MS HOUR_MS
+#define EXPIRY_PAGE 64
+#define EXPIRY_CLAIM 32
+
+struct expiry {
+	struct relay *relay;
+	struct site *site;        /* NULL: one hop alone */
+	struct store_hops page;
+	bool is_reading, has_page;
+	uint32_t position;        /* in page */
+	struct str cursor;        /* owned: last hop of the page */
+	struct hop *hop;          /* being worked on */
+	struct store_claim claim;
+	bool is_claiming, has_more;
+	struct arena evidence;
+	struct outcome outcome;   /* why the mail could not move */
+};
+
+static void next_hop(struct expiry *x);
+
+static void finish(struct expiry *x)
+{
+	if (x->site) {
+		x->site->is_expiring = false;
+		site_kick(x->site);
+	}
+	store_op_fini(&x->page.op);
+	store_op_fini(&x->claim.op);
+	arena_fini(&x->evidence);
+	relay_free_name(&x->cursor);
+	x->relay->delivery_count--;
+	relay_check_stopped(x->relay);
+	free(x);
+}
+
+static struct expiry *expiry_new(struct relay *r, const struct health_record *health)
+{
+	struct expiry *x = mem_zalloc(sizeof(*x));
+
+	x->relay = r;
+	x->cursor = relay_copy_name(STR(""));
+	x->outcome = (struct outcome){
+		.stage = STAGE_POLICY,
+		.status = STATUS(4, 4, 7),
+		.text = arena_printf(&x->evidence, "delivery time expired; last failure (%s): %s%s%s", health->stage,
+			health->host, health->host[0] ? " " : "", health->text),
+	};
+	r->delivery_count++;
+	return x;
+}
+
+static void on_overdue(struct store_op *op)
+{
+	struct expiry *x = CONTAINER_OF(op, struct expiry, claim.op);
+	const struct verdict fail = { .disposition = DISPOSE_FAIL, .status = STATUS(4, 4, 7) };
+	uint32_t started = 0;
+
+	x->is_claiming = false;
+	for (uint32_t i = 0; op->err == OK && i < x->claim.message_count; i++) {
+		const struct queued_message *m = &x->claim.messages[i];
+		struct hop *h = x->hop;
+
+		if (hop_holds(h, m->env.id) || !delivery_from_store(h, m))
+			continue;
+		/* the message just made pending, wherever its priority put it */
+		LIST_FOR_EACH (link, &h->pending) {
+			struct delivery *d = CONTAINER_OF(link, struct delivery, link);
+
+			if (d->message->env.id == m->env.id) {
+				delivery_fail_without_route(d, &x->outcome, &fail);
+				started++;
+				break;
+			}
+		}
+	}
+	x->has_more = op->err == OK && x->claim.is_more && started > 0;
+	store_op_fini(op);
+	hop_claim_ends(x->hop);
+	hop_kick(x->hop);
+}
+
+static void claim_overdue(struct expiry *x)
+{
+	struct hop *h = x->hop;
+
+	x->is_claiming = true;
+	hop_claim_begins(h);
+	x->claim = (struct store_claim){
+		.op.on_done = on_overdue,
+		.hop = h->name,
+		.accepted_before = wall_add(env_wall(x->relay->env), -hop_policy(h)->lifetime_ms),
+		.message_limit = EXPIRY_CLAIM,
+		.recipients_per_message = 1000,
+	};
+	store_submit(x->relay->store, &x->claim.op, STORE_CLAIM);
+}
+
+void expiry_continue(struct hop *h)
+{
+	struct expiry *x = h->expiry;
+
+	if (x->is_claiming || h->active_count > 0)
+		return;
+	if (x->has_more && !x->relay->is_stopping) {
+		claim_overdue(x);
+		return;
+	}
+	h->expiry = NULL;
+	hop_kick(h);
+	next_hop(x);
+}
+
+void expiry_drop(struct hop *h)
+{
+	struct expiry *x = h->expiry;
+
+	h->expiry = NULL;
+	finish(x);
+}
+
+static void on_page(struct store_op *op)
+{
+	struct expiry *x = CONTAINER_OF(op, struct expiry, page.op);
+
+	x->is_reading = false;
+	x->has_page = op->err == OK && x->page.hop_count > 0;
+	x->position = 0;
+	if (!x->has_page) {
+		finish(x);
+		return;
+	}
+	relay_free_name(&x->cursor);
+	x->cursor = relay_copy_name(x->page.hops[x->page.hop_count - 1].name);
+	next_hop(x);
+}
+
+static void read_page(struct expiry *x)
+{
+	store_op_fini(&x->page.op);
+	x->is_reading = true;
+	x->page = (struct store_hops){
+		.op.on_done = on_page,
+		.after = x->cursor,
+		.limit = EXPIRY_PAGE,
+		.site = x->site->name,
+		.only_ready = true,
+	};
+	store_submit(x->relay->store, &x->page.op, STORE_HOPS);
+}
+
+static void work_on(struct expiry *x, struct hop *h)
+{
+	x->hop = h;
+	x->has_more = true;
+	h->expiry = x;
+	hop_kick(h); /* not before the probe that failed is recorded: its message may be overdue too */
+}
+
+static void next_hop(struct expiry *x)
+{
+	while (x->site && x->has_page && x->position < x->page.hop_count && !x->relay->is_stopping) {
+		struct hop *h = hop_get(x->relay, x->page.hops[x->position++].name);
+
+		if (h && !h->expiry) {
+			work_on(x, h);
+			return;
+		}
+	}
+	if (!x->site || x->relay->is_stopping || (x->has_page && !x->page.is_more))
+		finish(x);
+	else
+		read_page(x);
+}
+
+void expiry_start_site(struct site *s)
+{
+	struct wall now = env_wall(s->relay->env);
+
+	if (s->is_expiring || now.ms - s->expiry_swept.ms < EXPIRY_EVERY_MS)
+		return;
+	s->is_expiring = true;
+	s->expiry_swept = now;
+
+	struct expiry *x = expiry_new(s->relay, &s->health);
+
+	x->site = s;
+	next_hop(x);
+}
+
+void expiry_start_hop(struct hop *h)
+{
+	struct wall now = env_wall(h->relay->env);
+
+	if (h->expiry || now.ms - h->expiry_swept.ms < EXPIRY_EVERY_MS)
+		return;
+	h->expiry_swept = now;
+	work_on(expiry_new(h->relay, &h->health), h);
+}

@@ -1,0 +1,496 @@
+/*
+ * hop - a next hop in memory: load its row, claim its mail, find its route, offer it to its site.
+ *
+ * hop_advance is the one place that decides what a hop does next; every completion only stores its result and kicks
+ * it. Order: loaded, not parked, mail in memory, a route, a loaded site; then the site's round robin has it.
+ * A DNS failure is the hop's own trouble; a final one is recorded for each message like any other reply.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "relay/delivery.h"
+#include "relay/destination.h"
+
+/* Mail is claimed this much ahead of what is started. */
+#define CLAIM_MESSAGES 32
+#define CLAIM_LOW_WATER 8
+/* A route is used for new attempts this long without asking the resolver again; real time. */
+#define ROUTE_REUSE_MS (30 * SECOND_MS)
+
+static void hop_load(struct hop *h);
+static void hop_claim(struct hop *h);
+static void hop_find_route(struct hop *h);
+
+static bool has_work(const struct hop *h)
+{
+	return h->pending_count > 0 || h->has_more;
+}
+
+static bool is_busy(const struct hop *h)
+{
+	return has_work(h) || h->active_count > 0 || h->is_loading || h->is_claiming || h->is_routing ||
+	       h->expiry || timer_is_active(&h->pause);
+}
+
+static void hop_free(struct hop *h)
+{
+	struct relay *r = h->relay;
+
+	env_undefer(r->env, &h->advance);
+	env_timer_stop(r->env, &h->pause);
+	if (list_is_linked(&h->idle)) {
+		list_remove(&h->idle);
+		r->idle_hop_count--;
+	}
+	list_remove(&h->work);
+	hop_drop_pending(h);
+	route_cancel(&h->routing);
+	arena_fini(&h->routing.arena);
+	shared_route_unref(h->route);
+	CHECK(!h->expiry || h->relay->is_stopping);
+	store_op_fini(&h->lookup.op);
+	store_op_fini(&h->claim.op);
+	hop_set_site(h, STR(""));
+	map_remove(&r->hops, &h->entry);
+	relay_free_name(&h->name);
+	free(h->settled);
+	free(h);
+}
+
+static void evict_idle(struct relay *r)
+{
+	while (r->idle_hop_count > HOPS_IDLE_MAX)
+		hop_free(CONTAINER_OF(r->idle_hops.next, struct hop, idle));
+}
+
+static void set_idle(struct hop *h, bool is_idle)
+{
+	struct relay *r = h->relay;
+
+	if (list_is_linked(&h->idle)) {
+		list_remove(&h->idle);
+		r->idle_hop_count--;
+	}
+	if (is_idle) {
+		list_push_back(&r->idle_hops, &h->idle);
+		r->idle_hop_count++;
+	}
+}
+
+static void wait_until(struct hop *h, struct wall when)
+{
+	env_timer_at(h->relay->env, &h->pause, when);
+}
+
+static void on_pause_over(struct timer *t)
+{
+	hop_kick(CONTAINER_OF(t, struct hop, pause));
+}
+
+/* Its own health allows a try now; else the pause timer is set. */
+static bool may_try(struct hop *h)
+{
+	struct wall when;
+
+	if (health_may_try(&h->health, env_wall(h->relay->env), h->active_count, &when))
+		return true;
+	if (h->active_count == 0 && when.ms != INT64_MAX)
+		wait_until(h, when);
+	return false;
+}
+
+static bool has_fresh_route(const struct hop *h)
+{
+	struct relay *r = h->relay;
+
+	return h->route && h->route->conf == r->conf && env_now(r->env).ms < h->route->expires.ms;
+}
+
+static void hop_advance(struct hop *h)
+{
+	struct relay *r = h->relay;
+
+	if (r->is_stopping) {
+		if (h->expiry)
+			expiry_continue(h);
+		return;
+	}
+	if (!h->is_loaded) {
+		hop_load(h);
+		return;
+	}
+	if (h->expiry)
+		expiry_continue(h);
+	if (has_work(h) && hop_is_parked(h, env_wall(r->env))) {
+		hop_drop_pending(h);
+		h->has_more = false;
+		/* the store must know whose recovery wakes it: once a next hop, not once a message */
+		if (h->is_dirty)
+			destination_save(h);
+	}
+	if (!has_work(h)) {
+		list_remove(&h->work);
+		set_idle(h, !is_busy(h));
+		if (!is_busy(h))
+			evict_idle(r);
+		return;
+	}
+	if (h->has_more && h->pending_count < CLAIM_LOW_WATER && !h->is_claiming)
+		hop_claim(h);
+	if (h->pending_count == 0 || !may_try(h))
+		return;
+	if (!has_fresh_route(h)) {
+		hop_find_route(h);
+		return;
+	}
+	if (!h->site->is_loaded)
+		return; /* its load kicks all members */
+	if (!list_is_linked(&h->work))
+		list_push_back(&h->site->work, &h->work);
+	site_kick(h->site);
+}
+
+static void on_advance(struct deferred *d)
+{
+	hop_advance(CONTAINER_OF(d, struct hop, advance));
+}
+
+void hop_kick(struct hop *h)
+{
+	env_defer(h->relay->env, &h->advance);
+}
+
+struct hop *hop_get(struct relay *r, struct str name)
+{
+	struct map_entry *e = map_find(&r->hops, name);
+
+	if (e) {
+		struct hop *known = CONTAINER_OF(e, struct hop, entry);
+
+		set_idle(known, false);
+		hop_kick(known); /* back to idle if nothing comes of it */
+		return known;
+	}
+	if (r->hops.count - r->idle_hop_count >= HOPS_BUSY_MAX) {
+		agenda_want_scan(r);
+		return NULL;
+	}
+
+	struct hop *h = mem_zalloc(sizeof(*h));
+
+	h->relay = r;
+	h->name = relay_copy_name(name);
+	list_init(&h->pending);
+	list_init(&h->active);
+	h->pause.on_fire = on_pause_over;
+	h->advance.on_run = on_advance;
+	health_init(&h->health, env_wall(r->env));
+	map_insert(&r->hops, &h->entry, h->name);
+	hop_kick(h);
+	return h;
+}
+
+void hop_note_more(struct hop *h)
+{
+	h->has_more = true;
+	h->is_more_noted |= h->is_claiming; /* that CLAIM may be older than what is noted here */
+	set_idle(h, false);
+	hop_kick(h);
+}
+
+bool hop_is_parked(const struct hop *h, struct wall now)
+{
+	const struct health_record *own = &h->health;
+	const struct health_record *site = h->site ? &h->site->health : NULL;
+
+	if (own->state == HEALTH_DOWN && own->next_probe.ms > now.ms)
+		return true;
+	return site && h->site->is_loaded && site->state == HEALTH_DOWN && site->next_probe.ms > now.ms;
+}
+
+void hop_drop_pending(struct hop *h)
+{
+	struct list *link;
+
+	while ((link = list_pop_front(&h->pending)) != NULL)
+		delivery_free(CONTAINER_OF(link, struct delivery, link));
+	h->pending_count = 0;
+}
+
+const struct conf_policy *hop_policy(const struct hop *h)
+{
+	return conf_policy_for(h->relay->conf, h->name, h->site ? h->site->name : STR(""));
+}
+
+bool hop_is_known_good(const struct hop *h)
+{
+	return health_is_known_good(&h->health, hop_policy(h), env_wall(h->relay->env));
+}
+
+/* ---- load ---- */
+
+static void on_loaded(struct store_op *op)
+{
+	struct hop *h = CONTAINER_OF(op, struct hop, lookup.op);
+	struct store_lookup *l = &h->lookup;
+
+	h->is_loading = false;
+	h->is_loaded = true;
+	if (op->err != OK && op->err != ERR_NOT_FOUND)
+		log_text(h->relay->env->log, LOG_ERROR, "qmgr", "next hop %.*s: cannot read its state: %s",
+			STR_FMT(h->name), err_name(op->err));
+	if (op->err == OK && l->hop_out.name.len > 0) {
+		h->health = l->hop_out.health;
+		h->saved_success = h->health.last_success;
+		if (l->hop_out.site.len > 0)
+			hop_set_site(h, l->hop_out.site);
+		h->is_dirty = false;
+	}
+	store_op_fini(op);
+	hop_kick(h);
+}
+
+static void hop_load(struct hop *h)
+{
+	if (h->is_loading)
+		return;
+	h->is_loading = true;
+	h->lookup = (struct store_lookup){ .op.on_done = on_loaded, .hop = h->name };
+	store_submit(h->relay->store, &h->lookup.op, STORE_LOOKUP);
+}
+
+/* ---- claim ---- */
+
+bool hop_holds(const struct hop *h, uint64_t id)
+{
+	LIST_FOR_EACH (link, &h->pending)
+		if (CONTAINER_OF(link, struct delivery, link)->message->env.id == id)
+			return true;
+	LIST_FOR_EACH (link, &h->active)
+		if (CONTAINER_OF(link, struct delivery, link)->message->env.id == id)
+			return true;
+	for (uint32_t i = 0; i < h->settled_count; i++)
+		if (h->settled[i] == id)
+			return true;
+	return false;
+}
+
+void hop_claim_begins(struct hop *h)
+{
+	h->claims_out++;
+}
+
+void hop_claim_ends(struct hop *h)
+{
+	if (--h->claims_out == 0)
+		h->settled_count = 0;
+}
+
+/* A CLAIM reads the queue as it was; what was recorded meanwhile must not be started a second time. */
+void hop_note_settled(struct hop *h, uint64_t id)
+{
+	if (h->claims_out == 0)
+		return;
+	if (h->settled_count == h->settled_cap) {
+		h->settled_cap = h->settled_cap ? 2 * h->settled_cap : 16;
+		h->settled = mem_realloc(h->settled, h->settled_cap * sizeof(*h->settled));
+	}
+	h->settled[h->settled_count++] = id;
+}
+
+static void on_claimed(struct store_op *op)
+{
+	struct hop *h = CONTAINER_OF(op, struct hop, claim.op);
+	struct store_claim *c = &h->claim;
+	uint32_t probe_rotation = 0;
+	bool is_cut = false;
+
+	h->is_claiming = false;
+	if (op->err != OK) {
+		log_text(h->relay->env->log, LOG_ERROR, "qmgr", "next hop %.*s: cannot read the queue: %s",
+			STR_FMT(h->name), err_name(op->err));
+		h->has_more = false;
+		agenda_want_scan(h->relay);
+	}
+	/* Each probe starts with another message than the one before (no poison probe). */
+	if (h->site && h->site->health.state == HEALTH_DOWN && c->message_count > 0)
+		probe_rotation = h->site->health.probes % c->message_count;
+	else if (h->health.state == HEALTH_DOWN && c->message_count > 0)
+		probe_rotation = h->health.probes % c->message_count;
+	for (uint32_t i = 0; op->err == OK && i < c->message_count; i++) {
+		const struct queued_message *m = &c->messages[(i + probe_rotation) % c->message_count];
+
+		if (hop_holds(h, m->env.id))
+			continue;
+		if (h->pending_count < HOP_PENDING_MAX)
+			(void)delivery_from_store(h, m);
+		else
+			is_cut = true;
+	}
+	if (op->err == OK)
+		h->has_more = c->is_more || is_cut || h->is_more_noted;
+	h->is_more_noted = false;
+	if (op->err == OK && c->message_count == 0 && h->health.state == HEALTH_DOWN && h->active_count == 0) {
+		/* nothing to probe with: it sleeps until mail for it arrives */
+		h->health.next_probe = WALL_NEVER;
+		h->is_dirty = true;
+		destination_save(h);
+	}
+	store_op_fini(op);
+	hop_claim_ends(h);
+	hop_kick(h);
+}
+
+static void hop_claim(struct hop *h)
+{
+	uint32_t in_memory = h->pending_count + h->active_count;
+
+	h->is_claiming = true;
+	hop_claim_begins(h);
+	h->claim = (struct store_claim){
+		.op.on_done = on_claimed,
+		.hop = h->name,
+		.message_limit = in_memory + CLAIM_MESSAGES,
+		.recipients_per_message = hop_policy(h)->recipients_per_message,
+	};
+	store_submit(h->relay->store, &h->claim.op, STORE_CLAIM);
+}
+
+/* ---- route ---- */
+
+void shared_route_unref(struct shared_route *s)
+{
+	if (!s || --s->references > 0)
+		return;
+	route_free(s->route);
+	conf_unref(s->conf);
+	free(s);
+}
+
+/* No route: a temporary reason is the hop's own failure; a final one is the outcome of the mail that waits here. */
+static void on_no_route(struct hop *h, const struct outcome *outcome)
+{
+	struct verdict v = verdict_of(outcome, hop_is_known_good(h));
+
+	if (v.disposition == DISPOSE_FAIL) {
+		struct list *link;
+
+		while ((link = list_pop_front(&h->pending)) != NULL) {
+			h->pending_count--;
+			delivery_fail_without_route(CONTAINER_OF(link, struct delivery, link), outcome, &v);
+		}
+		return;
+	}
+	delivery_note_hop_failure(h, outcome, STR(""));
+	destination_save(h);
+}
+
+static void on_routed(struct route_request *req)
+{
+	struct hop *h = CONTAINER_OF(req, struct hop, routing);
+	struct relay *r = h->relay;
+
+	h->is_routing = false;
+	if (req->outcome.stage != STAGE_NONE) {
+		on_no_route(h, &req->outcome);
+	} else {
+		struct shared_route *s = mem_zalloc(sizeof(*s));
+
+		s->references = 1;
+		s->route = req->route;
+		s->conf = conf_ref(req->conf);
+		s->expires = mono_add(env_now(r->env), ROUTE_REUSE_MS / r->env->rate + 50);
+		shared_route_unref(h->route);
+		h->route = s;
+		hop_set_site(h, s->route->site);
+		if (str_equal(str_from_c(h->health.stage), str_from_c(stage_name(STAGE_DNS))) &&
+			h->health.state != HEALTH_UP)
+			h->is_dirty |= health_note_success(&h->health, env_wall(r->env), false);
+	}
+	conf_unref(req->conf);
+	arena_fini(&req->arena);
+	hop_kick(h);
+}
+
+static void hop_find_route(struct hop *h)
+{
+	if (h->is_routing)
+		return;
+	h->is_routing = true;
+	h->routing = (struct route_request){
+		.hop = h->name,
+		.conf = conf_ref(h->relay->conf),
+		.on_done = on_routed,
+	};
+	route_resolve(h->relay->env, h->relay->resolver, &h->relay->rng, &h->routing);
+}
+
+/* ---- an operator's word ---- */
+
+void destination_retry(struct relay *r, struct str name)
+{
+	struct hop *h = hop_get(r, name);
+	struct wall now = env_wall(r->env);
+
+	if (!h)
+		return;
+	if (h->is_loaded && h->health.state == HEALTH_DOWN) {
+		health_probe_now(&h->health, now);
+		h->is_dirty = true;
+		destination_save(h);
+	}
+	if (h->site && h->site->is_loaded && h->site->health.state == HEALTH_DOWN) {
+		health_probe_now(&h->site->health, now);
+		destination_save_site(h->site);
+	}
+	hop_note_more(h);
+}
+
+/* ---- all of them ---- */
+
+void destination_reload(struct relay *r)
+{
+	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
+		struct hop *h = CONTAINER_OF(e, struct hop, entry);
+
+		if (h->site)
+			window_set_max(&h->site->window, hop_policy(h)->connections_max);
+		hop_kick(h);
+	}
+}
+
+/* Their rows are READY: nothing is lost, and nothing needs to be written. */
+void destination_cancel_attempts(struct relay *r)
+{
+	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
+		struct hop *h = CONTAINER_OF(e, struct hop, entry);
+
+		LIST_FOR_EACH_SAFE (link, &h->active) {
+			struct delivery *d = CONTAINER_OF(link, struct delivery, link);
+
+			if (d->is_attempting)
+				delivery_finish(d);
+		}
+	}
+}
+
+void destination_free_all(struct relay *r)
+{
+	struct map_entry *e;
+
+	while ((e = map_first(&r->hops)) != NULL) {
+		struct hop *h = CONTAINER_OF(e, struct hop, entry);
+		struct list *link;
+
+		while ((link = list_pop_front(&h->active)) != NULL) {
+			struct delivery *d = CONTAINER_OF(link, struct delivery, link);
+
+			if (d->site)
+				d->site->window.in_flight--;
+			delivery_free(d);
+		}
+		if (h->expiry)
+			expiry_drop(h);
+		hop_free(h);
+	}
+}

@@ -1,0 +1,432 @@
+/*
+ * recorder - judges what came of a delivery and writes it down: results, history, health and notice in one RECORD.
+ *
+ * Happy path: recorder_take, judge, (headers fetched for a notice), RECORD, then the log line of each recipient, the notice
+ * offered, the place freed. Parked recipients get no result: their rows are not touched. A RECORD that finds no space is
+ * kept and tried again each second; no new attempts start meanwhile.
+ */
+#include "mail/header.h"
+#include "queue/retry.h"
+#include "relay/delivery.h"
+
+#define RECORD_RETRY_MS SECOND_MS
+
+static void submit(struct delivery *d);
+
+/* ---- health ---- */
+
+static void note_recovered(struct site *s)
+{
+	struct relay *r = s->relay;
+
+	if (s->health.state != HEALTH_RECOVERING)
+		return;
+	if (s->window.size < s->window.learned && !list_is_empty(&s->work))
+		return;
+	health_note_recovered(&s->health, env_wall(r->env));
+	s->is_dirty = true;
+	log_text(r->env->log, LOG_NOTICE, "qmgr", "site %.*s is up", STR_FMT(s->name));
+}
+
+static void note_answer(struct delivery *d, bool is_accepted)
+{
+	struct hop *h = d->hop;
+	struct site *s = d->site;
+	struct relay *r = h->relay;
+	struct wall now = env_wall(r->env), since = s->health.since;
+	enum health_state site_was = s->health.state, hop_was = h->health.state;
+	bool is_smarthost = d->route && d->route->route->is_smarthost;
+
+	s->is_dirty |= health_note_success(&s->health, now, is_accepted);
+	if (s->health.state != site_was)
+		s->is_dirty = true;
+	s->trouble_hop = 0;
+	h->is_dirty |= health_note_success(&h->health, now, is_accepted && !is_smarthost);
+	h->trouble_sender = 0;
+	if (site_was == HEALTH_DOWN) {
+		struct buf b;
+
+		buf_init(&b, 1024);
+		buf_append_safe(&b, s->name);
+		buf_append_str(&b, STR(" answers again after "));
+		instant_format_span(&b, now.ms - since.ms);
+		log_text(r->env->log, LOG_NOTICE, "qmgr", "site %s; its mail moves", buf_cstr(&b));
+		buf_fini(&b);
+		metric_sub(r->env->metrics, METRIC_sites_down, 1);
+		site_scan(s);
+	}
+	if (hop_was == HEALTH_DOWN)
+		hop_note_more(h);
+	if (hop_was == HEALTH_DOWN && h->health.state == HEALTH_RECOVERING)
+		health_note_recovered(&h->health, now);
+}
+
+/* A failure after MAIL says something of the destination only when another sender's mail fails likewise with no success
+ * between; of the site, when another next hop's does. */
+static void note_trouble(struct delivery *d, const struct outcome *outcome)
+{
+	struct hop *h = d->hop;
+	struct site *s = d->site;
+	uint64_t sender = str_hash_fold(d->message->env.reverse_path, 1) | 1;
+	uint64_t hop = str_hash_fold(h->name, 1) | 1;
+
+	if (h->trouble_sender && h->trouble_sender != sender) {
+		delivery_note_hop_failure(h, outcome, d->attempt.host);
+		if (s->trouble_hop && s->trouble_hop != hop)
+			delivery_note_site_failure(h, outcome, d->attempt.host);
+		s->trouble_hop = hop;
+	}
+	h->trouble_sender = sender;
+}
+
+static void judge_health(struct delivery *d)
+{
+	const struct attempt_result *trouble = NULL, *parked = NULL;
+	bool answers = false, accepted = false, overload = false;
+
+	if (d->attempt.is_site_failure) {
+		delivery_note_site_failure(d->hop, &d->attempt.site_outcome, d->attempt.host);
+		return;
+	}
+	for (uint32_t i = 0; i < d->recipient_count; i++) {
+		const struct attempt_result *res = &d->results[i];
+
+		answers |= res->verdict.answers;
+		accepted |= res->verdict.disposition == DISPOSE_DELIVERED;
+		overload |= res->verdict.is_overload;
+		if (res->verdict.is_suspect)
+			trouble = res;
+		if (res->verdict.disposition == DISPOSE_PARK)
+			parked = res;
+	}
+	if (!d->site)
+		return;
+	if (answers)
+		note_answer(d, accepted);
+	if (overload || (trouble && !answers))
+		window_note_overload(&d->site->window);
+	else if (answers)
+		window_note_success(&d->site->window);
+	if (trouble && !answers)
+		note_trouble(d, &trouble->outcome);
+	if (parked) {
+		if (parked->verdict.scope == SCOPE_OURS)
+			log_text(d->hop->relay->env->log, LOG_ERROR, "smtp",
+				"next hop %.*s refuses us, its mail is parked, nothing is returned: %.*s",
+				STR_FMT(d->hop->name), STR_FMT(parked->outcome.text));
+		delivery_note_hop_failure(d->hop, &parked->outcome, d->attempt.host);
+	}
+	note_recovered(d->site);
+}
+
+/* ---- results ---- */
+
+static enum result_kind kind_of(struct delivery *d, uint32_t i, struct store_result *out)
+{
+	struct relay *r = d->hop->relay;
+	const struct attempt_result *res = &d->results[i];
+	struct wall now = env_wall(r->env);
+	struct retry_decision next;
+
+	switch (res->verdict.disposition) {
+	case DISPOSE_DELIVERED:
+		return RESULT_DELIVERED;
+	case DISPOSE_FAIL:
+		return RESULT_FAILED;
+	case DISPOSE_AGAIN:
+	case DISPOSE_PARK:
+		return RESULT_READY;
+	case DISPOSE_RETRY:
+		break;
+	}
+	next = retry_after_failure(hop_policy(d->hop), &d->message->env, d->recipients[i].attempts + 1,
+		res->verdict.is_in_doubt, now, &r->rng);
+	out->due = next.due;
+	return next.is_expired ? RESULT_FAILED : RESULT_RETRY;
+}
+
+static const char *disposition_text(enum result_kind kind, bool is_parked)
+{
+	switch (kind) {
+	case RESULT_DELIVERED:
+		return "delivered";
+	case RESULT_RETRY:
+		return "deferred";
+	case RESULT_READY:
+		return is_parked ? "parked" : "again";
+	case RESULT_FAILED:
+		return "failed";
+	case RESULT_HELD:
+		return "held";
+	case RESULT_QUARANTINED:
+		return "quarantined";
+	}
+	return "unknown";
+}
+
+/* The reply as it stood: with its enhanced code, which the client takes apart from the text. */
+static struct str reply_text(struct delivery *d, const struct outcome *outcome)
+{
+	const struct status *s = &outcome->status;
+
+	if (outcome->code == 0 || s->klass == 0)
+		return outcome->text;
+	return arena_printf(&d->arena, "%u.%u.%u %.*s", s->klass, s->subject, s->detail, STR_FMT(outcome->text));
+}
+
+static void add_attempt(struct delivery *d, struct attempt_record *out, uint32_t i, enum result_kind kind)
+{
+	const struct attempt_result *res = &d->results[i];
+	bool is_parked = res->verdict.disposition == DISPOSE_PARK;
+
+	*out = (struct attempt_record){
+		.recipient = res->number,
+		.attempt = d->recipients[i].attempts + (kind == RESULT_READY ? 0 : 1),
+		.at = d->started,
+		.duration_ms = d->attempt.connect_ms + d->attempt.transmit_ms,
+		.host = d->attempt.host,
+		.stage = str_from_c(stage_name(res->outcome.stage)),
+		.disposition = str_from_c(disposition_text(kind, is_parked)),
+		.code = res->outcome.code,
+		.status = res->verdict.status,
+		.text = reply_text(d, &res->outcome),
+		.tls = d->attempt.tls,
+	};
+}
+
+/* The content could not be read: nothing of it can be delivered until an operator has looked. */
+static bool is_unreadable(const struct delivery *d)
+{
+	return d->content.err == ERR_NOT_FOUND || d->content.err == ERR_CORRUPT;
+}
+
+static void fill_record(struct delivery *d)
+{
+	struct store_record *rec = &d->record;
+	struct store_result *results = arena_array(&d->arena, d->recipient_count, sizeof(*results));
+	struct attempt_record *attempts = arena_array(&d->arena, d->recipient_count, sizeof(*attempts));
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < d->recipient_count; i++) {
+		const struct attempt_result *res = &d->results[i];
+		struct store_result out = {
+			.number = res->number,
+			.attempt = d->recipients[i].attempts + 1,
+			.is_in_doubt = res->verdict.is_in_doubt,
+			.code = res->outcome.code,
+			.status = res->verdict.status,
+			.text = reply_text(d, &res->outcome),
+			.host = d->attempt.host,
+		};
+
+		out.kind = kind_of(d, i, &out);
+		if (is_unreadable(d) && out.kind != RESULT_DELIVERED) {
+			out.kind = RESULT_HELD;
+			out.text = STR("corrupt: its content cannot be read from the queue");
+		}
+		add_attempt(d, &attempts[i], i, out.kind);
+		/* back to READY means: the row stays as it is */
+		if (out.kind != RESULT_READY)
+			results[count++] = out;
+	}
+	rec->id = d->message->env.id;
+	rec->at = env_wall(d->hop->relay->env);
+	rec->results = results;
+	rec->result_count = count;
+	rec->attempts = attempts;
+	/* A site that fails writes one line of history for its probe, not one per recipient. */
+	rec->attempt_count = d->attempt.is_site_failure ? 1 : d->recipient_count;
+}
+
+/* ---- the log ---- */
+
+static void append_seconds(struct buf *b, int64_t ms)
+{
+	if (ms < 0)
+		ms = 0;
+	if (ms >= 100 * SECOND_MS)
+		buf_printf(b, "%lld", (long long)(ms / SECOND_MS));
+	else
+		buf_printf(b, "%lld.%02lld", (long long)(ms / SECOND_MS), (long long)(ms % SECOND_MS / 10));
+}
+
+static const char *log_status(enum result_kind kind)
+{
+	switch (kind) {
+	case RESULT_DELIVERED:
+		return "sent";
+	case RESULT_FAILED:
+		return "bounced";
+	case RESULT_RETRY:
+	case RESULT_READY:
+	case RESULT_HELD:
+	case RESULT_QUARANTINED:
+		break;
+	}
+	return "deferred";
+}
+
+static void log_result(struct delivery *d, const struct store_result *res, struct str address)
+{
+	struct relay *r = d->hop->relay;
+	struct queue_id_text id = queue_id_format(d->message->env.id);
+	int64_t queued = d->started.ms - d->message->env.accepted.ms;
+	struct buf delay, delays, dsn, detail;
+
+	buf_init(&delay, 64);
+	buf_init(&delays, 128);
+	buf_init(&dsn, 32);
+	buf_init(&detail, 4096);
+	append_seconds(&delay, queued + d->attempt.connect_ms + d->attempt.transmit_ms);
+	buf_append_str(&delays, STR("0/"));
+	append_seconds(&delays, queued);
+	buf_append_char(&delays, '/');
+	append_seconds(&delays, d->attempt.connect_ms);
+	buf_append_char(&delays, '/');
+	append_seconds(&delays, d->attempt.transmit_ms);
+	status_format(&dsn, res->status);
+	if (res->code)
+		buf_printf(&detail, "%u ", res->code);
+	buf_append_str(&detail, res->text);
+
+	const struct log_field fields[] = {
+		{ "to", address, LOG_BRACKETED, false },
+		{ "relay", d->attempt.host.len ? d->attempt.host : STR("none"), LOG_PLAIN, false },
+		{ "delay", buf_str(&delay), LOG_PLAIN, false },
+		{ "delays", buf_str(&delays), LOG_PLAIN, false },
+		{ "dsn", buf_str(&dsn), LOG_PLAIN, false },
+		{ "status", str_from_c(log_status(res->kind)), LOG_PLAIN, false },
+		/* ours, behind the parenthesis: what does not hold is left out */
+		{ d->attempt.tls.len ? "tls" : "in-doubt", d->attempt.tls.len ? d->attempt.tls : STR("yes"), LOG_PLAIN, true },
+		{ "in-doubt", STR("yes"), LOG_PLAIN, true },
+	};
+	size_t count = 6u + (d->attempt.tls.len ? 1u : 0u) + (res->is_in_doubt ? 1u : 0u);
+	const struct log_event event = { LOG_INFO, "smtp", str_from_c(id.text), fields, count, buf_str(&detail) };
+
+	log_event(r->env->log, &event);
+	buf_fini(&delay);
+	buf_fini(&delays);
+	buf_fini(&dsn);
+	buf_fini(&detail);
+}
+
+static void count_result(struct metrics *m, const struct store_result *res)
+{
+	if (res->kind == RESULT_DELIVERED)
+		metric_add(m, METRIC_recipients_delivered_total, 1);
+	else if (res->kind == RESULT_FAILED)
+		metric_add(m, METRIC_recipients_failed_total, 1);
+	else
+		metric_add(m, METRIC_recipients_deferred_total, 1);
+	if (res->is_in_doubt)
+		metric_add(m, METRIC_recipients_in_doubt_total, 1);
+}
+
+static struct str address_of(const struct delivery *d, uint32_t number)
+{
+	for (uint32_t i = 0; i < d->recipient_count; i++)
+		if (d->recipients[i].rcpt.number == number)
+			return d->recipients[i].rcpt.address;
+	return STR("");
+}
+
+static void tell_log(struct delivery *d)
+{
+	struct relay *r = d->hop->relay;
+
+	for (uint32_t i = 0; i < d->record.result_count; i++) {
+		const struct store_result *res = &d->record.results[i];
+
+		log_result(d, res, address_of(d, res->number));
+		count_result(r->env->metrics, res);
+		if (res->kind == RESULT_RETRY || res->kind == RESULT_QUARANTINED)
+			agenda_note_due(r, res->due);
+	}
+	if (d->record.is_finished) {
+		struct queue_id_text id = queue_id_format(d->message->env.id);
+		const struct log_event event = { LOG_INFO, "qmgr", str_from_c(id.text), NULL, 0, STR("removed") };
+
+		log_event(r->env->log, &event);
+	}
+}
+
+/* ---- RECORD ---- */
+
+static void on_again(struct timer *t)
+{
+	submit(CONTAINER_OF(t, struct delivery, again));
+}
+
+static bool has_again(const struct delivery *d)
+{
+	for (uint32_t i = 0; i < d->recipient_count; i++)
+		if (d->results[i].verdict.disposition == DISPOSE_AGAIN)
+			return true;
+	return false;
+}
+
+static void on_recorded(struct store_op *op)
+{
+	struct delivery *d = CONTAINER_OF(op, struct delivery, record.op);
+	struct hop *h = d->hop;
+	struct relay *r = h->relay;
+
+	if (op->err != OK) {
+		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot record a delivery, trying again: %s", err_name(op->err));
+		upkeep_note_full(r);
+		store_op_fini(op);
+		d->again.on_fire = on_again;
+		env_timer_after(r->env, &d->again, RECORD_RETRY_MS);
+		return;
+	}
+	upkeep_note_space(r);
+	tell_log(d);
+	if (d->notice) {
+		notice_log(d);
+		metric_add(r->env->metrics, METRIC_dsn_failure_total, 1);
+		sched_offer(r, d->notice, &d->notice_recipient, 1);
+	}
+	if (has_again(d))
+		hop_note_more(h);
+	if (d->record.result_count == 0 && !has_again(d))
+		delivery_requeue(d);
+	else
+		delivery_finish(d);
+}
+
+static void submit(struct delivery *d)
+{
+	d->record.op.on_done = on_recorded;
+	store_submit(d->hop->relay->store, &d->record.op, STORE_RECORD);
+}
+
+static void on_headers(struct store_op *op)
+{
+	struct delivery *d = CONTAINER_OF(op, struct delivery, headers.op);
+
+	/* Without headers the notice still says what failed. */
+	notice_build(d, op->err == OK ? header_section(d->headers.content) : STR(""));
+	submit(d);
+}
+
+void recorder_take(struct delivery *d)
+{
+	struct relay *r = d->hop->relay;
+	struct message *m = d->message;
+
+	for (uint32_t i = 0; i < d->recipient_count; i++)
+		if (d->results[i].verdict.disposition == DISPOSE_DELIVERED)
+			(void)fault_hit(r->env->fault, FAULT_attempt_delivered);
+	judge_health(d);
+	fill_record(d);
+	destination_records(d->hop, &d->arena, &d->record);
+	if (!notice_is_needed(d)) {
+		submit(d);
+	} else if (m->has_content || m->chunk_count == 0) {
+		notice_build(d, m->has_content ? header_section(buf_str(&m->content)) : STR(""));
+		submit(d);
+	} else {
+		d->headers = (struct store_fetch){ .op.on_done = on_headers, .id = m->env.id, .chunk = 0 };
+		store_submit(r->store, &d->headers.op, STORE_FETCH);
+	}
+}

@@ -1,0 +1,141 @@
+/* relay_private - what the files of relay/ share: the relay object and the doors between its parts. */
+#ifndef RELAY_PRIVATE_H
+#define RELAY_PRIVATE_H
+
+#include "base/map.h"
+#include "base/rng.h"
+#include "deliver/pool.h"
+#include "deliver/resolver.h"
+#include "mail/queue_id.h"
+#include "queue/message.h"
+#include "relay/relay.h"
+
+/* Hops held in memory with work to do; beyond it the start-up scan is repeated later (memory is bounded). */
+#define HOPS_BUSY_MAX 4096
+/* Hops and sites kept in memory without work, for what they know. */
+#define HOPS_IDLE_MAX 4096
+/* Deliveries of one hop waiting in memory. */
+#define HOP_PENDING_MAX 64
+/* Content of fresh messages held in memory until delivered, in all. */
+#define FRESH_BYTES_MAX (32u << 20)
+
+struct hop;
+struct site;
+struct delivery;
+struct intake;
+struct control;
+
+struct listening {
+	struct list link;
+	struct relay *relay;
+	struct listener *listener;
+	struct conf_listener conf;
+	bool is_stale; /* reload: not in the new configuration */
+};
+
+/* What turns up at its time: due retries, due probes, pages of hops with work. One timer each, whatever the backlog. */
+struct agenda {
+	struct timer due_timer;
+	struct wall due_next;
+	struct store_promote promote;
+	bool is_promoting;
+	struct timer probe_timer;
+	struct wall probe_next;
+	struct store_probes probes;
+	bool is_reading_probes;
+	struct store_hops scan;
+	struct arena scan_cursor_arena;
+	struct str scan_cursor;
+	bool is_scanning, is_scan_wanted;
+};
+
+struct upkeep {
+	struct timer timer;
+	struct store_stats stats;
+	bool is_reading;
+	struct store_sweep sweep;
+	bool is_sweeping;
+	struct wall swept;
+	struct store_put trial; /* written while is_full, to see whether it can be again */
+	bool is_trying;
+	uint64_t disk_free_bytes;
+	bool is_space_low; /* below min-free: MAIL gets 452 */
+	bool is_full;      /* a RECORD found no space: no new attempts either */
+};
+
+struct relay {
+	struct env *env;
+	struct net *net;
+	struct dns *dns;
+	struct store *store;
+	struct conf *conf;
+	struct relay_params params;
+	struct rng rng;
+	struct queue_id_source ids;
+	struct resolver *resolver;
+	struct pool *pool;
+	struct list listeners;
+	struct wall started;
+
+	struct intake *intake;
+	struct control *control;
+	struct agenda agenda;
+	struct upkeep upkeep;
+
+	struct map hops;            /* struct hop by name */
+	struct map sites;           /* struct site by name */
+	struct list idle_hops;      /* least recently used first */
+	uint32_t idle_hop_count;
+	struct list ready_sites;    /* sites that may start a delivery: round robin */
+	struct deferred sched;
+	uint32_t delivery_count;    /* attempts and records in flight */
+	uint32_t attempt_count;     /* attempts in flight: connections-max */
+	uint64_t fresh_bytes;       /* content held in memory */
+	struct list saving;         /* records without a message: struct save */
+
+	bool is_stopping;
+	void (*on_stopped)(void *user);
+	void *stop_user;
+	struct timer stop_timer;
+	struct deferred stop_check;
+};
+
+/* relay.c */
+void relay_check_stopped(struct relay *r);
+uint64_t relay_new_id(struct relay *r);
+/* relay_copy_name - a name on the heap, for a map key; relay_free_name frees it. */
+struct str relay_copy_name(struct str name);
+void relay_free_name(struct str *name);
+
+/* agenda.c */
+void agenda_init(struct relay *r);
+void agenda_start(struct relay *r);
+void agenda_stop(struct relay *r);
+void agenda_note_due(struct relay *r, struct wall due);
+void agenda_note_probe(struct relay *r, struct wall next);
+/* agenda_want_scan - some hop with READY recipients is not in memory: look for it when there is room. */
+void agenda_want_scan(struct relay *r);
+void agenda_continue_scan(struct relay *r);
+
+/* upkeep.c */
+void upkeep_init(struct relay *r);
+void upkeep_start(struct relay *r);
+void upkeep_stop(struct relay *r);
+void upkeep_note_full(struct relay *r);  /* a write found no space */
+void upkeep_note_space(struct relay *r); /* a write went through */
+
+/* intake.c */
+struct intake *intake_new(struct relay *r);
+void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_listener *listener);
+void intake_shutdown(struct intake *in);
+void intake_drop_all(struct intake *in);
+uint32_t intake_session_count(const struct intake *in);
+bool intake_is_idle(const struct intake *in);
+void intake_free(struct intake *in);
+
+/* control.c */
+struct control *control_new(struct relay *r);
+enum err control_start(struct control *c, struct buf *message);
+void control_free(struct control *c);
+
+#endif

@@ -1,0 +1,385 @@
+/*
+ * site - a site in memory: its health, its window, and the round robin over its next hops.
+ *
+ * A site that goes DOWN drops what waits in memory for it; its rows stay READY in the store, untouched. A probe, or a
+ * recovery, finds them again by pages of its next hops. Health is saved as it changes.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "relay/delivery.h"
+#include "relay/destination.h"
+
+/* Hops of a site read per page, and brought to work at once. */
+#define SITE_SCAN_PAGE 64
+/* A success younger than what is stored by this much is stored again: known-good is a matter of days. */
+#define SUCCESS_SAVE_MS HOUR_MS
+
+/* A RECORD that carries health and nothing else. */
+struct save {
+	struct store_record op;
+	struct relay *relay;
+	struct list link; /* relay.saving */
+};
+
+static void site_load(struct site *s);
+
+static void on_pause_over(struct timer *t)
+{
+	site_kick(CONTAINER_OF(t, struct site, pause));
+}
+
+static struct site *site_get(struct relay *r, struct str name)
+{
+	struct map_entry *e = map_find(&r->sites, name);
+
+	if (e)
+		return CONTAINER_OF(e, struct site, entry);
+
+	struct site *s = mem_zalloc(sizeof(*s));
+
+	s->relay = r;
+	s->name = relay_copy_name(name);
+	s->scan_cursor = relay_copy_name(STR(""));
+	list_init(&s->members);
+	list_init(&s->work);
+	s->pause.on_fire = on_pause_over;
+	health_init(&s->health, env_wall(r->env));
+	window_init(&s->window, 0, r->conf->policy.connections_max);
+	map_insert(&r->sites, &s->entry, s->name);
+	return s;
+}
+
+static void site_release(struct site *s)
+{
+	if (!list_is_empty(&s->members) || s->is_loading || s->is_scanning || s->is_expiring ||
+		s->window.in_flight > 0)
+		return;
+	env_timer_stop(s->relay->env, &s->pause);
+	list_remove(&s->ready);
+	map_remove(&s->relay->sites, &s->entry);
+	relay_free_name(&s->name);
+	relay_free_name(&s->scan_cursor);
+	free(s);
+}
+
+void hop_set_site(struct hop *h, struct str site_name)
+{
+	struct site *old = h->site;
+
+	if (old && str_equal(old->name, site_name))
+		return;
+	if (old) {
+		list_remove(&h->member);
+		list_remove(&h->work);
+		h->site = NULL;
+	}
+	if (site_name.len > 0) {
+		struct site *s = site_get(h->relay, site_name);
+
+		h->site = s;
+		h->is_dirty = true;
+		list_push_back(&s->members, &h->member);
+		if (old && old->health.last_success.ms > s->health.last_success.ms) {
+			/* a new MX set inherits that the old one was known to work */
+			s->health.last_success = old->health.last_success;
+			s->is_dirty = true;
+		}
+		if (!s->is_loaded)
+			site_load(s);
+	}
+	if (old)
+		site_release(old);
+}
+
+void site_kick(struct site *s)
+{
+	if (list_is_empty(&s->work) || list_is_linked(&s->ready))
+		return;
+	list_push_back(&s->relay->ready_sites, &s->ready);
+	sched_kick(s->relay);
+}
+
+void site_park(struct site *s)
+{
+	list_remove(&s->ready);
+	LIST_FOR_EACH_SAFE (link, &s->members)
+		hop_kick(CONTAINER_OF(link, struct hop, member));
+}
+
+/* ---- load ---- */
+
+static void on_loaded(struct store_op *op)
+{
+	struct site *s = CONTAINER_OF(op, struct site, lookup.op);
+	const struct site_record *rec = &s->lookup.site_out;
+	struct wall inherited = s->health.last_success;
+	uint32_t max = s->relay->conf->policy.connections_max;
+
+	s->is_loading = false;
+	s->is_loaded = true;
+	if (op->err == OK && rec->name.len > 0) {
+		s->health = rec->health;
+		s->saved_success = s->health.last_success;
+		if (inherited.ms > s->health.last_success.ms)
+			s->health.last_success = inherited;
+		window_init(&s->window, rec->window, max);
+	}
+	if (s->health.state == HEALTH_SUSPECT || s->health.state == HEALTH_DOWN)
+		window_close_to_one(&s->window);
+	store_op_fini(op);
+	LIST_FOR_EACH_SAFE (link, &s->members) {
+		struct hop *h = CONTAINER_OF(link, struct hop, member);
+
+		window_set_max(&s->window, hop_policy(h)->connections_max);
+		hop_kick(h);
+	}
+	if (s->is_scan_wanted)
+		site_refill(s);
+	if (s->is_probe_wanted) {
+		s->is_probe_wanted = false;
+		site_probe(s);
+	}
+	site_release(s);
+}
+
+static void site_load(struct site *s)
+{
+	if (s->is_loading)
+		return;
+	s->is_loading = true;
+	s->lookup = (struct store_lookup){ .op.on_done = on_loaded, .site = s->name };
+	store_submit(s->relay->store, &s->lookup.op, STORE_LOOKUP);
+}
+
+/* A site that is not in memory is probed through one of its next hops, which brings it there. */
+struct probe_lookup {
+	struct store_hops op;
+	struct relay *relay;
+};
+
+static void on_probe_hops(struct store_op *op)
+{
+	struct probe_lookup *p = CONTAINER_OF(op, struct probe_lookup, op.op);
+	struct relay *r = p->relay;
+
+	if (op->err != OK)
+		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot read the next hops of a site: %s", err_name(op->err));
+	if (op->err == OK && p->op.hop_count > 0) {
+		const struct site_record *site = &p->op.sites[0];
+		const struct hop_record *pick = &p->op.hops[site->health.probes % p->op.hop_count];
+
+		destination_retry(r, pick->name);
+	} else if (op->err == OK) {
+		struct site *s = site_get(r, p->op.site);
+
+		/* nothing to probe with: it sleeps, stored, until mail for it arrives */
+		s->is_probe_wanted = true;
+		site_load(s);
+	}
+	r->delivery_count--;
+	store_op_fini(op);
+	relay_check_stopped(r);
+	free(p);
+}
+
+void destination_probe(struct relay *r, struct str name)
+{
+	struct map_entry *e = map_find(&r->sites, name);
+	struct probe_lookup *p;
+
+	if (e) {
+		struct site *s = CONTAINER_OF(e, struct site, entry);
+
+		if (s->is_loaded && s->health.state == HEALTH_DOWN)
+			health_probe_now(&s->health, env_wall(r->env));
+		site_probe(s);
+		return;
+	}
+	p = mem_zalloc(sizeof(*p));
+	p->relay = r;
+	p->op = (struct store_hops){
+		.op.on_done = on_probe_hops,
+		.limit = SITE_SCAN_PAGE,
+		.only_ready = true,
+	};
+	p->op.site = arena_dup(&p->op.op.arena, name);
+	r->delivery_count++;
+	store_submit(r->store, &p->op.op, STORE_HOPS);
+}
+
+/* ---- its hops, by pages ---- */
+
+static void on_scanned(struct store_op *op)
+{
+	struct site *s = CONTAINER_OF(op, struct site, scan.op);
+	struct store_hops *page = &s->scan;
+	bool is_probe = s->is_probe_scan;
+
+	s->is_scanning = s->is_probe_scan = false;
+	if (is_probe && op->err == OK && page->hop_count == 0) {
+		/* nothing to probe with: sleeps until mail for it arrives */
+		s->health.next_probe = WALL_NEVER;
+		s->is_dirty = true;
+		destination_save_site(s);
+	} else if (is_probe && op->err == OK) {
+		const struct hop_record *pick = &page->hops[s->health.probes % page->hop_count];
+		struct hop *h = hop_get(s->relay, pick->name);
+
+		if (h)
+			hop_note_more(h);
+		else
+			agenda_note_probe(s->relay, wall_add(env_wall(s->relay->env), MINUTE_MS));
+	} else {
+		s->is_scan_wanted = op->err == OK && page->is_more;
+		for (uint32_t i = 0; op->err == OK && i < page->hop_count; i++) {
+			struct hop *h = hop_get(s->relay, page->hops[i].name);
+
+			if (h)
+				hop_note_more(h);
+		}
+		relay_free_name(&s->scan_cursor);
+		s->scan_cursor = relay_copy_name(s->is_scan_wanted && page->hop_count > 0 ?
+				page->hops[page->hop_count - 1].name : STR(""));
+	}
+	store_op_fini(op);
+	if (s->is_scan_wanted)
+		site_refill(s);
+	site_release(s);
+}
+
+static void read_page(struct site *s, struct str after, uint32_t limit)
+{
+	s->is_scanning = true;
+	s->scan = (struct store_hops){
+		.op.on_done = on_scanned,
+		.after = after,
+		.limit = limit,
+		.site = s->name,
+		.only_ready = true,
+	};
+	store_submit(s->relay->store, &s->scan.op, STORE_HOPS);
+}
+
+/* The next page is read when the work in memory runs low: a site of 100,000 hops needs no more memory than one of 64. */
+void site_refill(struct site *s)
+{
+	uint32_t busy = 0;
+
+	if (s->is_scanning || !s->is_scan_wanted)
+		return;
+	LIST_FOR_EACH (link, &s->work)
+		busy++;
+	if (busy < SITE_SCAN_PAGE)
+		read_page(s, s->scan_cursor, SITE_SCAN_PAGE);
+}
+
+void site_scan(struct site *s)
+{
+	s->is_scan_wanted = true;
+	site_refill(s);
+}
+
+void site_probe(struct site *s)
+{
+	if (s->is_scanning || s->window.in_flight > 0)
+		return;
+	s->is_probe_scan = true;
+	read_page(s, STR(""), SITE_SCAN_PAGE);
+}
+
+/* ---- saving ---- */
+
+static bool success_is_stale(struct wall now, struct wall saved)
+{
+	return now.ms - saved.ms >= SUCCESS_SAVE_MS;
+}
+
+static bool take_site(struct site *s, struct site_record *out)
+{
+	if (!s->is_dirty && !success_is_stale(s->health.last_success, s->saved_success))
+		return false;
+	*out = (struct site_record){ s->name, s->health,
+		s->window.learned > s->window.size ? s->window.learned : s->window.size };
+	s->is_dirty = false;
+	s->saved_success = s->health.last_success;
+	if (s->health.state == HEALTH_DOWN)
+		agenda_note_probe(s->relay, s->health.next_probe);
+	return true;
+}
+
+void destination_records(struct hop *h, struct arena *arena, struct store_record *record)
+{
+	struct site_record *site = arena_alloc(arena, sizeof(*site));
+	struct hop_record *hop = arena_alloc(arena, sizeof(*hop));
+
+	if (h->site && take_site(h->site, site)) {
+		site->name = arena_dup(arena, site->name);
+		record->sites = site;
+		record->site_count = 1;
+	}
+	if (!h->is_dirty && !success_is_stale(h->health.last_success, h->saved_success))
+		return;
+	*hop = (struct hop_record){
+		.name = arena_dup(arena, h->name),
+		.site = h->site ? arena_dup(arena, h->site->name) : STR(""),
+		.health = h->health,
+	};
+	record->hops = hop;
+	record->hop_count = 1;
+	h->is_dirty = false;
+	h->saved_success = h->health.last_success;
+	if (h->health.state == HEALTH_DOWN)
+		agenda_note_probe(h->relay, h->health.next_probe);
+}
+
+static void on_saved(struct store_op *op)
+{
+	struct save *save = CONTAINER_OF(op, struct save, op.op);
+	struct relay *r = save->relay;
+
+	if (op->err != OK) {
+		/* health is an optimisation after a crash: the next change is stored again */
+		log_text(r->env->log, LOG_WARNING, "qmgr", "cannot store the state of a destination: %s",
+			err_name(op->err));
+		if (op->err == ERR_NO_SPACE)
+			upkeep_note_full(r);
+	}
+	list_remove(&save->link);
+	store_op_fini(op);
+	free(save);
+	relay_check_stopped(r);
+}
+
+static struct save *save_new(struct relay *r)
+{
+	struct save *save = mem_zalloc(sizeof(*save));
+
+	save->relay = r;
+	save->op.op.on_done = on_saved;
+	save->op.at = env_wall(r->env);
+	list_push_back(&r->saving, &save->link);
+	return save;
+}
+
+void destination_save(struct hop *h)
+{
+	struct save *save = save_new(h->relay);
+
+	destination_records(h, &save->op.op.arena, &save->op);
+	store_submit(h->relay->store, &save->op.op, STORE_RECORD);
+}
+
+void destination_save_site(struct site *s)
+{
+	struct save *save = save_new(s->relay);
+	struct site_record *site = arena_alloc(&save->op.op.arena, sizeof(*site));
+
+	s->is_dirty = true;
+	if (take_site(s, site)) {
+		site->name = arena_dup(&save->op.op.arena, site->name);
+		save->op.sites = site;
+		save->op.site_count = 1;
+	}
+	store_submit(s->relay->store, &save->op.op, STORE_RECORD);
+}
