@@ -1,13 +1,14 @@
 /*
  * verbs - what an operator can ask of a queue: one JSON object in, JSON lines out.
  *
- * The daemon runs them for its control socket, the command line over the queue file when no daemon has it: the same
- * text either way. A request is {"verb":"list", ...}; the answer is any number of {"row":{...}} and then exactly
- * one {"done":{...}} or {"error":{"code":N,"text":"..."}}, N from enum verb_code. Nothing of a request is trusted.
+ * The daemon runs them for its control socket, the command line over the queue file when no daemon
+ * has it: the same text either way. A request is {"verb":"list", ...}; the answer is any number of
+ * {"row":{...}} and then exactly one {"done":{...}} or {"error":{"code":N,"text":"..."}}, N from
+ * enum verb_code. Nothing of a request is trusted.
  *
- * Verbs that read: status list show cat log explain sites metrics config version ping. Verbs that change: retry hold
- * release delete probe reload; they need caller.may_change and are logged with who and why.
- * Thread: loop, or the only one.
+ * Verbs that read: status list show cat log explain sites metrics config version ping. Verbs that
+ * change: retry hold release delete probe reload; they need caller.may_change and are logged with
+ * who and why. Thread: loop, or the only one.
  */
 #ifndef RELAY_VERBS_H
 #define RELAY_VERBS_H
@@ -45,7 +46,8 @@ struct verb_gauges {
 /* What only the running daemon knows or can do. */
 struct verb_daemon_ops {
 	void (*gauges)(void *user, struct verb_gauges *out);
-	/* hop_ready - mail of it may have become deliverable; is_urgent: now, also if that takes a probe */
+	/* hop_ready - mail of it may have become deliverable; is_urgent: now, also if that takes a
+	 * probe */
 	void (*hop_ready)(void *user, struct str hop, bool is_urgent);
 	void (*site_probe)(void *user, struct str site);
 	void (*forget_pending)(void *user); /* mail read ahead may have been held or deleted */
@@ -75,14 +77,14 @@ struct verb_sink {
 
 struct verb_call;
 
-/* verb_new - request and caller are copied, the host's conf is referenced; nothing runs before verb_resume. host and
- * sink must outlive the call or its cancelation. */
+/* verb_new - request and caller are copied, the host's conf is referenced; nothing runs before
+ * verb_resume. host and sink must outlive the call or its cancelation. */
 struct verb_call *verb_new(const struct verb_host *host, struct str request,
 	const struct verb_caller *caller, const struct verb_sink *sink, void *user);
 /* verb_resume - begins, or goes on after is_full. on_line and on_end may fire inside. */
 void verb_resume(struct verb_call *call);
-/* verb_cancel - no handler is called any more; what the store still owes is thrown away when it comes. A step of a change
- * that was submitted still happens. */
+/* verb_cancel - no handler is called any more; what the store still owes is thrown away when it
+ * comes. A step of a change that was submitted still happens. */
 void verb_cancel(struct verb_call *call);
 
 #endif

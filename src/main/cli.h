@@ -1,6 +1,7 @@
 /*
- * cli - what the files of the command line share. Happy path: options become one request (relay/verbs.h), cli_ask gets
- * it answered by the daemon, or by the queue file when no daemon has it, and each verb's file shows the rows.
+ * cli - what the files of the command line share. Happy path: options become one request
+ * (relay/verbs.h), cli_ask gets it answered by the daemon, or by the queue file when no daemon has
+ * it, and each verb's file shows the rows.
  */
 #ifndef MAIN_CLI_H
 #define MAIN_CLI_H
@@ -46,16 +47,18 @@ int cli_load_conf(struct cli *cli); /* 0 or an exit status */
 typedef void cli_row(void *user, json_t *row);
 /* cli_request - {"verb":...}, with sort, limit and reason where given. Owns: the caller. */
 json_t *cli_request(const struct cli *cli, const char *verb);
-/* cli_ask - sends request (its reference is taken), calls on_row for each row, and gives what came with "done" in *done
- * (the caller's; NULL on errors; done may be NULL). Says what went wrong. Returns an exit status. */
+/* cli_ask - sends request (its reference is taken), calls on_row for each row, and gives what came
+ * with "done" in *done (the caller's; NULL on errors; done may be NULL). Says what went wrong.
+ * Returns an exit status. */
 int cli_ask(struct cli *cli, json_t *request, cli_row *on_row, void *user, json_t **done);
 bool cli_daemon_answers(struct cli *cli);
-/* cli_offline - the same answered from the queue file. on_line gets answer lines. Returns an exit status if there is no
- * answer at all, else 0. */
+/* cli_offline - the same answered from the queue file. on_line gets answer lines. Returns an exit
+ * status if there is no answer at all, else 0. */
 int cli_offline(struct cli *cli, struct str request, bool is_change,
 	void (*on_line)(void *user, struct str line), void *user);
-/* cli_each_batch - the ids of the operands (and of standard input for "-") in batches, each as "ids" of a filter that is
- * a copy of cli->filter; one call without ids when there are no operands. Returns the worst status. */
+/* cli_each_batch - the ids of the operands (and of standard input for "-") in batches, each as
+ * "ids" of a filter that is a copy of cli->filter; one call without ids when there are no
+ * operands. Returns the worst status. */
 int cli_each_batch(
 	struct cli *cli, int (*run)(struct cli *cli, json_t *filter, void *user), void *user);
 bool cli_has_filter(const struct cli *cli);
@@ -79,8 +82,8 @@ void cli_append_time(
 	struct buf *out, double seconds); /* local, "2023-01-24 09:15:00"; "never" for 0 */
 enum cli_color { COLOR_NONE, COLOR_GOOD, COLOR_WARN, COLOR_BAD, COLOR_DIM, COLOR_BOLD };
 void cli_color(const struct cli *cli, enum cli_color color);
-/* cli_cell - one cell of a table: padded (width < 0: right-aligned) on a terminal, else followed by a tab. The last of a
- * line has width 0: on a terminal cut at its edge, after used columns. */
+/* cli_cell - one cell of a table: padded (width < 0: right-aligned) on a terminal, else followed
+ * by a tab. The last of a line has width 0: on a terminal cut at its edge, after used columns. */
 struct cli_line {
 	const struct cli *cli;
 	int used;

@@ -1,8 +1,9 @@
 /*
  * cli_ask - one request, its answer lines: from the daemon's socket, else from the queue file.
  *
- * No socket or nobody behind it means that no daemon runs: then the queue file is asked. A daemon that breaks off in the
- * middle is an error (69); what it had answered was shown. Error lines are said and become the exit status.
+ * No socket or nobody behind it means that no daemon runs: then the queue file is asked. A daemon
+ * that breaks off in the middle is an error (69); what it had answered was shown. Error lines are
+ * said and become the exit status.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -101,7 +102,8 @@ int cli_load_conf(struct cli *cli)
 		return 0;
 	buf_init(&message, 1 << 20);
 	enum err err = conf_load(cli->config_file, &cli->conf, &message);
-	/* Without the default file the defaults hold, as in the daemon; who may not read it may still use the socket. */
+	/* Without the default file the defaults hold, as in the daemon; who may not read it may
+	 * still use the socket. */
 	if (!cli->is_config_given && (err == ERR_NOT_FOUND || err == ERR_PERMISSION)) {
 		cli->conf = conf_default();
 		err = OK;

@@ -1,8 +1,9 @@
 /*
  * cli_change - retry, hold, release, delete: preview, ask, act, say what was done.
  *
- * Without a condition or ids: refused, "--all" means everything. hold and delete first count exactly what they would
- * touch: on a terminal they show it and ask, elsewhere they need --yes. --dry-run ends after the count.
+ * Without a condition or ids: refused, "--all" means everything. hold and delete first count
+ * exactly what they would touch: on a terminal they show it and ask, elsewhere they need --yes.
+ * --dry-run ends after the count.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -101,7 +102,7 @@ static bool ask_operator(struct cli *cli, const struct change *preview)
 	printf("%s\n", buf_cstr(&text));
 	buf_fini(&text);
 	printf("%c%s them? [y/N] ", cli->verb[0] - 'a' + 'A', cli->verb + 1);
-	fflush(stdout);
+	(void)fflush(stdout);
 	if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
 		return true;
 	cli_say("nothing was changed");
@@ -157,6 +158,6 @@ static void put_result(struct cli *cli, const struct change *c)
 			buf_append_str(&text, STR(" that waited for their destination"));
 		}
 	}
-	puts(buf_cstr(&text));
+	(void)puts(buf_cstr(&text));
 	buf_fini(&text);
 }

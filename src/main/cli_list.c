@@ -1,7 +1,9 @@
 /*
- * cli_list - list: a table on a terminal, tab-separated off it, JSON lines, ids, a count, or the look of mailq.
+ * cli_list - list: a table on a terminal, tab-separated off it, JSON lines, ids, a count, or the
+ * look of mailq.
  *
- * Rows are shown as they come; nothing is gathered, so a list of a million messages needs no memory.
+ * Rows are shown as they come; nothing is gathered, so a list of a million messages needs no
+ * memory.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -37,10 +39,10 @@ int cli_list(struct cli *cli)
 			(listing.bytes + 1023) / 1024, listing.messages,
 			listing.messages == 1 ? "" : "s");
 	else if (cli->format == FORMAT_MAILQ)
-		puts("Mail queue is empty");
+		(void)puts("Mail queue is empty");
 	else if (!listing.messages && cli->is_tty && cli->format == FORMAT_TEXT)
-		puts(cli_has_filter(cli) || cli->operand_count ? "Nothing matches."
-							       : "The queue is empty.");
+		(void)puts(cli_has_filter(cli) || cli->operand_count ? "Nothing matches."
+								     : "The queue is empty.");
 	return !listing.messages && (cli_has_filter(cli) || cli->operand_count) ? VERB_NO_MATCH
 										: VERB_DONE;
 }
@@ -70,7 +72,7 @@ static void on_message(void *user, json_t *row)
 		cli_put_json(row);
 		break;
 	case FORMAT_IDS:
-		puts(json_string_value(json_object_get(row, "queue_id")));
+		(void)puts(json_string_value(json_object_get(row, "queue_id")));
 		break;
 	case FORMAT_MAILQ:
 		put_mailq(cli, row, listing->messages == 0);
@@ -198,24 +200,24 @@ static void put_mailq(const struct cli *cli, json_t *row, bool is_first)
 
 	(void)cli;
 	if (is_first)
-		puts("-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------");
+		(void)puts("-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------");
 	if (!localtime_r(&arrival, &tm) || !strftime(when, sizeof(when), "%a %b %e %H:%M:%S", &tm))
 		when[0] = '\0';
 	printf("%s%c %8" PRId64 " %s  ", json_string_value(json_object_get(row, "queue_id")), mark,
 		cli_number(row, "message_size"), when);
 	cli_put_text(cli_text(row, "sender"));
-	putchar('\n');
+	(void)putchar('\n');
 	for (size_t i = 0; i < json_array_size(recipients); i++) {
 		const json_t *r = json_array_get(recipients, i);
 
 		if (cli_text(r, "delay_reason").len) {
 			printf("%8s(", "");
 			cli_put_text(cli_text(r, "delay_reason"));
-			puts(")");
+			(void)puts(")");
 		}
 		printf("%41s", "");
 		cli_put_text(cli_text(r, "address"));
-		putchar('\n');
+		(void)putchar('\n');
 	}
-	putchar('\n');
+	(void)putchar('\n');
 }

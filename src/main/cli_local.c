@@ -1,4 +1,5 @@
-/* cli_local - verbs with little to show, and those that need no daemon: check-config, salvage, version, help. */
+/* cli_local - verbs with little to show, and those that need no daemon: check-config, salvage,
+ * version, help. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -36,15 +37,15 @@ static const char help[] =
 
 void cli_help(FILE *out)
 {
-	fputs(help, out);
+	(void)fputs(help, out);
 }
 
 int cli_version(struct cli *cli)
 {
 	if (cli->format == FORMAT_JSON)
-		puts("{\"version\":\"" OUTLAST_VERSION "\"}");
+		(void)puts("{\"version\":\"" OUTLAST_VERSION "\"}");
 	else
-		puts("outlast " OUTLAST_VERSION);
+		(void)puts("outlast " OUTLAST_VERSION);
 	return VERB_DONE;
 }
 
@@ -80,7 +81,7 @@ static int show_file(struct cli *cli)
 	cli_say("no daemon answers; this is what %s says", cli->config_file);
 	buf_init(&text, 4u << 20);
 	conf_print(&text, cli->conf);
-	fputs(buf_cstr(&text), stdout);
+	(void)fputs(buf_cstr(&text), stdout);
 	buf_fini(&text);
 	return VERB_DONE;
 }
@@ -92,9 +93,9 @@ static void on_text_done(struct cli *cli, const json_t *done)
 	if (cli->format == FORMAT_JSON)
 		cli_put_json(done);
 	else if (text && *text)
-		fputs(text, stdout);
+		(void)fputs(text, stdout);
 	else if (strcmp(cli->verb, "reload") == 0)
-		puts("The new configuration is in effect.");
+		(void)puts("The new configuration is in effect.");
 	else
 		printf("outlast %s runs\n", json_string_value(json_object_get(done, "version")));
 }

@@ -1,8 +1,9 @@
 /*
  * cli_offline - the verbs over the queue file itself while no daemon has it, with the same answers.
  *
- * Reading: the file is opened read-only, under the daemon's lock, and not changed. Changing: it is opened as the daemon
- * would, the act is durable when this returns. A lock that is taken means a daemon without a socket that answers: 69.
+ * Reading: the file is opened read-only, under the daemon's lock, and not changed. Changing: it is
+ * opened as the daemon would, the act is durable when this returns. A lock that is taken means a
+ * daemon without a socket that answers: 69.
  */
 #include <pwd.h>
 #include <unistd.h>
@@ -116,7 +117,8 @@ static void on_stats(struct store_op *op)
 	(void)op; /* done before store_submit returned */
 }
 
-/* A queue that a fast clock wrote may be ahead of the real one: its newest message is then the best guess. */
+/* A queue that a fast clock wrote may be ahead of the real one: its newest message is then the
+ * best guess. */
 static void find_now(struct offline *o)
 {
 	struct store_stats stats = { .op.on_done = on_stats };

@@ -1,6 +1,7 @@
 /*
- * cli_options - the words of the command line become struct cli. The values of conditions are passed on as they are:
- * relay/control_filter.c understands them, once for all clients. An unknown option gets a suggestion and status 64.
+ * cli_options - the words of the command line become struct cli. The values of conditions are
+ * passed on as they are: relay/control_filter.c understands them, once for all clients. An unknown
+ * option gets a suggestion and status 64.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -149,7 +150,7 @@ static int take_option(struct cli *cli, int c, int index)
 		cli->socket = optarg;
 		return 0;
 	case OPTION_VERSION:
-		puts("outlast " OUTLAST_VERSION);
+		(void)puts("outlast " OUTLAST_VERSION);
 		return VERB_DONE + 1;
 	default:
 		cli_help(stdout);

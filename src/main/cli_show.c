@@ -1,5 +1,6 @@
 /*
- * cli_show - show, log, cat, explain: one message (or domain) at a time, for each operand or each match of a filter.
+ * cli_show - show, log, cat, explain: one message (or domain) at a time, for each operand or each
+ * match of a filter.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -104,7 +105,7 @@ static void on_shown(void *user, json_t *row)
 	buf_fini(&text);
 	for (size_t i = 0; i < json_array_size(recipients); i++)
 		put_recipient(cli, json_array_get(recipients, i));
-	putchar('\n');
+	(void)putchar('\n');
 }
 
 static void put_field(struct cli *cli, const char *label, struct str value)
@@ -115,7 +116,7 @@ static void put_field(struct cli *cli, const char *label, struct str value)
 	printf("%-13s", label);
 	cli_color(cli, COLOR_NONE);
 	cli_put_text(value);
-	putchar('\n');
+	(void)putchar('\n');
 }
 
 static void put_time(struct cli *cli, const char *label, double seconds)
@@ -138,7 +139,7 @@ static void put_recipient(struct cli *cli, const json_t *r)
 	printf("%-13s", "Recipient");
 	cli_color(cli, COLOR_NONE);
 	cli_put_text(cli_text(r, "address"));
-	putchar(' ');
+	(void)putchar(' ');
 	cli_color(cli, cli_state_color(state));
 	cli_put_text(state);
 	cli_color(cli, COLOR_NONE);
@@ -149,13 +150,13 @@ static void put_recipient(struct cli *cli, const json_t *r)
 	}
 	if (json_is_true(json_object_get(r, "in_doubt")))
 		buf_append_str(&text, STR(", in doubt"));
-	puts(buf_cstr(&text));
+	(void)puts(buf_cstr(&text));
 	if (cli_text(r, "reply").len) {
 		printf("%-13s", "");
 		cli_put_text(cli_text(r, "host"));
-		fputs(cli_text(r, "host").len ? ": " : "", stdout);
+		(void)fputs(cli_text(r, "host").len ? ": " : "", stdout);
 		cli_put_text(cli_text(r, "reply"));
-		putchar('\n');
+		(void)putchar('\n');
 	}
 	buf_fini(&text);
 }
@@ -166,7 +167,7 @@ static int log_one(struct cli *cli, const char *id)
 	int status = ask_about(cli, "id", id, on_attempt, &page);
 
 	if (status == VERB_DONE && !page.rows && cli->format == FORMAT_TEXT && cli->is_tty)
-		puts("No attempt so far.");
+		(void)puts("No attempt so far.");
 	return status;
 }
 
@@ -237,7 +238,7 @@ static int digit_of(char c)
 static void put_content(struct str octets)
 {
 	if (!isatty(STDOUT_FILENO)) {
-		fwrite(octets.data, 1, octets.len, stdout);
+		(void)fwrite(octets.data, 1, octets.len, stdout);
 		return;
 	}
 	while (octets.len) {
@@ -247,7 +248,7 @@ static void put_content(struct str octets)
 
 		cli_put_text(str_slice(octets, 0, text));
 		if (end < octets.len)
-			putchar('\n');
+			(void)putchar('\n');
 		octets = str_slice(octets, end + 1, octets.len);
 	}
 }
@@ -291,7 +292,7 @@ static void on_sentence(void *user, json_t *row)
 		cli_put_json(row);
 		return;
 	}
-	fputs(page->rows++ ? "  -> " : "", stdout);
+	(void)fputs(page->rows++ ? "  -> " : "", stdout);
 	cli_put_text(cli_text(row, "text"));
-	putchar('\n');
+	(void)putchar('\n');
 }

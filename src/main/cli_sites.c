@@ -136,9 +136,9 @@ int cli_probe(struct cli *cli)
 		if (one == VERB_DONE && cli->format == FORMAT_JSON) {
 			cli_put_json(done);
 		} else if (one == VERB_DONE) {
-			fputs("Probing ", stdout);
+			(void)fputs("Probing ", stdout);
 			cli_put_text(cli_text(done, "probing"));
-			putchar('\n');
+			(void)putchar('\n');
 		}
 		json_decref(done);
 		status = cli_worst(status, one);

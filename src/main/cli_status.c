@@ -1,5 +1,6 @@
 /*
- * cli_status - the whole relay on one screen: is it up, what waits, what is in trouble, what to look at next.
+ * cli_status - the whole relay on one screen: is it up, what waits, what is in trouble, what to
+ * look at next.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static void put_daemon(struct cli *cli, const json_t *s)
 	buf_printf(&text, "Outlast %s on ", json_string_value(json_object_get(s, "version")));
 	buf_append_safe(&text, cli_text(s, "hostname"));
 	cli_color(cli, COLOR_BOLD);
-	fputs(buf_cstr(&text), stdout);
+	(void)fputs(buf_cstr(&text), stdout);
 	cli_color(cli, COLOR_NONE);
 	buf_clear(&text);
 	if (is_running) {
@@ -62,7 +63,7 @@ static void put_daemon(struct cli *cli, const json_t *s)
 		cli_color(cli, COLOR_BAD);
 		buf_append_str(&text, STR(": NO DAEMON RUNS. Nothing is accepted or delivered"));
 	}
-	puts(buf_cstr(&text));
+	(void)puts(buf_cstr(&text));
 	cli_color(cli, COLOR_NONE);
 	if (cli_number(s, "clock_rate") > 1) {
 		buf_clear(&text);
@@ -89,7 +90,7 @@ static void put_queue(struct cli *cli, const json_t *s)
 		cli_append_span(&text, cli_number(s, "oldest_age"));
 		printf(", oldest %s", buf_cstr(&text));
 	}
-	putchar('\n');
+	(void)putchar('\n');
 	put_states(cli, s);
 	if (json_is_true(json_object_get(s, "running"))) {
 		put_label(cli, "Now");
@@ -98,9 +99,9 @@ static void put_queue(struct cli *cli, const json_t *s)
 	}
 	put_label(cli, "So far");
 	put_count((uint64_t)cli_number(s, "delivered_total"));
-	fputs(" recipients delivered, ", stdout);
+	(void)fputs(" recipients delivered, ", stdout);
 	put_count((uint64_t)cli_number(s, "failed_total"));
-	puts(" failed");
+	(void)puts(" failed");
 	buf_fini(&text);
 }
 
@@ -117,14 +118,14 @@ static void put_states(struct cli *cli, const json_t *s)
 		if (!n && i >= 2)
 			continue;
 		if (!is_first)
-			fputs(", ", stdout);
+			(void)fputs(", ", stdout);
 		cli_color(cli, n ? cli_state_color(str_from_c(states[i])) : COLOR_NONE);
 		put_count((uint64_t)n);
 		printf(" %s", states[i]);
 		cli_color(cli, COLOR_NONE);
 		is_first = false;
 	}
-	putchar('\n');
+	(void)putchar('\n');
 }
 
 static void put_disk(struct cli *cli, const json_t *s)
@@ -138,10 +139,11 @@ static void put_disk(struct cli *cli, const json_t *s)
 	cli_append_size(&text, (uint64_t)cli_number(s, "file_bytes"));
 	buf_append_str(&text, STR(" in "));
 	buf_append_safe(&text, cli_text(s, "directory"));
-	puts(buf_cstr(&text));
+	(void)puts(buf_cstr(&text));
 	if (json_is_true(json_object_get(s, "space_low"))) {
 		cli_color(cli, COLOR_BAD);
-		puts("            SPACE IS LOW: new mail is answered 452 until there is more");
+		(void)puts(
+			"            SPACE IS LOW: new mail is answered 452 until there is more");
 		cli_color(cli, COLOR_NONE);
 	}
 	buf_fini(&text);
@@ -176,9 +178,9 @@ static void put_site(struct cli *cli, const json_t *site, double now)
 	buf_init(&text, 8192);
 	buf_printf(&text, "  %7" PRId64 "  ", cli_number(site, "recipients"));
 	buf_append_safe(&text, name.len ? str_slice(name, 0, 60) : STR("(not routed yet)"));
-	fputs(buf_cstr(&text), stdout);
+	(void)fputs(buf_cstr(&text), stdout);
 	buf_clear(&text);
-	putchar(' ');
+	(void)putchar(' ');
 	cli_color(cli, cli_state_color(state));
 	cli_put_text(state);
 	cli_color(cli, COLOR_NONE);
@@ -197,13 +199,13 @@ static void put_site(struct cli *cli, const json_t *site, double now)
 		buf_append_safe(&text, cli_text(hop, "state"));
 		reply = cli_text(hop, "reply");
 	}
-	puts(buf_cstr(&text));
+	(void)puts(buf_cstr(&text));
 	if (reply.len && !(str_equal(state, STR("up")) && !is_hop)) {
-		fputs("           ", stdout);
+		(void)fputs("           ", stdout);
 		cli_color(cli, COLOR_DIM);
 		cli_put_text(str_slice(reply, 0, (size_t)cli->columns - 12));
 		cli_color(cli, COLOR_NONE);
-		putchar('\n');
+		(void)putchar('\n');
 	}
 	buf_fini(&text);
 }
@@ -217,15 +219,16 @@ static void put_hint(struct cli *cli, const json_t *s)
 		return;
 	cli_color(cli, COLOR_DIM);
 	if (!json_is_true(json_object_get(s, "running")))
-		puts("\nNext: start the daemon: systemctl start outlast");
+		(void)puts("\nNext: start the daemon: systemctl start outlast");
 	else if (json_is_true(json_object_get(s, "space_low")))
-		puts("\nNext: make room on the disk, or: outlast list --sort size --limit 20");
+		(void)puts(
+			"\nNext: make room on the disk, or: outlast list --sort size --limit 20");
 	else if (worst && !str_equal(cli_text(worst, "state"), STR("up")))
-		puts("\nNext: outlast sites; outlast explain DOMAIN");
+		(void)puts("\nNext: outlast sites; outlast explain DOMAIN");
 	else if (cli_number(recipients, "held") > 0)
-		puts("\nNext: outlast list --state held");
+		(void)puts("\nNext: outlast list --state held");
 	else if (cli_number(s, "messages") > 0)
-		puts("\nNext: outlast list");
+		(void)puts("\nNext: outlast list");
 	cli_color(cli, COLOR_NONE);
 }
 
@@ -242,6 +245,6 @@ static void put_count(uint64_t n)
 
 	buf_init(&text, 64);
 	cli_append_count(&text, n);
-	fputs(buf_cstr(&text), stdout);
+	(void)fputs(buf_cstr(&text), stdout);
 	buf_fini(&text);
 }

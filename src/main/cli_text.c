@@ -1,6 +1,7 @@
 /*
- * cli_text - how things look: cells, colours, sizes, spans. What comes from peers is escaped before it gets near a
- * terminal. Off a terminal a table is tab-separated, without a heading and without cuts.
+ * cli_text - how things look: cells, colours, sizes, spans. What comes from peers is escaped before
+ * it gets near a terminal. Off a terminal a table is tab-separated, without a heading and without
+ * cuts.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -32,7 +33,7 @@ void cli_say(const char *format, ...)
 
 		buf_clear(&safe);
 		buf_append_safe(&safe, line);
-		fprintf(stderr, "outlast: %s\n", buf_cstr(&safe));
+		(void)fprintf(stderr, "outlast: %s\n", buf_cstr(&safe));
 	}
 	buf_fini(&safe);
 	buf_fini(&text);
@@ -61,7 +62,7 @@ double cli_seconds(const json_t *object, const char *key)
 void cli_put_json(const json_t *value)
 {
 	json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(14));
-	putchar('\n');
+	(void)putchar('\n');
 }
 
 void cli_put_text(struct str s)
@@ -70,7 +71,7 @@ void cli_put_text(struct str s)
 
 	buf_init(&safe, s.len * 4 + 16);
 	buf_append_safe(&safe, s);
-	fwrite(buf_str(&safe).data, 1, safe.len, stdout);
+	(void)fwrite(buf_str(&safe).data, 1, safe.len, stdout);
 	buf_fini(&safe);
 }
 
@@ -156,8 +157,8 @@ void cli_cell(struct cli_line *line, struct str s, int width, enum cli_color col
 	buf_append_safe(&safe, str_slice(s, 0, CELL_MAX_BYTES / 4));
 	if (!cli->is_tty) {
 		if (line->has_cells)
-			putchar('\t');
-		fwrite(buf_str(&safe).data, 1, safe.len, stdout);
+			(void)putchar('\t');
+		(void)fwrite(buf_str(&safe).data, 1, safe.len, stdout);
 	} else {
 		int room = abs(width) ? abs(width) : cli->columns - line->used - 1;
 		size_t bytes = take_columns(buf_str(&safe), room > 0 ? room : 0, &taken);
@@ -166,7 +167,7 @@ void cli_cell(struct cli_line *line, struct str s, int width, enum cli_color col
 			printf("%*s", room - taken, "");
 		if (color != COLOR_NONE)
 			cli_color(cli, color);
-		fwrite(buf_str(&safe).data, 1, bytes, stdout);
+		(void)fwrite(buf_str(&safe).data, 1, bytes, stdout);
 		if (color != COLOR_NONE)
 			cli_color(cli, COLOR_NONE);
 		if (width)
@@ -179,7 +180,7 @@ void cli_cell(struct cli_line *line, struct str s, int width, enum cli_color col
 
 void cli_line_end(struct cli_line *line)
 {
-	putchar('\n');
+	(void)putchar('\n');
 	line->used = 0;
 	line->has_cells = false;
 }

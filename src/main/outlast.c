@@ -1,8 +1,10 @@
 /*
- * outlast - the operator's command line: what waits, where, why, until when; and what to do with it.
+ * outlast - the operator's command line: what waits, where, why, until when; and what to do with
+ * it.
  *
- * One verb a call, status without one. It asks the daemon over its control socket; when no daemon runs it works on the
- * queue file itself, under the daemon's lock, and says so. Exit status: see outlast(1).
+ * One verb a call, status without one. It asks the daemon over its control socket; when no daemon
+ * runs it works on the queue file itself, under the daemon's lock, and says so. Exit status: see
+ * outlast(1).
  */
 #include <locale.h>
 #include <signal.h>
@@ -49,11 +51,11 @@ int main(int argc, char **argv)
 {
 	struct cli cli = { .config_file = "/etc/outlast/outlast.yaml", .verb = "status" };
 
-	setlocale(LC_TIME, "");
-	signal(SIGPIPE, SIG_DFL);
+	(void)setlocale(LC_TIME, "");
+	(void)signal(SIGPIPE, SIG_DFL);
 	int status = cli_options_read(&cli, argc, argv);
 	status = status ? status - 1 : run_verb(&cli);
-	if (fflush(stdout) != 0 && status == VERB_DONE)
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == VERB_DONE)
 		status = VERB_TEMPORARY;
 	json_decref(cli.filter);
 	conf_unref(cli.conf);

@@ -203,10 +203,13 @@ bool health_may_try(
 
 void health_probe_now(struct health_record *h, struct wall now)
 {
-	if (h->state == HEALTH_DOWN)
+	/* Asking often must not make the relay ask rarely: a probe by hand that fails leaves the interval about as it was. */
+	if (h->state == HEALTH_DOWN) {
 		h->next_probe = now;
-	else if (h->state == HEALTH_SUSPECT)
+		h->probe_step_ms /= 2;
+	} else if (h->state == HEALTH_SUSPECT) {
 		h->last_failure = (struct wall){ now.ms - HEALTH_SUSPECT_PAUSE_MS };
+	}
 }
 
 const char *health_state_name(enum health_state s)

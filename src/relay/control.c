@@ -1,13 +1,13 @@
 /*
  * control - the operator's door: a UNIX socket where each line is a request of relay/verbs.h.
  *
- * Happy path: accept, learn who it is, a line, its verb with all its answer lines, the next line. One verb at a time
- * per session: nothing is read while one runs, so nothing piles up. Answers stop while the peer does not read them.
- * A line over 1 MiB, too many sessions, a minute of silence: one error line at most, then closed. A session that goes away
- * cancels its verb; what that had submitted still happens.
+ * Happy path: accept, learn who it is, a line, its verb with all its answer lines, the next line.
+ * One verb at a time per session: nothing is read while one runs, so nothing piles up. Answers stop
+ * while the peer does not read them. A line over 1 MiB, too many sessions, a minute of silence: one
+ * error line at most, then closed. A session that goes away cancels its verb; what that had
+ * submitted still happens.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "relay/control_access.h"
@@ -333,8 +333,9 @@ static void host_forget_pending(void *user)
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		struct hop *h = CONTAINER_OF(e, struct hop, entry);
 
-		if (!h->pending_count)
+		if (!h->pending_count && !h->claims_out)
 			continue;
+		h->is_claim_stale = h->claims_out > 0;
 		hop_drop_pending(h);
 		list_remove(&h->work);
 		hop_note_more(h);

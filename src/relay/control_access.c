@@ -1,4 +1,5 @@
-/* control_access - credentials of a peer against the system's users and groups. Unknown peers may only read. */
+/* control_access - credentials of a peer against the system's users and groups. Unknown peers may
+ * only read. */
 #include "relay/control_access.h"
 
 #include <grp.h>

@@ -1,8 +1,10 @@
 /*
- * control_call - runs verbs: takes the request apart, finds the first step, and drives steps and store operations.
+ * control_call - runs verbs: takes the request apart, finds the first step, and drives steps and
+ * store operations.
  *
- * Happy path: verb_new, verb_resume, steps and completions in turn, one last line, on_end, freed. A request that does not
- * parse becomes an error line. A failed operation ends the call with a code that says whether to try again.
+ * Happy path: verb_new, verb_resume, steps and completions in turn, one last line, on_end, freed. A
+ * request that does not parse becomes an error line. A failed operation ends the call with a code
+ * that says whether to try again.
  */
 #include "relay/control_call.h"
 

@@ -1,9 +1,10 @@
 /*
- * control_call - one verb under way: its request, its place in a chain of steps, the store operation it waits for.
+ * control_call - one verb under way: its request, its place in a chain of steps, the store
+ * operation it waits for.
  *
- * A step looks at what the last operation brought, sends rows and either submits the next operation (verb_submit), goes
- * on when the reader has caught up (verb_continue), or ends (verb_done, verb_fail). Steps never nest, also when
- * the store completes inside submit.
+ * A step looks at what the last operation brought, sends rows and either submits the next operation
+ * (verb_submit), goes on when the reader has caught up (verb_continue), or ends (verb_done,
+ * verb_fail). Steps never nest, also when the store completes inside submit.
  */
 #ifndef RELAY_CONTROL_CALL_H
 #define RELAY_CONTROL_CALL_H
@@ -46,7 +47,8 @@ struct verb_call {
 	struct store_stats stats;
 };
 
-/* verb_submit - the step next runs when the operation is done and went well; else the call ends with its error. */
+/* verb_submit - the step next runs when the operation is done and went well; else the call ends
+ * with its error. */
 void verb_submit(
 	struct verb_call *call, struct store_op *op, enum store_kind kind, verb_step *next);
 /* verb_submit_lenient - next also runs when the operation failed with ERR_NOT_FOUND. */
@@ -65,7 +67,8 @@ void verb_audit(struct verb_call *call, const char *format, ...)
 struct str verb_text(const struct verb_call *call, const char *key);
 bool verb_flag(const struct verb_call *call, const char *key);
 
-/* control_filter.c: "filter", "sort" and "limit" of the request. False: the call has failed with the reason. */
+/* control_filter.c: "filter", "sort" and "limit" of the request. False: the call has failed with
+ * the reason. */
 bool verb_read_filter(struct verb_call *call);
 /* verb_read_id - "id" of the request. */
 bool verb_read_id(struct verb_call *call, uint64_t *out);

@@ -1,9 +1,11 @@
 /*
- * control_explain - explain: why a message or a domain waits, as one chain of sentences from stored facts.
+ * control_explain - explain: why a message or a domain waits, as one chain of sentences from stored
+ * facts.
  *
- * For a message: what it is; then for each next hop it still waits for: the policy with the end of its time, the state of
- * the destination with its evidence, the attempts so far, the next thing that happens, and the earliest thing that
- * could change it. For a domain the same without a message. At most EXPLAIN_HOPS_MAX next hops are told.
+ * For a message: what it is; then for each next hop it still waits for: the policy with the end of
+ * its time, the state of the destination with its evidence, the attempts so far, the next thing
+ * that happens, and the earliest thing that could change it. For a domain the same without a
+ * message. At most EXPLAIN_HOPS_MAX next hops are told.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -404,7 +406,8 @@ static void tell_backlog(struct verb_call *call)
 	say(call, "next");
 }
 
-/* obstacle - what keeps mail from going freely: the next hop's own trouble, else its site's; NULL: nothing. */
+/* obstacle - what keeps mail from going freely: the next hop's own trouble, else its site's; NULL:
+ * nothing. */
 static const struct health_record *obstacle(const struct verb_call *call)
 {
 	const struct store_lookup *l = &call->lookup;

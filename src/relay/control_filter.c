@@ -1,8 +1,9 @@
 /*
- * control_filter - "filter", "sort" and "limit" of a request: what an operator typed becomes a struct store_filter.
+ * control_filter - "filter", "sort" and "limit" of a request: what an operator typed becomes a
+ * struct store_filter.
  *
- * Values come as the words of the command line ("2h", "+1M", "5+"), so that every client speaks alike. The first
- * word that makes no sense ends the call with a sentence that names it.
+ * Values come as the words of the command line ("2h", "+1M", "5+"), so that every client speaks
+ * alike. The first word that makes no sense ends the call with a sentence that names it.
  */
 #include <jansson.h>
 #include <string.h>

@@ -6,7 +6,8 @@
 
 struct json_t;
 
-/* json_text - a JSON string; octets that are not UTF-8 become U+FFFD, NUL becomes U+FFFD too. Never NULL. */
+/* json_text - a JSON string; octets that are not UTF-8 become U+FFFD, NUL becomes U+FFFD too.
+ * Never NULL. */
 struct json_t *json_text(struct str s);
 void json_put(struct json_t *object, const char *key, struct json_t *value); /* takes value */
 void json_put_text(struct json_t *object, const char *key, struct str s);
@@ -20,7 +21,8 @@ struct json_t *json_attempt(const struct attempt_record *a);
 struct json_t *json_health(const struct health_record *h);
 /* json_base64 - content in rows of cat. */
 struct json_t *json_base64(struct str octets);
-/* json_check_depth - false when brackets nest deeper than max outside of strings: asked before a recursive parser. */
+/* json_check_depth - false when brackets nest deeper than max outside of strings: asked before a
+ * recursive parser. */
 bool json_check_depth(struct str text, unsigned max);
 
 #endif

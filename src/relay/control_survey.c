@@ -1,4 +1,5 @@
-/* control_survey - pages of next hops, summed up by site. A failed page ends the call, as any failed read does. */
+/* control_survey - pages of next hops, summed up by site. A failed page ends the call, as any
+ * failed read does. */
 #include "relay/control_survey.h"
 
 #include <jansson.h>
@@ -21,7 +22,8 @@ static int trouble_of(const struct survey_site *entry);
 void survey_init(struct survey *s, uint64_t hop_limit, bool is_detailed)
 {
 	memset(s, 0, sizeof(*s));
-	/* Names come from other people's DNS: the address of the survey is a seed they cannot know. */
+	/* Names come from other people's DNS: the address of the survey is a seed they cannot
+	 * know. */
 	map_init(&s->sites, (uint64_t)(uintptr_t)s * 0x9e3779b97f4a7c15u);
 	s->hop_limit = hop_limit;
 	s->is_detailed = is_detailed;
@@ -125,7 +127,7 @@ void survey_sort(struct survey *s)
 	s->sorted_count = 0;
 	for (struct map_entry *e = map_first(&s->sites); e; e = map_next(&s->sites, e))
 		s->sorted[s->sorted_count++] = CONTAINER_OF(e, struct survey_site, entry);
-	qsort(s->sorted, s->sorted_count, sizeof(s->sorted[0]), compare_sites);
+	qsort(s->sorted, s->sorted_count, sizeof(struct survey_site *), compare_sites);
 	if (s->others.hops)
 		s->sorted[s->sorted_count++] = &s->others;
 }
@@ -143,7 +145,8 @@ static int compare_sites(const void *a, const void *b)
 	return str_compare(x->name, y->name);
 }
 
-/* trouble_of - how much an operator should look: with mail before without, down before suspect before recovering. */
+/* trouble_of - how much an operator should look: with mail before without, down before suspect
+ * before recovering. */
 static int trouble_of(const struct survey_site *entry)
 {
 	static const int by_state[HEALTH_STATE_COUNT] = {

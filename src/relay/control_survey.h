@@ -1,8 +1,9 @@
 /*
  * control_survey - the destinations of the queue summed up by site: for status and sites.
  *
- * Reads next hops page by page and keeps one entry a site, at most SURVEY_SITES_MAX; what is beyond goes to one entry
- * "others". Stops after hop_limit next hops and then says that it is partial. Memory is bounded by both.
+ * Reads next hops page by page and keeps one entry a site, at most SURVEY_SITES_MAX; what is beyond
+ * goes to one entry "others". Stops after hop_limit next hops and then says that it is partial.
+ * Memory is bounded by both.
  */
 #ifndef RELAY_CONTROL_SURVEY_H
 #define RELAY_CONTROL_SURVEY_H
@@ -40,7 +41,8 @@ void survey_init(struct survey *s, uint64_t hop_limit, bool is_detailed);
 /* survey_start - next runs when it is complete. The survey must live as long as the call. */
 void survey_start(struct verb_call *call, struct survey *s, verb_step *next);
 void survey_fini(struct survey *s);
-/* survey_sort - the sites with the most waiting mail first, those in trouble before those that are up. */
+/* survey_sort - the sites with the most waiting mail first, those in trouble before those that are
+ * up. */
 void survey_sort(struct survey *s);
 struct json_t *survey_json(const struct survey_site *entry, struct wall now);
 

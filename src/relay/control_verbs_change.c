@@ -1,9 +1,11 @@
 /*
- * control_verbs_change - retry, hold, release, delete: what an operator does to the mail that matches.
+ * control_verbs_change - retry, hold, release, delete: what an operator does to the mail that
+ * matches.
  *
- * A dry run counts exactly and changes nothing. The act goes in steps of at most 1000 recipients, each a transaction of its
- * own with an audit row, so that a million messages neither block the queue nor one long commit. Without any condition
- * it is refused unless "all" says that this is meant. After each step the scheduler hears what moved.
+ * A dry run counts exactly and changes nothing. The act goes in steps of at most 1000 recipients,
+ * each a transaction of its own with an audit row, so that a million messages neither block the
+ * queue nor one long commit. Without any condition it is refused unless "all" says that this is
+ * meant. After each step the scheduler hears what moved.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -132,7 +134,8 @@ static void tell_scheduler(struct verb_call *call)
 		daemon->hop_ready(call->host->user, call->modify.hops[i], action == MODIFY_RETRY);
 }
 
-/* Mail that was READY already waits for its destination only: retry then means a look at that destination now. */
+/* Mail that was READY already waits for its destination only: retry then means a look at that
+ * destination now. */
 static void look_at_ready(struct verb_call *call)
 {
 	call->filter.states = RECIPIENT_STATE_BIT(RECIPIENT_READY);

@@ -1,12 +1,14 @@
 /*
- * control_verbs_list - list: the messages that match, a page of the store at a time, never more in memory.
+ * control_verbs_list - list: the messages that match, a page of the store at a time, never more in
+ * memory.
  *
- * The next page is asked for when the reader has taken the last one. By age a page starts at the time of the last
- * message seen, so that the millionth costs no more than the first. In other orders it passes over as many as were
- * seen; mail that leaves the queue meanwhile may let one be missed there: a list is a look, not a snapshot.
+ * The next page is asked for when the reader has taken the last one. By age a page starts at the
+ * time of the last message seen, so that the millionth costs no more than the first. In other
+ * orders it passes over as many as were seen; mail that leaves the queue meanwhile may let one be
+ * missed there: a list is a look, not a snapshot.
  *
- * Mail that waits for its destination has no reply of its own: its reason is the destination's, looked up once per next
- * hop and kept for the pages to come, REASONS_MAX of them at most.
+ * Mail that waits for its destination has no reply of its own: its reason is the destination's,
+ * looked up once per next hop and kept for the pages to come, REASONS_MAX of them at most.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -75,7 +77,8 @@ static void list_page(struct verb_call *call)
 	verb_submit(call, &call->query.op, STORE_QUERY, state->is_count ? list_rows : list_reasons);
 }
 
-/* list_reasons - asks for the next destination of the page whose state is not known yet; then the rows go out. */
+/* list_reasons - asks for the next destination of the page whose state is not known yet; then the
+ * rows go out. */
 static void list_reasons(struct verb_call *call)
 {
 	struct list_state *state = call->state;

@@ -1,8 +1,9 @@
 /*
  * control_verbs_message - show, log, cat: one message, queued or in the history.
  *
- * show sends the message with all its recipients; log every attempt, oldest first; cat the content as it is stored, chunk
- * by chunk in base64. The content of a finished message is gone: cat says so.
+ * show sends the message with all its recipients; log every attempt, oldest first; cat the content
+ * as it is stored, chunk by chunk in base64. The content of a finished message is gone: cat says
+ * so.
  */
 #include <inttypes.h>
 #include <jansson.h>

@@ -1,8 +1,9 @@
 /*
- * control_verbs_sites - sites: every destination with its state, evidence and backlog, worst first; probe: try one now.
+ * control_verbs_sites - sites: every destination with its state, evidence and backlog, worst first;
+ * probe: try one now.
  *
- * sites takes "site" (glob on the name), "state" (health states, comma-separated) and "limit". probe takes the name of a
- * site or of a next hop (a domain).
+ * sites takes "site" (glob on the name), "state" (health states, comma-separated) and "limit".
+ * probe takes the name of a site or of a next hop (a domain).
  */
 #include <jansson.h>
 #include <stdlib.h>

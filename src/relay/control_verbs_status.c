@@ -1,8 +1,9 @@
 /*
  * control_verbs_status - status, metrics, config, version, reload: the relay as a whole.
  *
- * status is totals kept by the store plus the destinations in trouble, from a bounded number of next hops: it costs the
- * same with ten messages as with ten million. What only the daemon knows is left out when none runs.
+ * status is totals kept by the store plus the destinations in trouble, from a bounded number of
+ * next hops: it costs the same with ten messages as with ten million. What only the daemon knows is
+ * left out when none runs.
  */
 #include <inttypes.h>
 #include <jansson.h>

@@ -60,6 +60,7 @@ struct hop {
 	struct store_claim claim;
 	bool is_claiming;
 	uint32_t claims_out;         /* CLAIMs under way, expiry's included */
+	bool is_claim_stale;         /* an operator held or deleted mail since they were asked for: claim again */
 	uint64_t *settled;           /* messages recorded while a CLAIM was under way: its answer may be older */
 	uint32_t settled_count, settled_cap;
 	bool is_more_noted;          /* hop_note_more came while a CLAIM was under way */

@@ -68,7 +68,7 @@ static void on_overdue(struct store_op *op)
 	uint32_t started = 0;
 
 	x->is_claiming = false;
-	for (uint32_t i = 0; op->err == OK && i < x->claim.message_count; i++) {
+	for (uint32_t i = 0; op->err == OK && !x->hop->is_claim_stale && i < x->claim.message_count; i++) {
 		const struct queued_message *m = &x->claim.messages[i];
 		struct hop *h = x->hop;
 
@@ -85,7 +85,7 @@ static void on_overdue(struct store_op *op)
 			}
 		}
 	}
-	x->has_more = op->err == OK && x->claim.is_more && started > 0;
+	x->has_more = op->err == OK && ((x->claim.is_more && started > 0) || x->hop->is_claim_stale);
 	store_op_fini(op);
 	hop_claim_ends(x->hop);
 	hop_kick(x->hop);

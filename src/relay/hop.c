@@ -282,8 +282,10 @@ void hop_claim_begins(struct hop *h)
 
 void hop_claim_ends(struct hop *h)
 {
-	if (--h->claims_out == 0)
-		h->settled_count = 0;
+	if (--h->claims_out > 0)
+		return;
+	h->settled_count = 0;
+	h->is_claim_stale = false;
 }
 
 /* A CLAIM reads the queue as it was; what was recorded meanwhile must not be started a second time. */
@@ -317,7 +319,7 @@ static void on_claimed(struct store_op *op)
 		probe_rotation = h->site->health.probes % c->message_count;
 	else if (h->health.state == HEALTH_DOWN && c->message_count > 0)
 		probe_rotation = h->health.probes % c->message_count;
-	for (uint32_t i = 0; op->err == OK && i < c->message_count; i++) {
+	for (uint32_t i = 0; op->err == OK && !h->is_claim_stale && i < c->message_count; i++) {
 		const struct queued_message *m = &c->messages[(i + probe_rotation) % c->message_count];
 
 		if (hop_holds(h, m->env.id))
@@ -328,7 +330,7 @@ static void on_claimed(struct store_op *op)
 			is_cut = true;
 	}
 	if (op->err == OK)
-		h->has_more = c->is_more || is_cut || h->is_more_noted;
+		h->has_more = c->is_more || is_cut || h->is_more_noted || h->is_claim_stale;
 	h->is_more_noted = false;
 	if (op->err == OK && c->message_count == 0 && h->health.state == HEALTH_DOWN && h->active_count == 0) {
 		/* nothing to probe with: it sleeps until mail for it arrives */

@@ -92,6 +92,9 @@ static void on_stats(struct store_op *op)
 
 	u->is_reading = false;
 	if (op->err == OK) {
+		/* a clock that was set back must not make ids that are taken */
+		if (u->stats.last_id > r->ids.last && u->stats.last_id <= INT64_MAX)
+			r->ids.last = u->stats.last_id;
 		u->disk_free_bytes = u->stats.disk_free_bytes;
 		set_space_low(r, u->disk_free_bytes < r->conf->queue.min_free_bytes);
 	}

@@ -9,6 +9,7 @@ static void refuse_new_mail(struct batch *b, struct list *ops);
 static enum err run_together(struct batch *b, struct list *ops, bool *is_full);
 static enum err apply_all(struct batch *b, struct list *ops, struct store_op **failed);
 static enum err run_alone(struct batch *b, struct store_op *op);
+static enum err make_room(struct batch *b);
 static enum err try_alone(struct batch *b, struct store_op *op);
 static enum err apply(struct batch *b, struct store_op *op);
 static bool is_about_op(enum err err);
@@ -118,13 +119,30 @@ static enum err apply_all(struct batch *b, struct list *ops, struct store_op **f
 static enum err run_alone(struct batch *b, struct store_op *op)
 {
 	enum err err = try_alone(b, op);
-	if (err == ERR_NO_SPACE && op->err == OK && !is_new_mail(op) &&
-		directory_release(b->directory))
-		err = try_alone(b, op);
+	if (err == ERR_NO_SPACE && op->err == OK && !is_new_mail(op)) {
+		err = make_room(b);
+		if (err == OK)
+			err = try_alone(b, op);
+	}
 	if (err != OK && !is_about_op(err))
 		return err;
 	op->err = err;
 	return OK;
+}
+
+/* A log that is written back starts over in the space it has. The reserve is for what the file must
+ * grow by for that, and for what follows: without this the log alone would soon have eaten it. */
+static enum err make_room(struct batch *b)
+{
+	bool is_new_space = directory_release(b->directory);
+	uint32_t pages = b->engine->ops->wal_pages(b->engine);
+	if (!is_new_space && (pages == 0 || pages < b->wait_pages))
+		return ERR_NO_SPACE;
+	if (is_new_space)
+		raise_alarm(b, "the disk is full: the reserve is in use, so that deliveries go on; new mail is refused");
+	enum err err = b->engine->ops->checkpoint(b->engine, false);
+	b->wait_pages = err == OK ? 0 : pages + b->wal_limit_pages / 8 + 1;
+	return err == ERR_BUSY || (err == ERR_NO_SPACE && is_new_space) ? OK : err;
 }
 
 static enum err try_alone(struct batch *b, struct store_op *op)

@@ -13,6 +13,11 @@ struct sqlite_engine {
 	struct ledger ledger; /* ENGINE_WRITE */
 	struct arena scratch; /* of the operation being applied */
 	enum engine_mode mode;
+	/* Where the last MODIFY of this kind stopped: the next call need not pass over what it did. */
+	struct {
+		uint64_t hash; /* of filter and action */
+		uint64_t id;
+	} modify_stop;
 	uint32_t wal_pages;
 	char *path;
 	char problem[512];

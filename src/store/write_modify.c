@@ -33,6 +33,10 @@ static enum recipient_state target_state(enum modify_action action);
 static enum err count_matching(struct sqlite_engine *e, struct store_modify *op, unsigned states);
 static enum err pick(struct sqlite_engine *e, struct store_modify *op, unsigned states,
 	struct picked *rows, uint32_t limit, uint32_t *count);
+static uint64_t hash_request(const struct store_modify *op);
+static enum err pick_from(struct sqlite_engine *e, struct store_modify *op, unsigned states,
+	uint64_t from, struct picked *rows, uint32_t limit, uint32_t *count);
+static bool is_by_hop(const struct store_filter *f);
 static int compare_picked(const void *a, const void *b);
 static enum err change_message(struct sqlite_engine *e, struct store_modify *op,
 	const struct picked *rows, uint32_t count);
@@ -46,6 +50,7 @@ static enum err write_audit(struct sqlite_engine *e, struct store_modify *op);
 enum err write_modify(struct sqlite_engine *e, struct store_modify *op)
 {
 	uint32_t limit = op->limit < MODIFY_LIMIT_MAX ? op->limit : MODIFY_LIMIT_MAX, count = 0;
+	limit = limit > 0 ? limit : 1;
 	unsigned states = filter_states(op->filter) & source_states(op->action);
 	op->recipient_count = op->message_count = op->domain_count = op->hop_count = 0;
 	op->oldest = WALL_NONE;
@@ -128,19 +133,54 @@ static enum err count_matching(struct sqlite_engine *e, struct store_modify *op,
 	return err;
 }
 
+/* pick - goes on where the last call stopped; when nothing more is found there, looks at all once
+ * more: what came to match behind it counts too. */
 static enum err pick(struct sqlite_engine *e, struct store_modify *op, unsigned states,
 	struct picked *rows, uint32_t limit, uint32_t *count)
 {
+	uint64_t hash = hash_request(op);
+	uint64_t from = e->modify_stop.hash == hash ? e->modify_stop.id : 0;
+	enum err err = pick_from(e, op, states, from, rows, limit, count);
+	if (err == OK && from > 0 && !is_by_hop(op->filter) && *count < limit) {
+		*count = 0;
+		err = pick_from(e, op, states, 0, rows, limit, count);
+	}
+	e->modify_stop.hash = hash;
+	e->modify_stop.id = err == OK && *count == limit ? rows[limit - 1].message : 0;
+	return err;
+}
+
+static uint64_t hash_request(const struct store_modify *op)
+{
 	struct buf text;
-	enum filter_start start = op->filter->id_count > 0 ? FILTER_BY_MESSAGE : FILTER_BY_STATE;
+	buf_init(&text, AUDIT_TEXT_BYTES);
+	buf_printf(&text, "%d ", (int)op->action);
+	filter_describe(&text, op->filter);
+	uint64_t hash = str_hash(buf_str(&text), 0);
+	buf_fini(&text);
+	return hash;
+}
+
+/* By next hop or site through its own index, where changed rows leave the part that is read
+ * first; else by message, in order of arrival. */
+static enum err pick_from(struct sqlite_engine *e, struct store_modify *op, unsigned states,
+	uint64_t from, struct picked *rows, uint32_t limit, uint32_t *count)
+{
+	struct buf text;
+	const struct store_filter *f = op->filter;
+	enum filter_start start = is_by_hop(f) ? FILTER_BY_STATE : FILTER_BY_MESSAGE;
 	buf_init(&text, FILTER_TEXT_MAX_BYTES);
 	buf_append_str(
 		&text, STR("SELECT r.message, r.number, r.hop, r.state, m.accepted, r.domain"));
-	filter_build(&text, op->filter, states, start);
+	filter_build(&text, f, states, start);
+	if (!is_by_hop(f))
+		buf_append_str(&text, STR(" AND m.id >= ? ORDER BY m.id, r.number"));
 	buf_append_str(&text, STR(" LIMIT ?"));
 	CHECK(!text.is_full);
 	struct query q = sql_prepare_text(&e->sql, buf_str(&text));
-	filter_bind(&q, op->filter, start, 0);
+	filter_bind(&q, f, start, 0);
+	if (!is_by_hop(f))
+		bind_u64(&q, from);
 	bind_u64(&q, limit);
 	while (*count < limit && sql_next(&q)) {
 		struct picked *row = &rows[(*count)++];
@@ -154,6 +194,11 @@ static enum err pick(struct sqlite_engine *e, struct store_modify *op, unsigned 
 	enum err err = sql_done(&q);
 	buf_fini(&text);
 	return err;
+}
+
+static bool is_by_hop(const struct store_filter *f)
+{
+	return f->id_count == 0 && (f->hop.len > 0 || f->site.len > 0);
 }
 
 static int compare_picked(const void *a, const void *b)

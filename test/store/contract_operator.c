@@ -262,6 +262,38 @@ static void test_modify_goes_in_steps(void **state)
 	contract_assert_counts(w);
 }
 
+static uint64_t modify_all_steps(
+	struct world *w, enum modify_action action, uint32_t limit, int steps)
+{
+	struct store_filter filter = { .from = STR("*@example.org") };
+	uint64_t sum = 0;
+	bool is_more = true;
+	for (; is_more && steps > 0; steps--) {
+		struct store_modify op = { .filter = &filter, .limit = limit };
+		assert_int_equal(modify(w, &op, action), OK);
+		sum += op.recipient_count;
+		is_more = op.is_more;
+		store_op_fini(&op.op);
+	}
+	return sum;
+}
+
+static void test_modify_misses_nothing_that_came_to_match_again(void **state)
+{
+	static const char *const hops[] = { "a.example", "b.example", "c.example" };
+	struct world *w = *state;
+	for (int i = 0; i < 5; i++) {
+		struct sample s;
+		sample_make(w, &s, hops, 3);
+		assert_int_equal(world_accept(w, &s), OK);
+	}
+	assert_int_equal(modify_all_steps(w, MODIFY_HOLD, 4, 2), 8);
+	assert_int_equal(modify_all_steps(w, MODIFY_RELEASE, 1000, 9), 8);
+	assert_int_equal(modify_all_steps(w, MODIFY_HOLD, 4, 99), 15);
+	assert_int_equal(modify_all_steps(w, MODIFY_HOLD, 4, 99), 0);
+	contract_assert_counts(w);
+}
+
 static void test_modify_keeps_the_reason_while_held(void **state)
 {
 	static const char *const hops[] = { "a.example", "b.example" };
@@ -517,6 +549,7 @@ int contract_run_operator(const char *name)
 		CONTRACT_TEST(test_show_gives_attempts_oldest_first),
 		CONTRACT_TEST(test_modify_acts_on_the_states_it_is_for),
 		CONTRACT_TEST(test_modify_goes_in_steps),
+		CONTRACT_TEST(test_modify_misses_nothing_that_came_to_match_again),
 		CONTRACT_TEST(test_modify_keeps_the_reason_while_held),
 		CONTRACT_TEST(test_modify_with_an_empty_filter_does_nothing),
 		CONTRACT_TEST(test_sweep_ends_the_history),

@@ -248,6 +248,19 @@ static void test_health_probe_now_makes_it_due(void **state)
 	assert_true(health_may_try(&b.h, b.now, 0, &when));
 }
 
+static void test_health_probe_by_hand_does_not_stretch_the_interval(void **state)
+{
+	struct bench b = new_bench();
+	(void)state;
+
+	bring_down(&b);
+	for (int i = 0; i < 10; i++) {
+		health_probe_now(&b.h, b.now);
+		(void)fail_after(&b, SECOND_MS);
+	}
+	assert_true(b.h.probe_step_ms <= 10 * MINUTE_MS);
+}
+
 static void test_health_survives_a_clock_set_back(void **state)
 {
 	struct bench b = new_bench();
@@ -371,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_health_probes_declared_sites_often),
 		cmocka_unit_test(test_health_late_failures_are_no_probes),
 		cmocka_unit_test(test_health_probe_now_makes_it_due),
+		cmocka_unit_test(test_health_probe_by_hand_does_not_stretch_the_interval),
 		cmocka_unit_test(test_health_survives_a_clock_set_back),
 		cmocka_unit_test(test_health_keeps_evidence_escaped_and_cut),
 		cmocka_unit_test(test_health_without_reply_names_the_error),

@@ -1,0 +1,62 @@
+# Completion of outlast(1) for bash.
+_outlast() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
+	local verbs='status list show cat log explain retry hold release delete sites probe metrics config
+		reload ping check-config salvage version help'
+	local conditions='--from --to --domain --site --hop --state --older --newer --size --tries --code
+		--user --priority --all --limit'
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-c | --config | --socket) i=$((i + 1)) ;;
+		-*) ;;
+		*)
+			verb=${COMP_WORDS[i]}
+			break
+			;;
+		esac
+	done
+	case $prev in
+	-c | --config | --socket)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--sort)
+		mapfile -t COMPREPLY < <(compgen -W 'age size next' -- "$cur")
+		return
+		;;
+	--state)
+		local states='ready waiting held quarantined failed delivered deleted queued finished any'
+		[[ $verb == sites ]] && states='up suspect down recovering'
+		mapfile -t COMPREPLY < <(compgen -W "$states" -- "$cur")
+		return
+		;;
+	--from | --to | --domain | --site | --hop | --older | --newer | --size | --tries | --code | --user | \
+		--priority | --limit | --reason)
+		return
+		;;
+	esac
+	if [[ -z $verb && $cur != -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
+		return
+	fi
+	if [[ $cur == -* ]]; then
+		case $verb in
+		list) conditions+=' --sort --ids --count --mailq' ;;
+		retry | hold | release | delete) conditions+=' --dry-run --yes --reason' ;;
+		sites) conditions='--state --site --limit --ids --count' ;;
+		show | cat | log | explain) ;;
+		*) conditions='' ;;
+		esac
+		mapfile -t COMPREPLY < <(compgen -W "$conditions --json --config --socket --help --version" -- "$cur")
+		return
+	fi
+	case $verb in
+	show | cat | log | explain | retry | hold | release | delete)
+		[[ -n $cur ]] || return
+		mapfile -t COMPREPLY < <(compgen -W "$(outlast list --ids --limit 200 2>/dev/null)" -- "${cur^^}")
+		;;
+	config) mapfile -t COMPREPLY < <(compgen -W 'show' -- "$cur") ;;
+	check-config | salvage) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	esac
+}
+complete -F _outlast outlast
