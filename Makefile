@@ -102,6 +102,11 @@ install: all
 	install -m 644 man/outlast.yaml.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 644 man/outlastd.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 644 etc/outlast.yaml $(DESTDIR)/etc/outlast/outlast.yaml.example
+	install -d $(DESTDIR)$(PREFIX)/share/doc/outlast $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 README.md CHANGES.md $(DESTDIR)$(PREFIX)/share/doc/outlast/
+	install -m 644 etc/completion/outlast.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/outlast
+	sed 's|/usr/local/sbin|$(PREFIX)/sbin|' etc/outlastd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/outlastd.service
 
 clean:
 	rm -rf $(BUILD)

@@ -6,6 +6,9 @@ UNIT_BIN := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 CFLAGS_TEST = $(STD) -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(if $(SAN),$(SAN),$(HARDEN)) -fPIE \
 	-Iinclude -Isrc -Itest -MMD -MP $(CFLAGS)
 
+# The relay is tested over a real queue, on the ports of the simulator.
+UNIT_LIBS_relay := $(BUILD)/libstore.a
+
 .PHONY: unit
 ## unit           build and run the unit and contract tests
 unit: $(UNIT_BIN)
@@ -20,7 +23,7 @@ $$(BUILD)/unit/$(1)/%.o: test/unit/$(1)/%.c
 	@mkdir -p $$(@D)
 	$$(if $$(V),,@echo "  CC $$<")
 	$$(Q)$$(CC) $$(CFLAGS_TEST) -c -o $$@ $$<
-$$(BUILD)/unit/$(1)/test_%: $$(BUILD)/unit/$(1)/test_%.o $$(FIXTURE_$(1)) $$(call lib_files,$(1))
+$$(BUILD)/unit/$(1)/test_%: $$(BUILD)/unit/$(1)/test_%.o $$(FIXTURE_$(1)) $$(UNIT_LIBS_$(1)) $$(call lib_files,$(1))
 	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ -lcmocka $$(LIBS)
 -include $$(wildcard $$(BUILD)/unit/$(1)/*.d)
 .PRECIOUS: $$(BUILD)/unit/$(1)/%.o

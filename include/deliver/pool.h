@@ -26,6 +26,8 @@ void pool_give(struct pool *p, struct smtp_client *c, const struct endpoint *to,
 	uint32_t messages_max, int64_t idle_ms);
 /* pool_close_to - closes idle sessions to an address (it failed, or its site went down). */
 void pool_close_to(struct pool *p, const struct endpoint *to);
+/* pool_close_idle - closes all of them: the relay is about to end. */
+void pool_close_idle(struct pool *p);
 uint32_t pool_idle_count(const struct pool *p);
 void pool_note_address(struct pool *p, const struct endpoint *to, bool has_worked);
 bool pool_is_address_bad(const struct pool *p, const struct endpoint *to);

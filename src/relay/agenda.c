@@ -9,6 +9,11 @@
 #define PROMOTE_MAX 1000
 #define PROBE_PAGE 64
 #define SCAN_PAGE 256
+/* After an error; real time. */
+#define SCAN_RETRY_MS MINUTE_MS
+/* Probes that are due and not recorded yet are looked at again so much later, in wall and in real time. */
+#define PROBE_LOOK_MS SECOND_MS
+#define PROBE_LOOK_REAL_MS 50
 /* Scanning goes on while fewer hops than this are busy. */
 #define SCAN_BUSY_MAX (HOPS_BUSY_MAX / 2)
 
@@ -94,6 +99,13 @@ static void probe_site_record(struct relay *r, const struct site_record *rec)
 	destination_probe(r, rec->name);
 }
 
+static struct wall next_look(struct relay *r)
+{
+	int64_t real_ms = PROBE_LOOK_REAL_MS * r->env->rate;
+
+	return wall_add(env_wall(r->env), real_ms > PROBE_LOOK_MS ? real_ms : PROBE_LOOK_MS);
+}
+
 static void on_probes(struct store_op *op)
 {
 	struct relay *r = CONTAINER_OF(op, struct relay, agenda.probes.op);
@@ -116,6 +128,9 @@ static void on_probes(struct store_op *op)
 	if (a->probe_next.ms > wall_add(env_wall(r->env), 10 * MINUTE_MS).ms &&
 		(op->err != OK || a->probes.site_count + a->probes.hop_count > 0))
 		a->probe_next = wall_add(env_wall(r->env), 10 * MINUTE_MS);
+	/* More are due than may run at once: their rows stay due until the probe is recorded. */
+	if (a->probe_next.ms < next_look(r).ms)
+		a->probe_next = next_look(r);
 	store_op_fini(op);
 	arm(r, &a->probe_timer, a->probe_next);
 	relay_check_stopped(r);
@@ -152,6 +167,14 @@ void agenda_note_probe(struct relay *r, struct wall next)
 
 /* ---- hops with work that are not in memory ---- */
 
+static void take_rescan(struct agenda *a)
+{
+	if (!a->is_scan_wanted && a->is_rescan_wanted) {
+		a->is_rescan_wanted = false;
+		a->is_scan_wanted = true;
+	}
+}
+
 static void on_scanned(struct store_op *op)
 {
 	struct relay *r = CONTAINER_OF(op, struct relay, agenda.scan.op);
@@ -166,9 +189,15 @@ static void on_scanned(struct store_op *op)
 		if (h)
 			hop_note_more(h);
 	}
-	relay_free_name(&a->scan_cursor);
-	a->is_scan_wanted = op->err == OK && a->scan.is_more;
-	a->scan_cursor = relay_copy_name(a->is_scan_wanted ? a->scan.hops[a->scan.hop_count - 1].name : STR(""));
+	if (op->err == OK) {
+		relay_free_name(&a->scan_cursor);
+		a->is_scan_wanted = a->scan.is_more;
+		a->scan_cursor =
+			relay_copy_name(a->scan.is_more ? a->scan.hops[a->scan.hop_count - 1].name : STR(""));
+		take_rescan(a);
+	} else if (!r->is_stopping) {
+		env_timer_after(r->env, &a->scan_timer, SCAN_RETRY_MS);
+	}
 	store_op_fini(op);
 	agenda_continue_scan(r);
 	relay_check_stopped(r);
@@ -178,7 +207,7 @@ void agenda_continue_scan(struct relay *r)
 {
 	struct agenda *a = &r->agenda;
 
-	if (r->is_stopping || a->is_scanning || !a->is_scan_wanted ||
+	if (r->is_stopping || a->is_scanning || !a->is_scan_wanted || timer_is_active(&a->scan_timer) ||
 		r->hops.count - r->idle_hop_count > SCAN_BUSY_MAX)
 		return;
 	a->is_scanning = true;
@@ -196,9 +225,25 @@ void agenda_want_scan(struct relay *r)
 {
 	struct agenda *a = &r->agenda;
 
-	if (a->is_scan_wanted)
-		return;
-	a->is_scan_wanted = true; /* from the start: the cursor is empty between scans */
+	a->is_rescan_wanted = true; /* from the start: the cursor is empty between scans */
+	take_rescan(a);
+	agenda_continue_scan(r);
+}
+
+void agenda_want_scan_later(struct relay *r)
+{
+	struct agenda *a = &r->agenda;
+
+	a->is_rescan_wanted = true;
+	if (!r->is_stopping && !timer_is_active(&a->scan_timer))
+		env_timer_after(r->env, &a->scan_timer, SCAN_RETRY_MS);
+}
+
+static void on_scan_time(struct timer *t)
+{
+	struct relay *r = CONTAINER_OF(t, struct relay, agenda.scan_timer);
+
+	take_rescan(&r->agenda);
 	agenda_continue_scan(r);
 }
 
@@ -208,6 +253,7 @@ void agenda_init(struct relay *r)
 
 	a->due_timer.on_fire = on_due;
 	a->probe_timer.on_fire = on_probe_time;
+	a->scan_timer.on_fire = on_scan_time;
 	a->due_next = a->probe_next = WALL_NEVER;
 	a->scan_cursor = relay_copy_name(STR(""));
 }
@@ -225,4 +271,5 @@ void agenda_stop(struct relay *r)
 {
 	env_timer_stop(r->env, &r->agenda.due_timer);
 	env_timer_stop(r->env, &r->agenda.probe_timer);
+	env_timer_stop(r->env, &r->agenda.scan_timer);
 }

@@ -41,6 +41,7 @@ static void push_pending(struct delivery *d)
 		at = at->prev;
 	list_insert_before(at, &d->link);
 	h->pending_count++;
+	h->relay->pending_count++;
 }
 
 /* A recipient whose sender rule changed since it was accepted moves to the next hop of today's configuration. */
@@ -164,6 +165,7 @@ static void become_active(struct delivery *d, struct site *site)
 	if (list_is_linked(&d->link)) {
 		list_remove(&d->link);
 		h->pending_count--;
+		r->pending_count--;
 	}
 	list_push_back(&h->active, &d->link);
 	h->active_count++;
@@ -193,7 +195,7 @@ void delivery_start(struct delivery *d)
 		.net = r->net,
 		.pool = r->pool,
 		.conf = d->route->conf,
-		.policy = hop_policy(h),
+		.policy = conf_policy_for(d->route->conf, h->name, h->site->name),
 		.message = &d->message->env,
 		.recipients = d->recipients,
 		.recipient_count = d->recipient_count,
@@ -240,6 +242,7 @@ static void leave_active(struct delivery *d)
 
 	list_remove(&d->link);
 	h->active_count--;
+	h->is_stalled = false;
 	hop_note_settled(h, d->message->env.id);
 	d->is_active = false;
 	if (d->site)
@@ -255,11 +258,14 @@ void delivery_finish(struct delivery *d)
 	struct site *site = d->site;
 
 	leave_active(d);
+	if (d->has_others)
+		hop_note_more(h);
 	delivery_free(d);
 	hop_kick(h);
 	if (site) {
 		site_kick(site);
 		site_refill(site);
+		site_release(site);
 	}
 	sched_kick(r);
 	relay_check_stopped(r);
@@ -272,6 +278,8 @@ void delivery_requeue(struct delivery *d)
 	struct relay *r = h->relay;
 
 	leave_active(d);
+	if (d->has_others)
+		hop_note_more(h);
 	if (h->pending_count < HOP_PENDING_MAX && !hop_is_parked(h, env_wall(r->env))) {
 		/* a fresh object: nothing of the attempt remains */
 		struct delivery *again = delivery_new(h, d->message, d->recipient_count);
@@ -284,8 +292,10 @@ void delivery_requeue(struct delivery *d)
 	}
 	delivery_free(d);
 	hop_kick(h);
-	if (site)
+	if (site) {
 		site_kick(site);
+		site_release(site);
+	}
 	sched_kick(r);
 	relay_check_stopped(r);
 }
@@ -330,14 +340,14 @@ void delivery_note_hop_failure(struct hop *h, const struct outcome *outcome, str
 	}
 }
 
-void delivery_note_site_failure(struct hop *h, const struct outcome *outcome, struct str host)
+void delivery_note_site_failure(struct site *s, const struct conf_policy *policy, const struct outcome *outcome,
+	struct str host)
 {
-	struct relay *r = h->relay;
-	struct site *s = h->site;
+	struct relay *r = s->relay;
 	bool was_down = s->health.state == HEALTH_DOWN;
 
 	metric_add(r->env->metrics, METRIC_site_failures_total, 1);
-	if (health_note_failure(&s->health, hop_policy(h), outcome, host, env_wall(r->env), &r->rng)) {
+	if (health_note_failure(&s->health, policy, outcome, host, env_wall(r->env), &r->rng)) {
 		log_state(r, "site", s->name, &s->health);
 		window_close_to_one(&s->window);
 	}

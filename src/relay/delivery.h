@@ -21,6 +21,7 @@ struct delivery {
 	struct content content;
 	struct shared_route *route;
 	bool is_active, is_attempting, is_probe;
+	bool has_others;              /* the store has more READY recipients of it for this hop */
 	struct wall started;          /* of the attempt */
 	struct attempt attempt;
 	/* what there is to record: the attempt's, or made without one */
@@ -47,7 +48,8 @@ void delivery_finish(struct delivery *d);
 void delivery_requeue(struct delivery *d);
 /* delivery_note_hop_failure, delivery_note_site_failure - evidence against a destination, logged when the state changes. */
 void delivery_note_hop_failure(struct hop *h, const struct outcome *outcome, struct str host);
-void delivery_note_site_failure(struct hop *h, const struct outcome *outcome, struct str host);
+void delivery_note_site_failure(struct site *s, const struct conf_policy *policy, const struct outcome *outcome,
+	struct str host);
 
 /* recorder.c: judges the results, writes them down, tells the log; delivery_finish when durable. */
 void recorder_take(struct delivery *d);

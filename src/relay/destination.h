@@ -39,6 +39,7 @@ struct site {
 	struct store_hops scan;      /* pages of its hops after a recovery, or for a probe */
 	struct str scan_cursor;      /* owned */
 	bool is_scanning, is_scan_wanted, is_probe_scan, is_probe_wanted;
+	bool is_scan_restarted;      /* wanted from the start again while a page was being read */
 	bool is_expiring;            /* a sweep of overdue mail is under way */
 	struct wall expiry_swept;    /* when the last one began */
 	uint64_t trouble_hop;        /* hash of the hop of the last failure after MAIL; 0: none */
@@ -65,6 +66,8 @@ struct hop {
 	uint32_t settled_count, settled_cap;
 	bool is_more_noted;          /* hop_note_more came while a CLAIM was under way */
 	bool has_more;               /* the store may hold READY recipients that are not in memory */
+	bool is_stalled;             /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
+	bool is_retry_wanted;        /* an operator's word, or a probe, that came before it was loaded */
 	struct list pending;         /* of delivery.link, in drain order */
 	uint32_t pending_count;
 	struct list active;          /* of delivery.link: attempt or record running */
@@ -85,6 +88,8 @@ void hop_note_more(struct hop *h);
 /* hop_is_parked - it or its site is DOWN and no probe is due: its mail costs nothing now. */
 bool hop_is_parked(const struct hop *h, struct wall now);
 void hop_drop_pending(struct hop *h);
+/* hop_find - the delivery of that message that is in memory, or NULL. */
+struct delivery *hop_find(const struct hop *h, uint64_t id);
 /* hop_holds - a delivery of that message is in memory, or was recorded since the CLAIM under way was asked for. */
 bool hop_holds(const struct hop *h, uint64_t id);
 /* hop_claim_begins, hop_claim_ends - around every CLAIM of its mail; hop_note_settled - a delivery was recorded. */
@@ -101,6 +106,8 @@ void site_scan(struct site *s);   /* look for its hops with READY recipients, pa
 void site_refill(struct site *s); /* the next page of that, if work in memory runs low */
 void site_probe(struct site *s); /* start the probe that is due */
 void site_park(struct site *s);  /* it went DOWN: drop what waits in memory */
+void site_release(struct site *s); /* frees it if nothing needs it any more */
+void site_free_all(struct relay *r); /* the relay ends: those without a hop */
 
 /* destination_retry - an operator's word: the hop's mail is looked at now; if it or its site is DOWN its probe is due now. */
 void destination_retry(struct relay *r, struct str hop);
@@ -112,8 +119,10 @@ void destination_records(struct hop *h, struct arena *arena, struct store_record
 /* destination_save - the same in a RECORD of its own. */
 void destination_save(struct hop *h);
 void destination_save_site(struct site *s);
+void destination_save_unsaved(struct relay *r); /* what found no space */
 void destination_reload(struct relay *r); /* new configuration: routes and limits */
-void destination_cancel_attempts(struct relay *r); /* stopping: drops the connections of open attempts */
+/* destination_cancel_attempts - out of time: drops open attempts, and results that found no space to be written. */
+void destination_cancel_attempts(struct relay *r);
 void destination_free_all(struct relay *r);
 
 /* sched.c */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "queue/retry.h"
 #include "relay/delivery.h"
 
 #define EXPIRY_EVERY_MS HOUR_MS
@@ -26,6 +27,8 @@ struct expiry {
 	bool is_claiming, has_more;
 	struct arena evidence;
 	struct outcome outcome;   /* why the mail could not move */
+	struct wall probed;       /* when it failed: what is over only since then is owed another */
+	uint32_t passed_over;     /* of this hop: older than its lifetime, and not over yet */
 };
 
 static void next_hop(struct expiry *x);
@@ -35,6 +38,7 @@ static void finish(struct expiry *x)
 	if (x->site) {
 		x->site->is_expiring = false;
 		site_kick(x->site);
+		site_release(x->site);
 	}
 	store_op_fini(&x->page.op);
 	store_op_fini(&x->claim.op);
@@ -50,6 +54,7 @@ static struct expiry *expiry_new(struct relay *r, const struct health_record *he
 	struct expiry *x = mem_zalloc(sizeof(*x));
 
 	x->relay = r;
+	x->probed = env_wall(r->env);
 	x->cursor = relay_copy_name(STR(""));
 	x->outcome = (struct outcome){
 		.stage = STAGE_POLICY,
@@ -61,18 +66,37 @@ static struct expiry *expiry_new(struct relay *r, const struct health_record *he
 	return x;
 }
 
+/* It may have answered since, or the hop have moved to another site. */
+static bool is_still_down(const struct expiry *x)
+{
+	const struct hop *h = x->hop;
+
+	if (x->site)
+		return h->site == x->site && x->site->health.state == HEALTH_DOWN;
+	return h->health.state == HEALTH_DOWN;
+}
+
 static void on_overdue(struct store_op *op)
 {
 	struct expiry *x = CONTAINER_OF(op, struct expiry, claim.op);
 	const struct verdict fail = { .disposition = DISPOSE_FAIL, .status = STATUS(4, 4, 7) };
 	uint32_t started = 0;
 
+	uint32_t passed_before = x->passed_over;
+
 	x->is_claiming = false;
+	x->passed_over = 0;
 	for (uint32_t i = 0; op->err == OK && !x->hop->is_claim_stale && i < x->claim.message_count; i++) {
 		const struct queued_message *m = &x->claim.messages[i];
 		struct hop *h = x->hop;
 
-		if (hop_holds(h, m->env.id) || !delivery_from_store(h, m))
+		if (!is_still_down(x) || hop_holds(h, m->env.id))
+			continue;
+		if (retry_gives_up_at(hop_policy(h), &m->env).ms > x->probed.ms) {
+			x->passed_over++; /* a notice, or held back by its sender: it has its own end */
+			continue;
+		}
+		if (!delivery_from_store(h, m))
 			continue;
 		/* the message just made pending, wherever its priority put it */
 		LIST_FOR_EACH (link, &h->pending) {
@@ -85,7 +109,9 @@ static void on_overdue(struct store_op *op)
 			}
 		}
 	}
-	x->has_more = op->err == OK && ((x->claim.is_more && started > 0) || x->hop->is_claim_stale);
+	x->has_more = op->err == OK && is_still_down(x) &&
+		      ((x->claim.is_more && (started > 0 || x->passed_over > passed_before)) ||
+			      x->hop->is_claim_stale);
 	store_op_fini(op);
 	hop_claim_ends(x->hop);
 	hop_kick(x->hop);
@@ -100,8 +126,8 @@ static void claim_overdue(struct expiry *x)
 	x->claim = (struct store_claim){
 		.op.on_done = on_overdue,
 		.hop = h->name,
-		.accepted_before = wall_add(env_wall(x->relay->env), -hop_policy(h)->lifetime_ms),
-		.message_limit = EXPIRY_CLAIM,
+		.accepted_before = wall_add(x->probed, -hop_policy(h)->lifetime_ms),
+		.message_limit = EXPIRY_CLAIM + x->passed_over,
 		.recipients_per_message = 1000,
 	};
 	store_submit(x->relay->store, &x->claim.op, STORE_CLAIM);
@@ -113,7 +139,7 @@ void expiry_continue(struct hop *h)
 
 	if (x->is_claiming || h->active_count > 0)
 		return;
-	if (x->has_more && !x->relay->is_stopping) {
+	if (x->has_more && is_still_down(x) && !x->relay->is_stopping) {
 		claim_overdue(x);
 		return;
 	}
@@ -156,6 +182,7 @@ static void read_page(struct expiry *x)
 		.limit = EXPIRY_PAGE,
 		.site = x->site->name,
 		.only_ready = true,
+		.is_detailed = true,
 	};
 	store_submit(x->relay->store, &x->page.op, STORE_HOPS);
 }
@@ -164,14 +191,24 @@ static void work_on(struct expiry *x, struct hop *h)
 {
 	x->hop = h;
 	x->has_more = true;
+	x->passed_over = 0;
 	h->expiry = x;
 	hop_kick(h); /* not before the probe that failed is recorded: its message may be overdue too */
+}
+
+/* Most next hops have nothing overdue, and are left where they are. */
+static bool may_be_overdue(const struct expiry *x, const struct hop_record *rec)
+{
+	const struct conf_policy *policy = conf_policy_for(x->relay->conf, rec->name, x->site->name);
+
+	return rec->oldest.ms < x->probed.ms - policy->lifetime_ms;
 }
 
 static void next_hop(struct expiry *x)
 {
 	while (x->site && x->has_page && x->position < x->page.hop_count && !x->relay->is_stopping) {
-		struct hop *h = hop_get(x->relay, x->page.hops[x->position++].name);
+		const struct hop_record *rec = &x->page.hops[x->position++];
+		struct hop *h = may_be_overdue(x, rec) ? hop_get(x->relay, rec->name) : NULL;
 
 		if (h && !h->expiry) {
 			work_on(x, h);

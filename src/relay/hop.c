@@ -14,6 +14,9 @@
 /* Mail is claimed this much ahead of what is started. */
 #define CLAIM_MESSAGES 32
 #define CLAIM_LOW_WATER 8
+/* A CLAIM that brought nothing new, or an error, is followed by the next not before; real time. */
+#define CLAIM_STALL_MS SECOND_MS
+#define CLAIM_ERROR_MS MINUTE_MS
 /* A route is used for new attempts this long without asking the resolver again; real time. */
 #define ROUTE_REUSE_MS (30 * SECOND_MS)
 
@@ -45,6 +48,8 @@ static void hop_free(struct hop *h)
 	list_remove(&h->work);
 	hop_drop_pending(h);
 	route_cancel(&h->routing);
+	if (h->is_routing)
+		conf_unref(h->routing.conf);
 	arena_fini(&h->routing.arena);
 	shared_route_unref(h->route);
 	CHECK(!h->expiry || h->relay->is_stopping);
@@ -84,7 +89,10 @@ static void wait_until(struct hop *h, struct wall when)
 
 static void on_pause_over(struct timer *t)
 {
-	hop_kick(CONTAINER_OF(t, struct hop, pause));
+	struct hop *h = CONTAINER_OF(t, struct hop, pause);
+
+	h->is_stalled = false;
+	hop_kick(h);
 }
 
 /* Its own health allows a try now; else the pause timer is set. */
@@ -106,6 +114,46 @@ static bool has_fresh_route(const struct hop *h)
 	return h->route && h->route->conf == r->conf && env_now(r->env).ms < h->route->expires.ms;
 }
 
+static bool may_claim(const struct hop *h)
+{
+	bool is_short = h->relay->pending_count >= PENDING_MAX;
+
+	if (!h->has_more || h->is_claiming || h->is_stalled ||
+		h->active_count >= hop_policy(h)->connections_max + HOP_PENDING_MAX)
+		return false;
+	return h->pending_count < (is_short ? 1 : CLAIM_LOW_WATER);
+}
+
+/* Parked: nothing in memory, and no probe of its own that its site's state would stop. */
+static void park(struct hop *h)
+{
+	hop_drop_pending(h);
+	h->has_more = false;
+	if (h->health.state == HEALTH_DOWN && h->health.next_probe.ms <= env_wall(h->relay->env).ms) {
+		h->health.next_probe = WALL_NEVER;
+		h->is_dirty = true;
+	}
+	/* the store must know whose recovery wakes it: once a next hop, not once a message */
+	if (h->is_dirty)
+		destination_save(h);
+}
+
+static void become_idle(struct hop *h)
+{
+	struct relay *r = h->relay;
+
+	list_remove(&h->work);
+	set_idle(h, !is_busy(h));
+	if (is_busy(h))
+		return;
+	if (h->site)
+		site_refill(h->site);
+	evict_idle(r);
+	agenda_continue_scan(r);
+}
+
+static void retry_now(struct hop *h);
+
 static void hop_advance(struct hop *h)
 {
 	struct relay *r = h->relay;
@@ -113,6 +161,7 @@ static void hop_advance(struct hop *h)
 	if (r->is_stopping) {
 		if (h->expiry)
 			expiry_continue(h);
+		relay_check_stopped(r);
 		return;
 	}
 	if (!h->is_loaded) {
@@ -121,21 +170,15 @@ static void hop_advance(struct hop *h)
 	}
 	if (h->expiry)
 		expiry_continue(h);
-	if (has_work(h) && hop_is_parked(h, env_wall(r->env))) {
-		hop_drop_pending(h);
-		h->has_more = false;
-		/* the store must know whose recovery wakes it: once a next hop, not once a message */
-		if (h->is_dirty)
-			destination_save(h);
-	}
+	if (h->is_retry_wanted && (!h->site || h->site->is_loaded))
+		retry_now(h);
+	if (has_work(h) && hop_is_parked(h, env_wall(r->env)))
+		park(h);
 	if (!has_work(h)) {
-		list_remove(&h->work);
-		set_idle(h, !is_busy(h));
-		if (!is_busy(h))
-			evict_idle(r);
+		become_idle(h);
 		return;
 	}
-	if (h->has_more && h->pending_count < CLAIM_LOW_WATER && !h->is_claiming)
+	if (may_claim(h))
 		hop_claim(h);
 	if (h->pending_count == 0 || !may_try(h))
 		return;
@@ -193,19 +236,23 @@ struct hop *hop_get(struct relay *r, struct str name)
 void hop_note_more(struct hop *h)
 {
 	h->has_more = true;
+	h->is_stalled = false;
 	h->is_more_noted |= h->is_claiming; /* that CLAIM may be older than what is noted here */
 	set_idle(h, false);
 	hop_kick(h);
 }
 
+/* What is DOWN without a time for its probe slept for want of mail: the mail that comes is the next probe. */
+static bool is_asleep(const struct health_record *health, struct wall now)
+{
+	struct wall when;
+
+	return health->state == HEALTH_DOWN && !health_may_try(health, now, 0, &when);
+}
+
 bool hop_is_parked(const struct hop *h, struct wall now)
 {
-	const struct health_record *own = &h->health;
-	const struct health_record *site = h->site ? &h->site->health : NULL;
-
-	if (own->state == HEALTH_DOWN && own->next_probe.ms > now.ms)
-		return true;
-	return site && h->site->is_loaded && site->state == HEALTH_DOWN && site->next_probe.ms > now.ms;
+	return is_asleep(&h->health, now) || (h->site && h->site->is_loaded && is_asleep(&h->site->health, now));
 }
 
 void hop_drop_pending(struct hop *h)
@@ -214,6 +261,7 @@ void hop_drop_pending(struct hop *h)
 
 	while ((link = list_pop_front(&h->pending)) != NULL)
 		delivery_free(CONTAINER_OF(link, struct delivery, link));
+	h->relay->pending_count -= h->pending_count;
 	h->pending_count = 0;
 }
 
@@ -261,18 +309,31 @@ static void hop_load(struct hop *h)
 
 /* ---- claim ---- */
 
-bool hop_holds(const struct hop *h, uint64_t id)
+struct delivery *hop_find(const struct hop *h, uint64_t id)
 {
-	LIST_FOR_EACH (link, &h->pending)
-		if (CONTAINER_OF(link, struct delivery, link)->message->env.id == id)
-			return true;
-	LIST_FOR_EACH (link, &h->active)
-		if (CONTAINER_OF(link, struct delivery, link)->message->env.id == id)
-			return true;
+	const struct list *heads[] = { &h->pending, &h->active };
+
+	for (size_t i = 0; i < ARRAY_COUNT(heads); i++)
+		LIST_FOR_EACH (link, heads[i]) {
+			struct delivery *d = CONTAINER_OF(link, struct delivery, link);
+
+			if (d->message->env.id == id)
+				return d;
+		}
+	return NULL;
+}
+
+static bool was_settled(const struct hop *h, uint64_t id)
+{
 	for (uint32_t i = 0; i < h->settled_count; i++)
 		if (h->settled[i] == id)
 			return true;
 	return false;
+}
+
+bool hop_holds(const struct hop *h, uint64_t id)
+{
+	return hop_find(h, id) || was_settled(h, id);
 }
 
 void hop_claim_begins(struct hop *h)
@@ -300,37 +361,69 @@ void hop_note_settled(struct hop *h, uint64_t id)
 	h->settled[h->settled_count++] = id;
 }
 
+static bool has_recipient(const struct delivery *d, uint32_t number)
+{
+	for (uint32_t i = 0; i < d->recipient_count; i++)
+		if (d->recipients[i].rcpt.number == number)
+			return true;
+	return false;
+}
+
+/* Recipients of a message that is in memory already, and came due after the others: once that delivery has ended. */
+static void note_others(struct delivery *d, const struct queued_message *m)
+{
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		d->has_others |= !has_recipient(d, m->recipients[i].rcpt.number);
+}
+
+/* Each probe starts with another message than the one before (no poison probe). */
+static uint32_t probe_rotation(const struct hop *h, uint32_t message_count)
+{
+	if (message_count == 0)
+		return 0;
+	if (h->site && h->site->health.state == HEALTH_DOWN)
+		return h->site->health.probes % message_count;
+	return h->health.state == HEALTH_DOWN ? h->health.probes % message_count : 0;
+}
+
+/* What was claimed becomes pending, but what is in memory. Then: is there more, and would another CLAIM bring it? */
+static void take_claimed(struct hop *h, const struct store_claim *c)
+{
+	uint32_t rotation = probe_rotation(h, c->message_count), taken = 0;
+	bool is_cut = false, is_old = h->is_more_noted || h->is_claim_stale;
+
+	for (uint32_t i = 0; !h->is_claim_stale && i < c->message_count; i++) {
+		const struct queued_message *m = &c->messages[(i + rotation) % c->message_count];
+		struct delivery *held = hop_find(h, m->env.id);
+
+		if (held)
+			note_others(held, m);
+		else if (was_settled(h, m->env.id))
+			is_old = true;
+		else if (h->pending_count >= HOP_PENDING_MAX)
+			is_cut = true;
+		else
+			taken += delivery_from_store(h, m);
+	}
+	h->has_more = c->is_more || is_cut || is_old;
+	h->is_stalled = h->has_more && !is_old && taken == 0;
+}
+
 static void on_claimed(struct store_op *op)
 {
 	struct hop *h = CONTAINER_OF(op, struct hop, claim.op);
 	struct store_claim *c = &h->claim;
-	uint32_t probe_rotation = 0;
-	bool is_cut = false;
 
 	h->is_claiming = false;
-	if (op->err != OK) {
+	if (op->err == OK) {
+		take_claimed(h, c);
+	} else {
 		log_text(h->relay->env->log, LOG_ERROR, "qmgr", "next hop %.*s: cannot read the queue: %s",
 			STR_FMT(h->name), err_name(op->err));
-		h->has_more = false;
-		agenda_want_scan(h->relay);
+		h->is_stalled = true;
 	}
-	/* Each probe starts with another message than the one before (no poison probe). */
-	if (h->site && h->site->health.state == HEALTH_DOWN && c->message_count > 0)
-		probe_rotation = h->site->health.probes % c->message_count;
-	else if (h->health.state == HEALTH_DOWN && c->message_count > 0)
-		probe_rotation = h->health.probes % c->message_count;
-	for (uint32_t i = 0; op->err == OK && !h->is_claim_stale && i < c->message_count; i++) {
-		const struct queued_message *m = &c->messages[(i + probe_rotation) % c->message_count];
-
-		if (hop_holds(h, m->env.id))
-			continue;
-		if (h->pending_count < HOP_PENDING_MAX)
-			(void)delivery_from_store(h, m);
-		else
-			is_cut = true;
-	}
-	if (op->err == OK)
-		h->has_more = c->is_more || is_cut || h->is_more_noted || h->is_claim_stale;
+	if (h->is_stalled && !timer_is_active(&h->pause))
+		env_timer_after(h->relay->env, &h->pause, op->err == OK ? CLAIM_STALL_MS : CLAIM_ERROR_MS);
 	h->is_more_noted = false;
 	if (op->err == OK && c->message_count == 0 && h->health.state == HEALTH_DOWN && h->active_count == 0) {
 		/* nothing to probe with: it sleeps until mail for it arrives */
@@ -352,7 +445,7 @@ static void hop_claim(struct hop *h)
 	h->claim = (struct store_claim){
 		.op.on_done = on_claimed,
 		.hop = h->name,
-		.message_limit = in_memory + CLAIM_MESSAGES,
+		.message_limit = in_memory + (h->relay->pending_count < PENDING_MAX ? CLAIM_MESSAGES : 1),
 		.recipients_per_message = hop_policy(h)->recipients_per_message,
 	};
 	store_submit(h->relay->store, &h->claim.op, STORE_CLAIM);
@@ -379,6 +472,7 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 
 		while ((link = list_pop_front(&h->pending)) != NULL) {
 			h->pending_count--;
+			h->relay->pending_count--;
 			delivery_fail_without_route(CONTAINER_OF(link, struct delivery, link), outcome, &v);
 		}
 		return;
@@ -432,20 +526,27 @@ static void hop_find_route(struct hop *h)
 void destination_retry(struct relay *r, struct str name)
 {
 	struct hop *h = hop_get(r, name);
-	struct wall now = env_wall(r->env);
 
 	if (!h)
 		return;
-	if (h->is_loaded && h->health.state == HEALTH_DOWN) {
+	h->is_retry_wanted = true; /* what it is worth is known when it and its site are loaded */
+	hop_note_more(h);
+}
+
+static void retry_now(struct hop *h)
+{
+	struct wall now = env_wall(h->relay->env);
+
+	h->is_retry_wanted = false;
+	if (h->health.state == HEALTH_DOWN && h->health.next_probe.ms > now.ms) {
 		health_probe_now(&h->health, now);
 		h->is_dirty = true;
 		destination_save(h);
 	}
-	if (h->site && h->site->is_loaded && h->site->health.state == HEALTH_DOWN) {
+	if (h->site && h->site->health.state == HEALTH_DOWN && h->site->health.next_probe.ms > now.ms) {
 		health_probe_now(&h->site->health, now);
 		destination_save_site(h->site);
 	}
-	hop_note_more(h);
 }
 
 /* ---- all of them ---- */
@@ -457,6 +558,11 @@ void destination_reload(struct relay *r)
 
 		if (h->site)
 			window_set_max(&h->site->window, hop_policy(h)->connections_max);
+		/* another rule may send it elsewhere: it is claimed anew */
+		if (h->pending_count > 0) {
+			hop_drop_pending(h);
+			hop_note_more(h);
+		}
 		hop_kick(h);
 	}
 }
@@ -470,7 +576,7 @@ void destination_cancel_attempts(struct relay *r)
 		LIST_FOR_EACH_SAFE (link, &h->active) {
 			struct delivery *d = CONTAINER_OF(link, struct delivery, link);
 
-			if (d->is_attempting)
+			if (d->is_attempting || timer_is_active(&d->again))
 				delivery_finish(d);
 		}
 	}
@@ -495,4 +601,5 @@ void destination_free_all(struct relay *r)
 			expiry_drop(h);
 		hop_free(h);
 	}
+	site_free_all(r);
 }

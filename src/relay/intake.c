@@ -24,8 +24,8 @@ struct intake {
 	uint32_t accept_count;     /* messages, chunks and checks under way */
 	struct map clients;        /* struct client by address */
 	uint64_t next_session;
-	bool is_closing;
-	struct deferred replied;   /* for the fault point of that name */
+	bool is_closing, is_ended;
+	struct timer replied;      /* for the fault point of that name */
 	struct smtp_server_handler handler;
 };
 
@@ -214,7 +214,11 @@ static void on_discarded(struct store_op *op)
 
 static void discard(struct intake *in, uint64_t id)
 {
-	struct discard *d = mem_zalloc(sizeof(*d));
+	struct discard *d;
+
+	if (in->is_ended)
+		return; /* there is no store any more; the next start sweeps */
+	d = mem_zalloc(sizeof(*d));
 
 	d->intake = in;
 	d->op = (struct store_discard){ .op.on_done = on_discarded, .id = id };
@@ -283,10 +287,10 @@ static void count_accepted(const struct accept *a)
 	metric_add(m, METRIC_bytes_accepted_total, a->message->env.size_bytes);
 }
 
-/* A turn later the 250 is with the kernel. */
-static void on_replied(struct deferred *d)
+/* The 250 leaves at the end of the loop's turn; timers due at once, and deferred calls, would come before that. */
+static void on_replied(struct timer *t)
 {
-	struct intake *in = CONTAINER_OF(d, struct intake, replied);
+	struct intake *in = CONTAINER_OF(t, struct intake, replied);
 
 	(void)fault_hit(in->relay->env->fault, FAULT_accept_replied);
 }
@@ -305,7 +309,7 @@ static void answer_accepted(struct accept *a)
 	a->session->accept = NULL;
 	smtp_server_finish(a->session->server, &answer);
 	if (r->env->fault)
-		env_defer(r->env, &a->intake->replied);
+		env_timer_after(r->env, &a->intake->replied, 1);
 }
 
 static void refuse_accepted(struct accept *a, enum err err)
@@ -531,7 +535,7 @@ struct intake *intake_new(struct relay *r)
 
 	in->relay = r;
 	in->auth = auth_new(r->env);
-	in->replied.on_run = on_replied;
+	in->replied.on_fire = on_replied;
 	list_init(&in->sessions);
 	env_random(r->env, &seed, sizeof(seed));
 	map_init(&in->clients, seed);
@@ -574,8 +578,9 @@ bool intake_is_idle(const struct intake *in)
 
 void intake_free(struct intake *in)
 {
+	in->is_ended = true;
 	intake_drop_all(in);
-	env_undefer(in->relay->env, &in->replied);
+	env_timer_stop(in->relay->env, &in->replied);
 	map_fini(&in->clients);
 	auth_free(in->auth);
 	free(in);

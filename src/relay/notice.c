@@ -16,7 +16,8 @@
 /* A notice of ours travels with NOTIFY=NEVER, which is for the hosts behind us: its failure is for the postmaster. */
 static bool wants_failure(const struct delivery *d, const struct recipient *rcpt)
 {
-	return d->message->env.origin == ORIGIN_DSN || rcpt->notify == 0 || (rcpt->notify & NOTIFY_FAILURE) != 0;
+	return d->message->env.origin == ORIGIN_DSN || rcpt->notify == 0 ||
+	       (rcpt->notify & NOTIFY_FAILURE) != 0;
 }
 
 static const struct queued_recipient *recipient_of(const struct delivery *d, uint32_t number)
@@ -70,8 +71,8 @@ bool notice_is_needed(const struct delivery *d)
 	return wanted > 0;
 }
 
-static void fill_recipient(const struct delivery *d, const struct store_result *res, const struct queued_recipient *q,
-	struct dsn_recipient *out)
+static void fill_recipient(const struct delivery *d, const struct store_result *res,
+	const struct queued_recipient *q, struct dsn_recipient *out)
 {
 	*out = (struct dsn_recipient){
 		.final_recipient = q->rcpt.address,
@@ -182,7 +183,8 @@ void notice_log(const struct delivery *d)
 	};
 	const struct log_event events[] = {
 		{ LOG_INFO, "bounce", str_from_c(id.text), NULL, 0, buf_str(&text) },
-		{ LOG_INFO, "qmgr", str_from_c(notice_id.text), envelope, ARRAY_COUNT(envelope), STR("queue active") },
+		{ LOG_INFO, "qmgr", str_from_c(notice_id.text), envelope, ARRAY_COUNT(envelope),
+			STR("queue active") },
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(events); i++)

@@ -52,13 +52,16 @@ static void note_answer(struct delivery *d, bool is_accepted)
 		instant_format_span(&b, now.ms - since.ms);
 		log_text(r->env->log, LOG_NOTICE, "qmgr", "site %s; its mail moves", buf_cstr(&b));
 		buf_fini(&b);
-		metric_sub(r->env->metrics, METRIC_sites_down, 1);
+		if (r->env->metrics->value[METRIC_sites_down] > 0)
+			metric_sub(r->env->metrics, METRIC_sites_down, 1);
 		site_scan(s);
 	}
 	if (hop_was == HEALTH_DOWN)
 		hop_note_more(h);
-	if (hop_was == HEALTH_DOWN && h->health.state == HEALTH_RECOVERING)
+	if (h->health.state == HEALTH_RECOVERING) {
 		health_note_recovered(&h->health, now);
+		h->is_dirty = true;
+	}
 }
 
 /* A failure after MAIL says something of the destination only when another sender's mail fails likewise with no success
@@ -73,10 +76,21 @@ static void note_trouble(struct delivery *d, const struct outcome *outcome)
 	if (h->trouble_sender && h->trouble_sender != sender) {
 		delivery_note_hop_failure(h, outcome, d->attempt.host);
 		if (s->trouble_hop && s->trouble_hop != hop)
-			delivery_note_site_failure(h, outcome, d->attempt.host);
+			delivery_note_site_failure(s, hop_policy(h), outcome, d->attempt.host);
 		s->trouble_hop = hop;
 	}
 	h->trouble_sender = sender;
+}
+
+/* A probe that brought no answer for any recipient has failed, however far it came: the next one waits its time. */
+static void note_failed_probe(struct delivery *d)
+{
+	const struct outcome *outcome = &d->results[d->recipient_count - 1].outcome;
+
+	if (d->site->health.state == HEALTH_DOWN)
+		delivery_note_site_failure(d->site, hop_policy(d->hop), outcome, d->attempt.host);
+	else if (d->hop->health.state == HEALTH_DOWN)
+		delivery_note_hop_failure(d->hop, outcome, d->attempt.host);
 }
 
 static void judge_health(struct delivery *d)
@@ -85,7 +99,7 @@ static void judge_health(struct delivery *d)
 	bool answers = false, accepted = false, overload = false;
 
 	if (d->attempt.is_site_failure) {
-		delivery_note_site_failure(d->hop, &d->attempt.site_outcome, d->attempt.host);
+		delivery_note_site_failure(d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
 		return;
 	}
 	for (uint32_t i = 0; i < d->recipient_count; i++) {
@@ -107,7 +121,9 @@ static void judge_health(struct delivery *d)
 		window_note_overload(&d->site->window);
 	else if (answers)
 		window_note_success(&d->site->window);
-	if (trouble && !answers)
+	if (d->is_probe && !answers && !parked)
+		note_failed_probe(d);
+	else if (trouble && !answers)
 		note_trouble(d, &trouble->outcome);
 	if (parked) {
 		if (parked->verdict.scope == SCOPE_OURS)
@@ -365,6 +381,12 @@ static bool has_again(const struct delivery *d)
 	return false;
 }
 
+/* Recipients that stay READY while others of the delivery got a result. */
+static bool leaves_ready(const struct delivery *d)
+{
+	return d->record.result_count < d->recipient_count;
+}
+
 static void on_recorded(struct store_op *op)
 {
 	struct delivery *d = CONTAINER_OF(op, struct delivery, record.op);
@@ -375,6 +397,10 @@ static void on_recorded(struct store_op *op)
 		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot record a delivery, trying again: %s", err_name(op->err));
 		upkeep_note_full(r);
 		store_op_fini(op);
+		if (r->is_out_of_time) {
+			delivery_finish(d);
+			return;
+		}
 		d->again.on_fire = on_again;
 		env_timer_after(r->env, &d->again, RECORD_RETRY_MS);
 		return;
@@ -386,12 +412,13 @@ static void on_recorded(struct store_op *op)
 		metric_add(r->env->metrics, METRIC_dsn_failure_total, 1);
 		sched_offer(r, d->notice, &d->notice_recipient, 1);
 	}
-	if (has_again(d))
-		hop_note_more(h);
-	if (d->record.result_count == 0 && !has_again(d))
+	if (d->record.result_count == 0 && !has_again(d)) {
 		delivery_requeue(d);
-	else
-		delivery_finish(d);
+		return;
+	}
+	if (leaves_ready(d))
+		hop_note_more(h);
+	delivery_finish(d);
 }
 
 static void submit(struct delivery *d)
@@ -420,6 +447,8 @@ void recorder_take(struct delivery *d)
 	judge_health(d);
 	fill_record(d);
 	destination_records(d->hop, &d->arena, &d->record);
+	if (d->site && d->site != d->hop->site && d->site->is_dirty)
+		destination_save_site(d->site); /* the hop has moved meanwhile */
 	if (!notice_is_needed(d)) {
 		submit(d);
 	} else if (m->has_content || m->chunk_count == 0) {

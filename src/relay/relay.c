@@ -97,6 +97,7 @@ static enum err open_listener(struct relay *r, const struct conf_listener *conf,
 
 	l->relay = r;
 	l->conf = *conf;
+	l->is_new = true;
 	err = net_listen(r->net, &conf->at, 0, &smtp_listener, l, &l->listener);
 	if (err != OK) {
 		buf_append_str(message, STR("cannot listen on "));
@@ -118,30 +119,52 @@ static void close_listener(struct relay *r, struct listening *l)
 	free(l);
 }
 
-/* On error those that were opened here close again: all of the new set, or the old one. */
-static enum err open_listeners(struct relay *r, const struct conf *conf, struct buf *message)
+static const struct conf_listener *find_wanted(const struct conf *conf, const struct endpoint *at)
 {
-	LIST_FOR_EACH (link, &r->listeners)
-		CONTAINER_OF(link, struct listening, link)->is_stale = true;
-	for (uint32_t i = 0; i < conf->listener_count; i++) {
-		struct listening *l = find_listening(r, &conf->listeners[i]);
-		enum err err;
+	for (uint32_t i = 0; i < conf->listener_count; i++)
+		if (endpoint_equal(&conf->listeners[i].at, at))
+			return &conf->listeners[i];
+	return NULL;
+}
 
-		if (l) {
-			l->conf = conf->listeners[i];
-			l->is_stale = false;
-			continue;
-		}
-		err = open_listener(r, &conf->listeners[i], message);
-		if (err != OK)
-			return err;
-	}
+static void close_stale(struct relay *r)
+{
 	LIST_FOR_EACH_SAFE (link, &r->listeners) {
 		struct listening *l = CONTAINER_OF(link, struct listening, link);
 
 		if (l->is_stale)
 			close_listener(r, l);
 	}
+}
+
+/* On error those that were opened here close again: all of the new set, or the old one. */
+static enum err open_listeners(struct relay *r, const struct conf *conf, struct buf *message)
+{
+	LIST_FOR_EACH (link, &r->listeners)
+		CONTAINER_OF(link, struct listening, link)->is_new = false;
+	for (uint32_t i = 0; i < conf->listener_count; i++) {
+		struct listening *l = find_listening(r, &conf->listeners[i]);
+		enum err err;
+
+		err = l ? OK : open_listener(r, &conf->listeners[i], message);
+		if (err == OK)
+			continue;
+		LIST_FOR_EACH (link, &r->listeners) {
+			l = CONTAINER_OF(link, struct listening, link);
+			l->is_stale = l->is_new;
+		}
+		close_stale(r);
+		return err;
+	}
+	LIST_FOR_EACH (link, &r->listeners) {
+		struct listening *l = CONTAINER_OF(link, struct listening, link);
+		const struct conf_listener *wanted = find_wanted(conf, &l->conf.at);
+
+		l->is_stale = !wanted;
+		if (wanted)
+			l->conf = *wanted;
+	}
+	close_stale(r);
 	return OK;
 }
 
@@ -258,6 +281,7 @@ static void on_stop_check(struct deferred *d)
 
 	r->on_stopped = NULL;
 	env_timer_stop(r->env, &r->stop_timer);
+	pool_close_idle(r->pool);
 	on_stopped(r->stop_user);
 }
 
@@ -272,6 +296,7 @@ static void on_stop_grace(struct timer *t)
 	struct relay *r = CONTAINER_OF(t, struct relay, stop_timer);
 
 	log_text(r->env->log, LOG_NOTICE, "outlastd", "stopping: dropping what did not end within 30 s");
+	r->is_out_of_time = true;
 	intake_drop_all(r->intake);
 	destination_cancel_attempts(r);
 	relay_check_stopped(r);

@@ -16,6 +16,8 @@
 #define HOPS_IDLE_MAX 4096
 /* Deliveries of one hop waiting in memory. */
 #define HOP_PENDING_MAX 64
+/* Deliveries waiting in memory, of all hops: beyond it each hop has one at a time. */
+#define PENDING_MAX 4096
 /* Content of fresh messages held in memory until delivered, in all. */
 #define FRESH_BYTES_MAX (32u << 20)
 
@@ -30,7 +32,8 @@ struct listening {
 	struct relay *relay;
 	struct listener *listener;
 	struct conf_listener conf;
-	bool is_stale; /* reload: not in the new configuration */
+	bool is_new;   /* opened by the reload under way */
+	bool is_stale; /* to be closed by it */
 };
 
 /* What turns up at its time: due retries, due probes, pages of hops with work. One timer each, whatever the backlog. */
@@ -47,6 +50,8 @@ struct agenda {
 	struct arena scan_cursor_arena;
 	struct str scan_cursor;
 	bool is_scanning, is_scan_wanted;
+	bool is_rescan_wanted; /* once more from the start: what is missing may lie before the cursor */
+	struct timer scan_timer; /* after an error */
 };
 
 struct upkeep {
@@ -90,10 +95,11 @@ struct relay {
 	struct deferred sched;
 	uint32_t delivery_count;    /* attempts and records in flight */
 	uint32_t attempt_count;     /* attempts in flight: connections-max */
+	uint32_t pending_count;     /* deliveries waiting in memory */
 	uint64_t fresh_bytes;       /* content held in memory */
 	struct list saving;         /* records without a message: struct save */
 
-	bool is_stopping;
+	bool is_stopping, is_out_of_time;
 	void (*on_stopped)(void *user);
 	void *stop_user;
 	struct timer stop_timer;
@@ -115,6 +121,8 @@ void agenda_note_due(struct relay *r, struct wall due);
 void agenda_note_probe(struct relay *r, struct wall next);
 /* agenda_want_scan - some hop with READY recipients is not in memory: look for it when there is room. */
 void agenda_want_scan(struct relay *r);
+/* agenda_want_scan_later - the same in a minute: after an error. */
+void agenda_want_scan_later(struct relay *r);
 void agenda_continue_scan(struct relay *r);
 
 /* upkeep.c */

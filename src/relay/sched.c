@@ -65,6 +65,21 @@ void sched_init(struct relay *r)
 	r->sched.on_run = on_sched;
 }
 
+static bool has_room(const struct hop *h)
+{
+	return h->pending_count == 0 ||
+	       (h->pending_count < HOP_PENDING_MAX && h->relay->pending_count < PENDING_MAX);
+}
+
+static uint32_t count_of_hop(const struct hop *h, const struct recipient *recipients, uint32_t count)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		n += str_equal(recipients[i].hop, h->name);
+	return n;
+}
+
 /* A next hop of a fresh message: takes it into memory, or remembers that the store has it. */
 static void offer_to_hop(struct relay *r, struct message *m, const struct recipient *first,
 	const struct recipient *recipients, uint32_t count)
@@ -73,15 +88,12 @@ static void offer_to_hop(struct relay *r, struct message *m, const struct recipi
 
 	if (!h)
 		return; /* a scan is noted: the store has it */
-	if (h->is_loaded && hop_is_parked(h, env_wall(r->env))) {
-		/* it may have slept for want of mail to probe with */
-		if ((h->health.state == HEALTH_DOWN && h->health.next_probe.ms == INT64_MAX) ||
-			(h->site && h->site->health.state == HEALTH_DOWN &&
-				h->site->health.next_probe.ms == INT64_MAX))
-			destination_retry(r, h->name);
+	if (h->is_loaded && hop_is_parked(h, env_wall(r->env)))
 		return;
-	}
-	if (h->has_more || h->pending_count >= HOP_PENDING_MAX) {
+	if (hop_holds(h, m->env.id))
+		return; /* a CLAIM saw it in the store before we heard that it is there */
+	if (h->has_more || !has_room(h) ||
+		count_of_hop(h, recipients, count) > hop_policy(h)->recipients_per_message) {
 		hop_note_more(h);
 		return;
 	}

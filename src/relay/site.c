@@ -12,6 +12,8 @@
 
 /* Hops of a site read per page, and brought to work at once. */
 #define SITE_SCAN_PAGE 64
+/* No more pages while so many hops of the site are busy in memory. */
+#define SITE_BUSY_MAX (HOPS_BUSY_MAX / 4)
 /* A success younger than what is stored by this much is stored again: known-good is a matter of days. */
 #define SUCCESS_SAVE_MS HOUR_MS
 
@@ -23,6 +25,7 @@ struct save {
 };
 
 static void site_load(struct site *s);
+static void site_free(struct site *s);
 
 static void on_pause_over(struct timer *t)
 {
@@ -50,14 +53,31 @@ static struct site *site_get(struct relay *r, struct str name)
 	return s;
 }
 
-static void site_release(struct site *s)
+void site_release(struct site *s)
 {
 	if (!list_is_empty(&s->members) || s->is_loading || s->is_scanning || s->is_expiring ||
 		s->window.in_flight > 0)
 		return;
+	if (s->is_dirty && s->is_loaded && !s->relay->is_stopping)
+		destination_save_site(s);
+	site_free(s);
+}
+
+void site_free_all(struct relay *r)
+{
+	struct map_entry *e;
+
+	while ((e = map_first(&r->sites)) != NULL)
+		site_free(CONTAINER_OF(e, struct site, entry));
+}
+
+static void site_free(struct site *s)
+{
 	env_timer_stop(s->relay->env, &s->pause);
 	list_remove(&s->ready);
 	map_remove(&s->relay->sites, &s->entry);
+	store_op_fini(&s->lookup.op);
+	store_op_fini(&s->scan.op);
 	relay_free_name(&s->name);
 	relay_free_name(&s->scan_cursor);
 	free(s);
@@ -73,6 +93,9 @@ void hop_set_site(struct hop *h, struct str site_name)
 		list_remove(&h->member);
 		list_remove(&h->work);
 		h->site = NULL;
+		/* a probe that was due looks for another of its next hops */
+		if (old->health.state == HEALTH_DOWN && site_name.len > 0)
+			agenda_note_probe(h->relay, wall_add(env_wall(h->relay->env), MINUTE_MS));
 	}
 	if (site_name.len > 0) {
 		struct site *s = site_get(h->relay, site_name);
@@ -103,6 +126,7 @@ void site_kick(struct site *s)
 void site_park(struct site *s)
 {
 	list_remove(&s->ready);
+	s->is_scan_wanted = false;
 	LIST_FOR_EACH_SAFE (link, &s->members)
 		hop_kick(CONTAINER_OF(link, struct hop, member));
 }
@@ -140,6 +164,7 @@ static void on_loaded(struct store_op *op)
 		s->is_probe_wanted = false;
 		site_probe(s);
 	}
+	relay_check_stopped(s->relay);
 	site_release(s);
 }
 
@@ -210,6 +235,33 @@ void destination_probe(struct relay *r, struct str name)
 
 /* ---- its hops, by pages ---- */
 
+static void set_cursor(struct site *s, struct str name)
+{
+	relay_free_name(&s->scan_cursor);
+	s->scan_cursor = relay_copy_name(name);
+}
+
+static void take_page(struct site *s, const struct store_hops *page)
+{
+	bool is_more = s->is_scan_wanted && page->is_more;
+
+	if (s->is_scan_wanted && s->is_scan_restarted) {
+		s->is_scan_restarted = false;
+		return; /* the cursor is at the start */
+	}
+	s->is_scan_wanted = is_more;
+	set_cursor(s, is_more ? page->hops[page->hop_count - 1].name : STR(""));
+	for (uint32_t i = 0; i < page->hop_count; i++) {
+		struct hop *h = hop_get(s->relay, page->hops[i].name);
+
+		if (!h)
+			continue; /* a scan is noted */
+		if (!h->is_loaded && !h->site)
+			hop_set_site(h, s->name); /* counts as this site's at once: see site_refill */
+		hop_note_more(h);
+	}
+}
+
 static void on_scanned(struct store_op *op)
 {
 	struct site *s = CONTAINER_OF(op, struct site, scan.op);
@@ -223,28 +275,24 @@ static void on_scanned(struct store_op *op)
 		s->is_dirty = true;
 		destination_save_site(s);
 	} else if (is_probe && op->err == OK) {
-		const struct hop_record *pick = &page->hops[s->health.probes % page->hop_count];
-		struct hop *h = hop_get(s->relay, pick->name);
-
-		if (h)
-			hop_note_more(h);
-		else
-			agenda_note_probe(s->relay, wall_add(env_wall(s->relay->env), MINUTE_MS));
-	} else {
-		s->is_scan_wanted = op->err == OK && page->is_more;
-		for (uint32_t i = 0; op->err == OK && i < page->hop_count; i++) {
-			struct hop *h = hop_get(s->relay, page->hops[i].name);
-
-			if (h)
-				hop_note_more(h);
-		}
-		relay_free_name(&s->scan_cursor);
-		s->scan_cursor = relay_copy_name(s->is_scan_wanted && page->hop_count > 0 ?
-				page->hops[page->hop_count - 1].name : STR(""));
+		/* it may be DOWN by itself: its turn all the same */
+		destination_retry(s->relay, page->hops[s->health.probes % page->hop_count].name);
+	} else if (op->err == OK) {
+		take_page(s, page);
+	}
+	if (op->err != OK) {
+		log_text(s->relay->env->log, LOG_ERROR, "qmgr", "site %.*s: cannot read its next hops: %s", STR_FMT(s->name),
+			err_name(op->err));
+		s->is_scan_wanted = false;
+		agenda_want_scan_later(s->relay);
 	}
 	store_op_fini(op);
-	if (s->is_scan_wanted)
-		site_refill(s);
+	site_refill(s);
+	if (s->is_probe_wanted && s->is_loaded && !s->is_scanning) {
+		s->is_probe_wanted = false;
+		site_probe(s);
+	}
+	relay_check_stopped(s->relay);
 	site_release(s);
 }
 
@@ -261,29 +309,56 @@ static void read_page(struct site *s, struct str after, uint32_t limit)
 	store_submit(s->relay->store, &s->scan.op, STORE_HOPS);
 }
 
-/* The next page is read when the work in memory runs low: a site of 100,000 hops needs no more memory than one of 64. */
+/* The next page is read when few of its hops in memory are busy: a site of 100,000 hops leaves room for other sites. */
 void site_refill(struct site *s)
 {
 	uint32_t busy = 0;
 
-	if (s->is_scanning || !s->is_scan_wanted)
+	if (s->is_scanning || !s->is_scan_wanted || s->relay->is_stopping)
 		return;
-	LIST_FOR_EACH (link, &s->work)
-		busy++;
-	if (busy < SITE_SCAN_PAGE)
-		read_page(s, s->scan_cursor, SITE_SCAN_PAGE);
+	LIST_FOR_EACH (link, &s->members) {
+		busy += !list_is_linked(&CONTAINER_OF(link, struct hop, member)->idle);
+		if (busy >= SITE_BUSY_MAX)
+			return;
+	}
+	read_page(s, s->scan_cursor, SITE_SCAN_PAGE);
 }
 
+static bool is_being_saved(const struct hop *h)
+{
+	LIST_FOR_EACH (link, &h->relay->saving) {
+		const struct save *save = CONTAINER_OF(link, struct save, link);
+
+		if (save->op.hop_count > 0 && str_equal(save->op.hops[0].name, h->name))
+			return true;
+	}
+	return false;
+}
+
+/* From the start, also when one is under way: hops before the cursor may have been parked again meanwhile. */
 void site_scan(struct site *s)
 {
 	s->is_scan_wanted = true;
+	s->is_scan_restarted = s->is_scanning && !s->is_probe_scan;
+	set_cursor(s, STR(""));
+	/* of these the store may not know yet that they are its own */
+	LIST_FOR_EACH (link, &s->members) {
+		struct hop *h = CONTAINER_OF(link, struct hop, member);
+
+		if (h->is_dirty || h->active_count > 0 || is_being_saved(h))
+			hop_note_more(h);
+	}
 	site_refill(s);
 }
 
 void site_probe(struct site *s)
 {
-	if (s->is_scanning || s->window.in_flight > 0)
+	if (s->window.in_flight > 0 || s->relay->is_stopping)
 		return;
+	if (s->is_scanning) {
+		s->is_probe_wanted = true;
+		return;
+	}
 	s->is_probe_scan = true;
 	read_page(s, STR(""), SITE_SCAN_PAGE);
 }
@@ -333,15 +408,45 @@ void destination_records(struct hop *h, struct arena *arena, struct store_record
 		agenda_note_probe(h->relay, h->health.next_probe);
 }
 
+static void mark_unsaved(struct save *save)
+{
+	struct relay *r = save->relay;
+	struct map_entry *e;
+
+	if (save->op.site_count > 0 && (e = map_find(&r->sites, save->op.sites[0].name)) != NULL)
+		CONTAINER_OF(e, struct site, entry)->is_dirty = true;
+	if (save->op.hop_count > 0 && (e = map_find(&r->hops, save->op.hops[0].name)) != NULL)
+		CONTAINER_OF(e, struct hop, entry)->is_dirty = true;
+}
+
+void destination_save_unsaved(struct relay *r)
+{
+	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
+		struct hop *h = CONTAINER_OF(e, struct hop, entry);
+
+		if (h->is_dirty && h->is_loaded)
+			destination_save(h);
+	}
+	for (struct map_entry *e = map_first(&r->sites); e; e = map_next(&r->sites, e)) {
+		struct site *s = CONTAINER_OF(e, struct site, entry);
+
+		if (s->is_dirty && s->is_loaded)
+			destination_save_site(s);
+	}
+	/* and those that are in memory no more */
+	agenda_want_scan_later(r);
+}
+
 static void on_saved(struct store_op *op)
 {
 	struct save *save = CONTAINER_OF(op, struct save, op.op);
 	struct relay *r = save->relay;
 
 	if (op->err != OK) {
-		/* health is an optimisation after a crash: the next change is stored again */
+		/* stored again when there is space: a probe that the store does not know of would never be due */
 		log_text(r->env->log, LOG_WARNING, "qmgr", "cannot store the state of a destination: %s",
 			err_name(op->err));
+		mark_unsaved(save);
 		if (op->err == ERR_NO_SPACE)
 			upkeep_note_full(r);
 	}

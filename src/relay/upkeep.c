@@ -97,6 +97,7 @@ static void on_stats(struct store_op *op)
 			r->ids.last = u->stats.last_id;
 		u->disk_free_bytes = u->stats.disk_free_bytes;
 		set_space_low(r, u->disk_free_bytes < r->conf->queue.min_free_bytes);
+		metric_set(r->env->metrics, METRIC_sites_down, u->stats.sites[HEALTH_DOWN]);
 	}
 	store_op_fini(op);
 	if (u->is_full && !r->is_stopping)
@@ -146,6 +147,8 @@ void upkeep_note_space(struct relay *r)
 		return;
 	u->is_full = false;
 	log_text(r->env->log, LOG_NOTICE, "qmgr", "the queue can be written again");
+	if (!r->is_stopping)
+		destination_save_unsaved(r);
 	sched_kick(r);
 }
 

@@ -1,0 +1,199 @@
+/*
+ * Who is told of a failure, and who is not: never a null reverse-path, nobody who asked for silence, and the postmaster
+ * once for a notice of ours that could not be delivered.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "mail/envelope.h"
+#include "relay/delivery.h"
+
+#define POSTMASTER "postmaster@us.test"
+
+/* A delivery to two recipients that was recorded, as far as the notice looks at it. */
+struct bench {
+	struct env env;
+	struct env_ops ops;
+	struct log log;
+	struct metrics metrics;
+	struct relay relay;
+	struct hop hop;
+	struct queued_recipient recipients[2];
+	struct store_result results[2];
+	struct delivery d;
+};
+
+static struct wall on_wall(struct env *env)
+{
+	(void)env;
+	return (struct wall){ INT64_C(1700000000000) };
+}
+
+static void on_emit(struct log *log, const struct log_event *event)
+{
+	(void)log;
+	(void)event;
+}
+
+static void bench_init(struct bench *b)
+{
+	*b = (struct bench){ .ops.wall = on_wall, .log.emit = on_emit };
+	b->env = (struct env){ .ops = &b->ops, .rate = 1, .log = &b->log, .metrics = &b->metrics };
+	b->relay.env = &b->env;
+	b->relay.conf = conf_default();
+	b->relay.conf->postmaster = STR(POSTMASTER);
+	b->hop.relay = &b->relay;
+	b->d.hop = &b->hop;
+	b->d.message = message_new();
+	b->d.message->env = (struct envelope){
+		.id = 7, .reverse_path = STR("from@there.test"), .origin = ORIGIN_SMTP
+	};
+	for (uint32_t i = 0; i < 2; i++) {
+		b->recipients[i].rcpt = (struct recipient){
+			.number = i + 1,
+			.address = i == 0 ? STR("first@to.test") : STR("second@to.test"),
+			.domain = STR("to.test"),
+		};
+		b->results[i] = (struct store_result){ .number = i + 1,
+			.kind = RESULT_FAILED,
+			.code = 550,
+			.status = STATUS(5, 1, 1) };
+	}
+	b->d.recipients = b->recipients;
+	b->d.recipient_count = 2;
+	b->d.record.results = b->results;
+	b->d.record.result_count = 2;
+}
+
+static void bench_fini(struct bench *b)
+{
+	message_unref(b->d.message);
+	message_unref(b->d.notice);
+	arena_fini(&b->d.arena);
+	conf_unref(b->relay.conf);
+}
+
+static bool contains(struct str text, const char *what)
+{
+	struct str want = str_from_c(what);
+
+	for (size_t at = 0; at + want.len <= text.len; at++)
+		if (str_equal(str_slice(text, at, at + want.len), want))
+			return true;
+	return false;
+}
+
+/* Returns where the notice goes, or "" when there is none. */
+static struct str notified(struct bench *b)
+{
+	if (!notice_is_needed(&b->d))
+		return STR("");
+	notice_build(&b->d, STR("Subject: lost\r\n"));
+	assert_non_null(b->d.notice);
+	assert_int_equal(b->d.record.notice_count, 1);
+	assert_int_equal(b->d.notice->env.reverse_path.len, 0);
+	assert_int_equal(b->d.notice->env.origin, ORIGIN_DSN);
+	return b->d.notice_recipient.address;
+}
+
+static void test_notice_goes_to_whom_it_concerns(void **state)
+{
+	static const struct {
+		const char *what, *from, *first_to;
+		enum message_origin origin;
+		unsigned notify;
+		const char *to;
+	} rows[] = {
+		{ "a sender", "from@there.test", "first@to.test", ORIGIN_SMTP, 0,
+			"from@there.test" },
+		{ "who wants failures", "from@there.test", "first@to.test", ORIGIN_SMTP,
+			NOTIFY_FAILURE, "from@there.test" },
+		{ "who wants delays alone", "from@there.test", "first@to.test", ORIGIN_SMTP,
+			NOTIFY_DELAY, "" },
+		{ "who wants none", "from@there.test", "first@to.test", ORIGIN_SMTP, NOTIFY_NEVER,
+			"" },
+		{ "a null reverse-path", "", "first@to.test", ORIGIN_SMTP, 0, "" },
+		{ "a null reverse-path that wants one", "", "first@to.test", ORIGIN_SMTP,
+			NOTIFY_FAILURE, "" },
+		{ "a notice of ours", "", "first@to.test", ORIGIN_DSN, NOTIFY_NEVER, POSTMASTER },
+		{ "a notice of ours to the postmaster", "", POSTMASTER, ORIGIN_DSN, NOTIFY_NEVER,
+			"" },
+		{ "the same in capitals", "", "Postmaster@US.test", ORIGIN_DSN, NOTIFY_NEVER, "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+
+		bench_init(&b);
+		b.d.message->env.reverse_path = str_from_c(rows[i].from);
+		b.d.message->env.origin = rows[i].origin;
+		b.recipients[0].rcpt.address = str_from_c(rows[i].first_to);
+		b.recipients[0].rcpt.notify = b.recipients[1].rcpt.notify = rows[i].notify;
+		struct str to = notified(&b);
+		if (!str_equal(to, str_from_c(rows[i].to)))
+			fail_msg("%s: the notice goes to '%.*s'", rows[i].what, STR_FMT(to));
+		bench_fini(&b);
+	}
+}
+
+static void test_notice_names_those_that_failed_and_want_it(void **state)
+{
+	static const struct {
+		enum result_kind kind;
+		unsigned notify;
+		bool is_named;
+	} rows[] = {
+		{ RESULT_FAILED, 0, true },
+		{ RESULT_FAILED, NOTIFY_NEVER, false },
+		{ RESULT_DELIVERED, 0, false },
+		{ RESULT_RETRY, 0, false },
+		{ RESULT_QUARANTINED, 0, false },
+		{ RESULT_HELD, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+
+		bench_init(&b);
+		b.results[1].kind = rows[i].kind;
+		b.recipients[1].rcpt.notify = rows[i].notify;
+		assert_true(notified(&b).len > 0);
+		struct str text = b.d.record.notices[0].content;
+		assert_true(contains(text, "first@to.test"));
+		assert_int_equal(contains(text, "second@to.test"), rows[i].is_named);
+		bench_fini(&b);
+	}
+}
+
+static void test_notice_is_for_failures_alone(void **state)
+{
+	static const enum result_kind kinds[] = { RESULT_DELIVERED, RESULT_RETRY, RESULT_HELD,
+		RESULT_QUARANTINED };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+		struct bench b;
+
+		bench_init(&b);
+		b.results[0].kind = b.results[1].kind = kinds[i];
+		assert_false(notice_is_needed(&b.d));
+		assert_int_equal(b.metrics.value[METRIC_dsn_discarded_total], 0);
+		bench_fini(&b);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_notice_goes_to_whom_it_concerns),
+		cmocka_unit_test(test_notice_names_those_that_failed_and_want_it),
+		cmocka_unit_test(test_notice_is_for_failures_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
