@@ -1,6 +1,6 @@
 # What the demo and the end-to-end tests need around the relay.
 
-PEERS  := postfix pflogsumm swaks msmtp knot
+PEERS  := postfix pflogsumm swaks msmtp knot libnet-ssleay-perl
 
 # What is asked for with one command uses all cores, unless make was told how many.
 ALL_CORES = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
