@@ -33,10 +33,10 @@ $(BUILD)/crash/planted-%/outlastd: $(BUILD)/crash/planted-%/engine_sqlite.o $(OB
 .PHONY: crash-daemons check-crash
 tests: crash-daemons
 crash-daemons: $(CRASH_BIN)
-## check-crash    crashes at length: 10,000 messages under 20 kills, each fault point 20 times (half an hour)
+## check-crash    crashes at length: 10,000 messages under 20 kills, each fault point 20 times (3 minutes); writes doc/crash.md
 check-crash: all tools crash-daemons
 	BUILD=$(abspath $(BUILD)) test/e2e/crash.py --full
-## check-outage-cost  what 10,000 and 100,000 parked messages cost in an outage of 10 days
+## check-outage-cost  what 10,000 and 100,000 parked messages cost in an outage of 10 days; writes doc/outage-cost.md
 .PHONY: check-outage-cost
 check-outage-cost: all tools
 	BUILD=$(abspath $(BUILD)) test/e2e/outage_cost.py --full

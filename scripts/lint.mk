@@ -1,6 +1,6 @@
 # What reads the code rather than runs it.
 
-C_FILES := $(wildcard src/*/*.[ch] include/*/*.h test/unit/*/*.[ch] test/tools/*.[ch] test/sim/*.[ch] test/store/*.[ch] test/fuzz/*.[ch])
+C_FILES := $(wildcard src/*/*.[ch] include/*/*.h test/unit/*/*.[ch] test/tools/*.[ch] test/sim/*.[ch] test/store/*.[ch] test/crash/*.c test/fuzz/*.[ch])
 SCRIPTS := $(shell grep -lE '^.!/(bin/sh|usr/bin/env bash|bin/bash)' scripts/* test/check/* test/e2e/* .ci/run 2>/dev/null)
 
 .PHONY: lint format format-check

@@ -18,9 +18,6 @@ void cross_check(struct loader *l)
 	if (c->listener_count == 0 && l->problems.count == 0)
 		problem_add(&l->problems, loader_place(l, NULL, "listeners", NULL),
 			"without a listener no mail can come in");
-	if (c->queue.reserve_bytes > c->queue.min_free_bytes)
-		problem_add(&l->problems, loader_place(l, "queue", "reserve", "min-free"),
-			"queue.reserve must not be more than queue.min-free");
 	if (c->dns.ttl_min_ms > c->dns.ttl_max_ms)
 		problem_add(&l->problems, loader_place(l, "dns", "ttl-min", "ttl-max"),
 			"dns.ttl-min must not be more than dns.ttl-max");

@@ -227,7 +227,7 @@ const struct key conf_keys[] = {
 		.kind = KEY_BYTES,
 		AT(queue.reserve_bytes),
 		RANGE(0, GIB),
-		.initial = "8M",
+		.initial = "40M",
 		.doc = "kept so that deliveries go on when the disk is full" },
 	{ .section = "queue",
 		.name = "history",

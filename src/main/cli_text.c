@@ -61,7 +61,8 @@ double cli_seconds(const json_t *object, const char *key)
 
 void cli_put_json(const json_t *value)
 {
-	json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(14));
+	/* ASCII only: a reply from outside may hold C1 controls, which terminals obey */
+	json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(14));
 	(void)putchar('\n');
 }
 

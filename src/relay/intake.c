@@ -115,12 +115,8 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 	const struct conf *conf = s->intake->relay->conf;
 
 	(void)server;
-	if (!may_relay(s)) {
-		refuse(answer, 550, STATUS(5, 7, 1), STR("Relaying denied: client is not in a trusted network and not authenticated"));
-		return;
-	}
 	if (address->domain.len == 0) {
-		/* <Postmaster> without a domain is ours (RFC 5321 section 4.5.1) */
+		/* <Postmaster> without a domain is ours, for whoever writes to it (RFC 5321 section 4.5.1) */
 		struct address postmaster;
 
 		if (address_parse(conf->postmaster, true, &t->arena, &postmaster) != OK) {
@@ -129,6 +125,10 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 		}
 		rcpt->address = postmaster.text;
 		rcpt->domain = postmaster.domain;
+	} else if (!may_relay(s)) {
+		refuse(answer, 550, STATUS(5, 7, 1),
+			STR("Relaying denied: client is not in a trusted network and not authenticated"));
+		return;
 	}
 	rcpt->hop = route_hop_of(conf, rcpt->domain, t->env.reverse_path, &t->arena);
 }

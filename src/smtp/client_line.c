@@ -10,20 +10,22 @@
 
 bool client_line_is_safe(struct str address)
 {
-	bool is_quoted = false;
+	bool is_quoted = false, is_escaped = false;
 
 	for (size_t i = 0; i < address.len; i++) {
 		unsigned char octet = (unsigned char)address.data[i];
 		if (octet < 0x20 || octet == 0x7f)
 			return false;
-		if (octet == '\\' && is_quoted)
-			i++;
+		if (is_escaped)
+			is_escaped = false;
+		else if (octet == '\\' && is_quoted)
+			is_escaped = true;
 		else if (octet == '"')
 			is_quoted = !is_quoted;
 		else if ((octet == '<' || octet == '>' || octet == ' ') && !is_quoted)
 			return false;
 	}
-	return !is_quoted;
+	return !is_quoted && !is_escaped;
 }
 
 void client_write_mail(struct smtp_client *c)

@@ -26,6 +26,8 @@ enum err adapter_open(struct adapter *a, struct env *env, struct str directory,
 	enum err err = directory_open(&a->directory, directory, !is_readonly, message);
 	if (err != OK)
 		return err;
+	if (!is_readonly)
+		directory_reserve(&a->directory, options->reserve_bytes);
 	err = open_engines(a, options->vfs, is_readonly, message);
 	if (err == OK && !is_readonly && directory_sync(&a->directory) != OK) {
 		buf_printf(message, "cannot sync the queue directory %s", a->directory.path);
@@ -36,7 +38,7 @@ enum err adapter_open(struct adapter *a, struct env *env, struct str directory,
 		return err;
 	}
 	if (!is_readonly)
-		directory_reserve(&a->directory, options->reserve_bytes);
+		(void)directory_retake(&a->directory);
 	a->batch = (struct batch){
 		.engine = a->writer,
 		.directory = &a->directory,

@@ -221,6 +221,9 @@ static bool write_batch(struct commit_store *s, struct list *batch)
 {
 	enum err err = batch_run(&s->a.batch, batch);
 	if (err == OK) {
+		lock(s);
+		s->commit_count = s->a.batch.commit_count;
+		unlock(s);
 		finish(s, batch);
 		err = batch_checkpoint(&s->a.batch);
 	}
@@ -282,7 +285,6 @@ static void finish(struct commit_store *s, struct list *done)
 {
 	lock(s);
 	list_splice(&s->done, done);
-	s->commit_count = s->a.batch.commit_count;
 	pthread_cond_signal(&s->on_finished);
 	unlock(s);
 	wake(s);

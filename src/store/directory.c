@@ -15,6 +15,7 @@
 #include "base/mem.h"
 
 static enum err make(const char *path, struct buf *message);
+static void open_reserve(struct directory *d);
 static enum err sync_parent(const char *path);
 static enum err sync_path(const char *path);
 static enum err take_lock(struct directory *d, struct buf *message);
@@ -45,20 +46,18 @@ enum err directory_open(struct directory *d, struct str path, bool may_create, s
 
 enum err directory_sync(const struct directory *d)
 {
-	return sync_path(d->path);
+	/* Whoever made the folder for us, or we ourselves in a start that was cut short, may not
+	 * have synced its name. A parent that we may not read was not ours to make. */
+	enum err err = sync_path(d->path);
+	enum err above = sync_parent(d->path);
+	return err != OK || above == ERR_PERMISSION ? err : above;
 }
 
 void directory_reserve(struct directory *d, uint64_t bytes)
 {
-	char *path = directory_file(d, "reserve");
 	d->reserve_bytes = bytes;
-	d->reserve_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	free(path);
-	d->is_released = true;
-	if (d->reserve_fd >= 0 && ftruncate(d->reserve_fd, 0) == 0 && bytes > 0)
-		(void)directory_retake(d);
-	if (bytes == 0)
-		d->is_released = false;
+	d->is_released = bytes > 0;
+	open_reserve(d);
 }
 
 bool directory_release(struct directory *d)
@@ -74,6 +73,8 @@ bool directory_retake(struct directory *d)
 	struct statvfs fs;
 	if (!d->is_released)
 		return true;
+	if (d->reserve_fd < 0)
+		open_reserve(d);
 	if (fstatvfs(d->reserve_fd, &fs) != 0 ||
 		(uint64_t)fs.f_bavail * fs.f_frsize < 2 * d->reserve_bytes)
 		return false;
@@ -114,6 +115,13 @@ static enum err make(const char *path, struct buf *message)
 	if (sync_path(path) != OK || sync_parent(path) != OK)
 		return fail(message, "cannot sync the queue directory", path);
 	return OK;
+}
+
+static void open_reserve(struct directory *d)
+{
+	char *path = directory_file(d, "reserve");
+	d->reserve_fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	free(path);
 }
 
 static enum err sync_parent(const char *path)

@@ -30,8 +30,8 @@ MUST_USE enum err directory_open(
 	struct directory *d, struct str path, bool may_create, struct buf *message);
 /* directory_sync - makes new names in it durable. */
 MUST_USE enum err directory_sync(const struct directory *d);
-/* directory_reserve - makes the reserve of that size; a disk too full for it starts with the
- * reserve released. */
+/* directory_reserve - sets the size and starts with the reserve released, so that opening the
+ * queue finds room on a full disk; directory_retake follows. */
 void directory_reserve(struct directory *d, uint64_t bytes);
 /* directory_release - gives the reserve back to the disk; false when there is none (left). */
 bool directory_release(struct directory *d);

@@ -13,6 +13,8 @@ static enum err close_spool(struct sqlite_engine *e, uint64_t id, uint32_t spool
 static enum err insert_message(
 	struct sqlite_engine *e, const struct envelope *env, uint32_t chunks);
 static enum err insert_recipients(struct sqlite_engine *e, const struct envelope *env);
+static enum err drop_spooled(struct sqlite_engine *e, uint64_t id);
+static enum err has_message(struct sqlite_engine *e, uint64_t id, bool *out);
 static enum err delete_spool(struct sqlite_engine *e, uint64_t id);
 static enum err run_with_id(struct sqlite_engine *e, enum sql_id statement, uint64_t id);
 
@@ -32,15 +34,13 @@ enum err write_spool(struct sqlite_engine *e, struct store_spool *op)
 
 enum err write_discard(struct sqlite_engine *e, struct store_discard *op)
 {
-	/* Only what is spooled: a message that was accepted under this id is not touched. */
 	struct query q = sql_prepare(&e->sql, SQL_SPOOL_FIND);
 	bind_u64(&q, op->id);
 	bool is_spooled = sql_next(&q);
 	enum err err = sql_done(&q);
 	if (err != OK || !is_spooled)
 		return err;
-	err = content_delete(e, op->id);
-	return err == OK ? delete_spool(e, op->id) : err;
+	return drop_spooled(e, op->id);
 }
 
 enum err message_insert(struct sqlite_engine *e, const struct envelope *env, struct str content,
@@ -90,9 +90,7 @@ enum err spool_sweep(struct sqlite_engine *e)
 		enum err err = sql_done(&q);
 		if (err != OK || id == 0)
 			return err;
-		err = content_delete(e, id);
-		if (err == OK)
-			err = delete_spool(e, id);
+		err = drop_spooled(e, id);
 		if (err != OK)
 			return err;
 	}
@@ -170,6 +168,25 @@ static enum err insert_recipients(struct sqlite_engine *e, const struct envelope
 			ledger_hop_bytes(&e->ledger, hop, (int64_t)env->size_bytes);
 	}
 	return OK;
+}
+
+/* A chunk that came after its ACCEPT must not take the content of a message that we answer for
+ * along. */
+static enum err drop_spooled(struct sqlite_engine *e, uint64_t id)
+{
+	bool is_accepted = false;
+	enum err err = has_message(e, id, &is_accepted);
+	if (err == OK && !is_accepted)
+		err = content_delete(e, id);
+	return err == OK ? delete_spool(e, id) : err;
+}
+
+static enum err has_message(struct sqlite_engine *e, uint64_t id, bool *out)
+{
+	struct query q = sql_prepare(&e->sql, SQL_MESSAGE_LOAD);
+	bind_u64(&q, id);
+	*out = sql_next(&q);
+	return sql_done(&q);
 }
 
 static enum err delete_spool(struct sqlite_engine *e, uint64_t id)

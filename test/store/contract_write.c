@@ -167,6 +167,10 @@ static void test_discard_drops_chunks_but_never_a_message(void **state)
 	op = (struct store_discard){ .id = s.env.id };
 	assert_int_equal(world_run(w, &op.op, STORE_DISCARD), OK);
 	assert_int_equal(fetch(w, s.env.id, 0, s.content), OK);
+	assert_int_equal(spool(w, s.env.id, 7, STR("late")), OK);
+	op = (struct store_discard){ .id = s.env.id };
+	assert_int_equal(world_run(w, &op.op, STORE_DISCARD), OK);
+	assert_int_equal(fetch(w, s.env.id, 0, s.content), OK);
 }
 
 static void test_opening_sweeps_orphan_chunks_only(void **state)
@@ -177,12 +181,13 @@ static void test_opening_sweeps_orphan_chunks_only(void **state)
 	assert_int_equal(world_accept(w, &s), OK);
 	assert_int_equal(spool(w, 99, 0, STR("x")), OK);
 	assert_int_equal(spool(w, 99, 1, STR("y")), OK);
+	assert_int_equal(spool(w, s.env.id, 7, STR("late")), OK);
 	world_close(w);
 	world_must_open(w);
 	assert_int_equal(fetch(w, 99, 0, STR("")), ERR_NOT_FOUND);
 	assert_int_equal(fetch(w, 99, 1, STR("")), ERR_NOT_FOUND);
 	assert_int_equal(fetch(w, s.env.id, 0, s.content), OK);
-	assert_int_equal(world_sql(w, "SELECT count(*) FROM chunk"), 0);
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM chunk WHERE message = 99"), 0);
 }
 
 static bool record_finishes(struct world *w, uint64_t id, uint32_t number, enum result_kind kind)

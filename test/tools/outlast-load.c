@@ -501,6 +501,7 @@ static void client_advance(struct client *client, int64_t now)
 			client_send(client);
 			return;
 		}
+		client->down_since_ms = now; /* without work it did not matter */
 	}
 	if (client->state == STATE_DOWN && has_work && now >= client->retry_at_ms)
 		client_connect(client);

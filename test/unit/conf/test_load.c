@@ -98,8 +98,6 @@ static void test_load_refuses_what_is_wrong_and_says_where(void **state)
 			"test.yaml:2:3: lifetime must not be more than lifetime-max\n" },
 		{ "queue: {bounce-lifetime: 31d}\n",
 			"test.yaml:1:9: bounce-lifetime must not be more than lifetime-max\n" },
-		{ "queue: {min-free: 1M}\n",
-			"test.yaml:1:9: queue.reserve must not be more than queue.min-free\n" },
 		{ "outage: {probe-first: 11m}\n",
 			"test.yaml:1:10: probe-first must not be more than probe-last\n" },
 		{ "outage: {probe-unknown-last: 4m}\n", "test.yaml:1:10: probe-unknown-first must "

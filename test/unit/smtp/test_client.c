@@ -695,6 +695,10 @@ static void test_client_never_sends_addresses_that_break_lines(void **state)
 	fixture_client_deliver(&fc, 2);
 	assert_string_equal(fixture_client_heard(&fc), "");
 	assert_int_equal(fc.dones, 2);
+	fc.env.reverse_path = STR("\"a\\\nDATA\"@x"); /* a backslash hides no line end */
+	fixture_client_deliver(&fc, 2);
+	assert_string_equal(fixture_client_heard(&fc), "");
+	assert_int_equal(fc.dones, 3);
 	fixture_client_fini(&fc);
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "store/crash_vfs.h"
@@ -112,6 +113,42 @@ static void test_reserve_is_released_for_results_and_taken_back(void **state)
 	assert_int_equal(reserve_size(w), 65536);
 }
 
+/* SQLite itself needs room to open a queue: the log's index, and what recovery writes. */
+static void test_reserve_makes_room_for_opening(void **state)
+{
+	struct world *w = *state;
+	w->options.reserve_bytes = 65536;
+	world_must_open(w);
+	(void)world_must_accept(w, "a.example");
+	assert_int_equal(reserve_size(w), 65536);
+	world_close(w);
+	crash_vfs_plan(&(struct crash_plan){ .kind = CRASH_ENOSPC, .at = 1, .is_for_ever = true });
+	assert_int_not_equal(world_open(w), OK);
+	assert_int_equal(reserve_size(w), 0);
+	crash_vfs_plan(&(struct crash_plan){ 0 });
+	world_must_open(w);
+	assert_int_equal(reserve_size(w), 65536);
+}
+
+static void test_reserve_that_could_not_be_opened_is_tried_again(void **state)
+{
+	static const char *const hop = "a.example";
+	struct world *w = *state;
+	struct sample s;
+	char *path = world_path(w, "reserve");
+	w->options.reserve_bytes = 65536;
+	world_must_open(w);
+	world_close(w);
+	CHECK(unlink(path) == 0 && mkdir(path, 0700) == 0);
+	world_must_open(w);
+	sample_make(w, &s, &hop, 1);
+	assert_int_equal(world_accept(w, &s), ERR_NO_SPACE);
+	CHECK(rmdir(path) == 0);
+	assert_int_equal(world_accept(w, &s), OK);
+	assert_int_equal(reserve_size(w), 65536);
+	free(path);
+}
+
 static void test_checkpoint_without_space_raises_an_alarm_and_goes_on(void **state)
 {
 	struct world *w = *state;
@@ -177,6 +214,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_small_record_passes_where_a_large_accept_does_not),
 		TEST(test_reserve_is_released_for_results_and_taken_back),
+		TEST(test_reserve_makes_room_for_opening),
+		TEST(test_reserve_that_could_not_be_opened_is_tried_again),
 		TEST(test_checkpoint_without_space_raises_an_alarm_and_goes_on),
 		TEST(test_failed_sync_is_fatal_and_nothing_completes),
 	};

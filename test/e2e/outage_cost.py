@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""What parked mail costs while its destination is down: the same, however much there is of it.
+
+Two runs that differ in the number of queued messages only; everything is measured from outside, over the same stretch of
+simulated time after the site is down: /proc/PID/io, strace, the log, the journals of the DNS server and the destination.
+make check: 1,000 and 5,000 messages, two days. --full: 10,000 and 100,000, ten days; writes doc/outage-cost.md.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import lib
+from lib import Failure, expect, expect_equal, wait_for
+
+RATE = 20000  # simulated seconds in a second: a day in 4.3 s
+DAY = 86400
+IS_FULL = "--full" in sys.argv
+SIZES = (10000, 100000) if IS_FULL else (1000, 5000)
+DAYS = 10 if IS_FULL else 2
+PROBE_S = 1800  # the longest pause between probes; with its jitter, 99 ms of real time at most
+RSS_MAX_KB = 64 * 1024
+PAGE = os.path.join(lib.ROOT, "doc", "outage-cost.md")
+
+# Differences that are no cost of a message: one probe more or less falls into the window.
+SLACK = {"bytes written": 64 << 10, "bytes to disk": 64 << 10, "system calls": 200, "log lines": 3, "DNS queries": 3,
+         "connections": 3, "probes": 3}
+
+
+class Outage:
+    def __init__(self, world, count):
+        self.world = world
+        self.count = count
+        self.sink = world.sink("mx.libero.test=127.0.1.2:0")
+        self.dns = world.dns(["libero.test MX 10 mx.libero.test", "mx.libero.test A 127.0.1.2"])
+        self.relay = world.relay({
+            "delivery.port": int(self.sink.at["mx.libero.test"].rsplit(":", 1)[1]),
+            "dns.servers": [self.dns.at["dns"]], "dns.allow-addresses": ["127.0.1.0/24"],
+            "queue.lifetime": "3000d", "queue.lifetime-max": "3000d", "queue.min-free": "16M",
+            "outage.probe-last": f"{PROBE_S}s"})
+
+    def run(self):
+        """Returns what was measured."""
+        self.relay.start(clock_rate=RATE)
+        self.load("before", 1)
+        wait_for(lambda: len(self.sink.messages()) == 1, 20, "the site is known good")
+        self.sink.control("* refuse")  # cuts the connection that waits for more mail
+        self.sink.control("* up")
+        self.sink.control("* greet 421 4.3.2 the mail system is down")
+        self.load("client", self.count)
+        wait_for(self.is_down, 30, "the site is down", every=0.1)
+        self.pass_days(1)
+        figures = self.measure()
+        self.come_back(figures)
+        return figures
+
+    def load(self, journal, count):
+        self.world.load(self.relay.at, journal=journal, count=count, size="1K", rcpt="u%d@libero.test", prefix=journal,
+                        pipelining=True, sessions=20, deadline=300)
+
+    def is_down(self):
+        return self.relay.json("status")["sites"]["down"] == 1
+
+    @staticmethod
+    def pass_days(days):
+        time.sleep(days * DAY / RATE)
+
+    def measure(self):
+        strace = self.start_strace()
+        before = self.look()
+        self.pass_days(DAYS)
+        after = self.look()
+        figures = {name: after[name] - before[name] for name in before}
+        if strace:
+            figures["system calls"] = self.end_strace(strace)
+        with open(f"/proc/{self.relay.process.pid}/status", encoding="ascii") as file:
+            figures["resident KiB"] = int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+        expect(self.is_down(), "the site is not down any more")
+        expect_equal(self.relay.json("status")["recipients"]["ready"], self.count, "parked recipients")
+        return figures
+
+    def look(self):
+        with open(f"/proc/{self.relay.process.pid}/io", encoding="ascii") as file:
+            io = dict(re.findall(r"(\w+): (\d+)", file.read()))
+        stats = self.sink.control.stats()["mx.libero.test"]
+        with open(self.relay.process.log_path, "rb") as file:
+            lines = file.read().count(b"\n")
+        return {"bytes written": int(io["wchar"]), "bytes to disk": int(io["write_bytes"]),
+                "DNS queries": len(self.dns.events("query")), "connections": stats["connections"], "log lines": lines}
+
+    def start_strace(self):
+        if not shutil.which("strace"):
+            return None
+        strace = self.world.start(["strace", "-c", "-f", "-o", self.world.path("strace"), "-p", self.relay.process.pid],
+                                  "strace.log")
+        time.sleep(0.2)
+        if not strace.is_running():
+            print(f"# no system calls counted: {strace.log().strip()}")
+            return None
+        strace.wait_for_log("attached")
+        return strace
+
+    def end_strace(self, strace):
+        strace.signal(signal.SIGINT)
+        strace.popen.wait(10)
+        with open(self.world.path("strace"), encoding="ascii") as file:
+            return int(re.search(r"^\s*100\.00\s+\S+\s+(?:\S+\s+)?(\d+)(?:\s+\d+)?\s+total$", file.read(), re.M)[1])
+
+    def come_back(self, figures):
+        before = len(self.sink.messages())
+        returned_ms = time.time() * 1000
+        self.sink.control("* up")
+        wait_for(lambda: len(self.sink.messages()) > before, 30, "the first delivery", every=0.005)
+        waited_s = max(0, self.sink.messages()[before]["t"] - returned_ms) / 1000
+        figures["first delivery after (simulated minutes)"] = round(waited_s * RATE / 60, 1)
+        limit_s = PROBE_S * 1.1 / RATE + 0.25  # one probe interval; and what connecting and a sync take in real time
+        expect(waited_s <= limit_s, f"the first delivery took {waited_s:.3f} s, more than {limit_s:.3f} s")
+        wait_for(lambda: self.sink.control.stats()["mx.libero.test"]["messages"] >= self.count + 1, 300,
+                 "all are delivered", every=0.2)
+        sums = self.world.ledger(clients=["before", "client"])
+        expect_equal((sums["delivered"], sums["duplicates"], sums["bounced"]), (self.count + 1, 0, 0), "sums")
+        expect_equal(self.relay.stop(), 0, "exit status")
+
+
+def difference(name, small, large):
+    if abs(small - large) <= SLACK.get(name, 0):
+        return 0.0
+    return abs(small - large) / max(small, large, 1)
+
+
+def compare(figures):
+    """Prints the table and returns its rows; fails when a cost grows with the queue."""
+    small, large = figures
+    rows, bad = [], []
+    for name in small:
+        far = difference(name, small[name], large[name])
+        is_cost = name in SLACK
+        rows.append(f"| {name} | {small[name]:,} | {large[name]:,} |")
+        if is_cost and far > 0.1:
+            bad.append(f"{name}: {small[name]} and {large[name]} are {far:.0%} apart")
+    print("\n".join(f"# {row}" for row in rows), flush=True)
+    if bad:
+        raise Failure("; ".join(bad))
+    for size, found in zip(SIZES, figures):
+        expect(found["resident KiB"] < RSS_MAX_KB, f"{found['resident KiB']} KiB resident with {size} messages")
+    expect(small["connections"] >= DAYS * DAY / PROBE_S * 0.8, f"only {small['connections']} probes in the window")
+    return rows
+
+
+def write_page(rows):
+    system = os.uname()
+    with open(PAGE, "w", encoding="ascii") as file:
+        file.write(
+            "# What an outage costs\n\n"
+            f"A destination answers 421 to every connection for {DAYS} simulated days while {SIZES[0]:,} and {SIZES[1]:,}\n"
+            "messages wait for it. Measured from outside, after the site is down, on the real daemon with its clock at\n"
+            f"{RATE:,} times: /proc/PID/io, `strace -c -f`, the log, the journals of the DNS server and the destination.\n"
+            f"Probes come every {PROBE_S // 60} minutes (outage.probe-last), so the site is asked {DAYS * DAY // PROBE_S} "
+            "times or so.\n"
+            "Repeat with `make check-outage-cost`; `make check` compares 1,000 with 5,000 messages over two days.\n\n"
+            f"| in the outage | {SIZES[0]:,} queued | {SIZES[1]:,} queued |\n|---|---:|---:|\n" + "\n".join(rows) +
+            "\n\nAfter the return everything was delivered, once; nothing was lost or bounced "
+            f"({system.sysname} {system.machine}, {os.cpu_count()} cores).\n")
+
+
+def test_parked_mail_costs_nothing(world):
+    figures = []
+    for size in SIZES:
+        with lib.World(f"outage-{size}") as own:
+            figures.append(Outage(own, size).run())
+    rows = compare(figures)
+    if IS_FULL:
+        write_page(rows)
+
+
+if __name__ == "__main__":
+    sys.argv = [argument for argument in sys.argv if argument != "--full"]
+    lib.run(globals())
