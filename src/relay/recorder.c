@@ -407,7 +407,8 @@ static void on_recorded(struct store_op *op)
 	}
 	upkeep_note_space(r);
 	tell_log(d);
-	if (d->notice) {
+	/* Not stored when no result was: an operator has deleted the recipients meanwhile. */
+	if (d->notice && d->record.applied_count > 0) {
 		notice_log(d);
 		metric_add(r->env->metrics, METRIC_dsn_failure_total, 1);
 		sched_offer(r, d->notice, &d->notice_recipient, 1);

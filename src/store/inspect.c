@@ -4,8 +4,9 @@
  * The log is a header of 32 octets and frames of 24 octets and a page, each with the header's
  * salt and a running checksum. The first frame that does not fit ends it. After a crash such an
  * end is normal, but what lies behind it with the present salt can only be the rest of the one
- * transaction that was not synced: its commit frame may be there (last), no frame may follow
- * that. If one does, something acknowledged was damaged.
+ * transaction that was not synced, its commit frame last, and behind that what one rolled back
+ * for want of space had left there. A frame whose checksum goes on from a commit frame is of
+ * neither: something acknowledged was damaged.
  */
 #include "inspect.h"
 
@@ -198,11 +199,12 @@ static bool has_lost_frames(struct log_walk *w, uint64_t number)
 {
 	bool has_commit = false;
 	for (uint64_t i = number; read_frame(w, i); i++) {
-		if (memcmp(w->frame + 8, w->salt, sizeof(w->salt)) != 0)
-			continue;
-		if (has_commit)
+		/* w->sum is what the frame before says its own is */
+		if (is_next_frame(w) && has_commit)
 			return true;
 		has_commit = word(w->frame + 4, true) != 0;
+		w->sum[0] = word(w->frame + 16, true);
+		w->sum[1] = word(w->frame + 20, true);
 	}
 	return false;
 }

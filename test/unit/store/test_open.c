@@ -200,6 +200,33 @@ static void test_open_takes_a_torn_end_of_the_log(void **state)
 	assert_null(world_recount(w));
 }
 
+/* What a full disk left of a transaction lies behind a smaller one that the power tore: neither was
+ * acknowledged. */
+static void test_open_takes_a_torn_end_before_what_was_rolled_back(void **state)
+{
+	enum { FRAME = 24 + 4096 };
+	static unsigned char frames[3 * FRAME];
+	struct world *w = *state;
+	struct stat st;
+	fill(w, 5);
+	store_sync_abandon(w->store);
+	w->store = NULL;
+	char *path = world_path(w, "queue.db-wal");
+	int fd = open(path, O_RDONLY);
+	CHECK(fd >= 0 && fstat(fd, &st) == 0 && (st.st_size - 32) % FRAME == 0);
+	CHECK(pread(fd, frames, sizeof(frames), st.st_size - (off_t)sizeof(frames)) ==
+		sizeof(frames));
+	close(fd);
+	unsigned char *commit =
+		frames + 2 * FRAME; /* torn from its place: its checksum fits nothing */
+	overwrite(w, "queue.db-wal", st.st_size, commit, FRAME);
+	overwrite(w, "queue.db-wal", st.st_size + FRAME, frames, 2 * FRAME);
+	world_must_open(w);
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM message"), 5);
+	assert_null(world_recount(w));
+	free(path);
+}
+
 static void test_open_refuses_a_newer_schema_and_changes_nothing(void **state)
 {
 	struct world *w = *state;
@@ -467,6 +494,7 @@ int main(void)
 		TEST(test_open_refuses_a_second_process),
 		TEST(test_open_refuses_damage_and_changes_nothing),
 		TEST(test_open_takes_a_torn_end_of_the_log),
+		TEST(test_open_takes_a_torn_end_before_what_was_rolled_back),
 		TEST(test_open_refuses_a_newer_schema_and_changes_nothing),
 		TEST(test_migration_goes_on_after_a_stop_at_any_step),
 		TEST(test_migration_brings_an_older_file_forward_with_its_mail),
