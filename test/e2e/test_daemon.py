@@ -32,7 +32,7 @@ def test_content_of_a_client_that_went_away_is_dropped(world):
     expect_equal(relay.stop(), 0, "exit status")
 
 
-def test_history_ends(world):
+def test_history_ends_and_short_space_refuses_mail(world):
     """Finished messages go when queue.history is over. Where space is short the daemon looks every 2 s, else every 30 s."""
     if shutil.disk_usage(world.path("")).free > 1 << 40:
         raise lib.Skip("more than 1 TiB is free: it would look too late")
@@ -48,6 +48,10 @@ def test_history_ends(world):
     relay.configure({**relay.settings, "queue.min-free": "1T"})
     relay.start(clock_rate=400000)
     wait_for(lambda: rows(relay, "message", "recipient", "attempt") == 0, 10, "the history ends after 7 days")
+    with smtplib.SMTP("127.0.0.1", relay.port, timeout=10) as smtp:
+        smtp.ehlo()
+        code, text = smtp.docmd("MAIL FROM:<a@to.test>")
+        expect(code == 452 and text.startswith(b"4.3.1"), f"new mail while space is short: {code} {text}")
     expect_equal(relay.stop(), 0, "exit status")
 
 
