@@ -21,9 +21,11 @@ struct arena {
 
 void *arena_alloc(struct arena *a, size_t size_bytes); /* zeroed, aligned for any type */
 void *arena_array(struct arena *a, size_t count, size_t size_bytes);
-struct str arena_dup(struct arena *a, struct str s); /* the copy is followed by a NUL that len does not count */
+struct str arena_dup(
+	struct arena *a, struct str s); /* the copy is followed by a NUL that len does not count */
 struct str arena_lower(struct arena *a, struct str s);
-struct str arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct str arena_printf(struct arena *a, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 void arena_fini(struct arena *a); /* frees all; leaves it zeroed */
 /* arena_move - *to (which must be empty) takes over all memory of *from. */
 void arena_move(struct arena *to, struct arena *from);

@@ -23,13 +23,14 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max_bytes);
-void buf_fini(struct buf *b); /* frees; leaves it zeroed */
+void buf_fini(struct buf *b);  /* frees; leaves it zeroed */
 void buf_clear(struct buf *b); /* keeps the memory */
 void buf_append(struct buf *b, const void *data, size_t len);
 void buf_append_str(struct buf *b, struct str s);
 void buf_append_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buf_vprintf(struct buf *b, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+void buf_vprintf(struct buf *b, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
 /* buf_append_safe - appends s with control octets, DEL and non-UTF-8 octets as \xNN: for logs and terminals. */
 void buf_append_safe(struct buf *b, struct str s);
 /* buf_append_json - appends s as a quoted JSON string; ill-formed UTF-8 octets become U+FFFD. */

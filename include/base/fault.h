@@ -12,21 +12,21 @@
 
 #include "base/str.h"
 
-#define FAULT_LIST(X)                                                                                  \
-	X(accept_in_data)          /* body octets received, nothing committed */                       \
-	X(accept_spooled)          /* a chunk of a large body is on disk, ACCEPT is not */             \
-	X(accept_applied)          /* ACCEPT applied, the transaction not committed */                 \
-	X(accept_committed)        /* durable, our 250 not sent */                                     \
-	X(accept_replied)          /* 250 handed to the socket */                                      \
-	X(attempt_connected)       /* session to the next hop open */                                  \
-	X(attempt_in_data)         /* part of the content sent */                                      \
-	X(attempt_dot_sent)        /* final dot sent, reply outstanding */                             \
-	X(attempt_delivered)       /* next hop said 250, RECORD not submitted */                       \
-	X(record_applied)          /* RECORD applied, the transaction not committed */                 \
-	X(record_committed)        /* durable, not yet logged */                                       \
-	X(checkpoint_begin)        /* before a WAL checkpoint */                                       \
-	X(checkpoint_end)          /* after it */                                                      \
-	X(migrate_step)            /* between two steps of a schema migration */
+#define FAULT_LIST(X)                                                                              \
+	X(accept_in_data)    /* body octets received, nothing committed */                         \
+	X(accept_spooled)    /* a chunk of a large body is on disk, ACCEPT is not */               \
+	X(accept_applied)    /* ACCEPT applied, the transaction not committed */                   \
+	X(accept_committed)  /* durable, our 250 not sent */                                       \
+	X(accept_replied)    /* 250 handed to the socket */                                        \
+	X(attempt_connected) /* session to the next hop open */                                    \
+	X(attempt_in_data)   /* part of the content sent */                                        \
+	X(attempt_dot_sent)  /* final dot sent, reply outstanding */                               \
+	X(attempt_delivered) /* next hop said 250, RECORD not submitted */                         \
+	X(record_applied)    /* RECORD applied, the transaction not committed */                   \
+	X(record_committed)  /* durable, not yet logged */                                         \
+	X(checkpoint_begin)  /* before a WAL checkpoint */                                         \
+	X(checkpoint_end)    /* after it */                                                        \
+	X(migrate_step)      /* between two steps of a schema migration */
 
 enum fault_point {
 	FAULT_NONE,

@@ -69,10 +69,11 @@ static inline void list_splice(struct list *head, struct list *from)
 	list_init(from);
 }
 
-#define LIST_FOR_EACH(pos, head) for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
+#define LIST_FOR_EACH(pos, head)                                                                   \
+	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 /* The current link may be removed (not its successor). */
-#define LIST_FOR_EACH_SAFE(pos, head)                                                                  \
-	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);                  \
-	     pos = pos##_next, pos##_next = pos->next)
+#define LIST_FOR_EACH_SAFE(pos, head)                                                              \
+	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);              \
+		pos = pos##_next, pos##_next = pos->next)
 
 #endif

@@ -36,12 +36,13 @@ struct log_event {
 	struct str id;       /* queue id, or empty */
 	const struct log_field *fields;
 	size_t field_count;
-	struct str detail; /* shown in parentheses after the fields; alone when there are no fields */
+	struct str
+		detail; /* shown in parentheses after the fields; alone when there are no fields */
 };
 
 struct log {
-	enum log_level level;                                           /* events above it are not formatted */
-	void (*emit)(struct log *log, const struct log_event *event);   /* sink */
+	enum log_level level; /* events above it are not formatted */
+	void (*emit)(struct log *log, const struct log_event *event); /* sink */
 };
 
 void log_event(struct log *log, const struct log_event *event);

@@ -10,36 +10,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define METRIC_LIST(X)                                                                                 \
-	X(smtpd_connections_total)                                                                     \
-	X(smtpd_connections)                                                                           \
-	X(smtpd_rejected_connections_total)                                                            \
-	X(smtpd_errors_total)                                                                          \
-	X(messages_accepted_total)                                                                     \
-	X(recipients_accepted_total)                                                                   \
-	X(bytes_accepted_total)                                                                        \
-	X(messages_refused_total)                                                                      \
-	X(deliveries_started_total)                                                                    \
-	X(deliveries_active)                                                                           \
-	X(recipients_delivered_total)                                                                  \
-	X(recipients_deferred_total)                                                                   \
-	X(recipients_failed_total)                                                                     \
-	X(recipients_in_doubt_total)                                                                   \
-	X(site_failures_total)                                                                         \
-	X(sites_down)                                                                                  \
-	X(probes_total)                                                                                \
-	X(dsn_failure_total)                                                                           \
-	X(dsn_discarded_total)                                                                         \
-	X(connections_opened_total)                                                                    \
-	X(connections_reused_total)                                                                    \
-	X(connections_open)                                                                            \
-	X(dns_queries_total)                                                                           \
-	X(dns_cache_hits_total)                                                                        \
-	X(store_commits_total)                                                                         \
-	X(store_ops_total)                                                                             \
-	X(store_full_total)                                                                            \
-	X(log_dropped_total)                                                                           \
-	X(reload_ok)                                                                                   \
+#define METRIC_LIST(X)                                                                             \
+	X(smtpd_connections_total)                                                                 \
+	X(smtpd_connections)                                                                       \
+	X(smtpd_rejected_connections_total)                                                        \
+	X(smtpd_errors_total)                                                                      \
+	X(messages_accepted_total)                                                                 \
+	X(recipients_accepted_total)                                                               \
+	X(bytes_accepted_total)                                                                    \
+	X(messages_refused_total)                                                                  \
+	X(deliveries_started_total)                                                                \
+	X(deliveries_active)                                                                       \
+	X(recipients_delivered_total)                                                              \
+	X(recipients_deferred_total)                                                               \
+	X(recipients_failed_total)                                                                 \
+	X(recipients_in_doubt_total)                                                               \
+	X(site_failures_total)                                                                     \
+	X(sites_down)                                                                              \
+	X(probes_total)                                                                            \
+	X(dsn_failure_total)                                                                       \
+	X(dsn_discarded_total)                                                                     \
+	X(connections_opened_total)                                                                \
+	X(connections_reused_total)                                                                \
+	X(connections_open)                                                                        \
+	X(dns_queries_total)                                                                       \
+	X(dns_cache_hits_total)                                                                    \
+	X(store_commits_total)                                                                     \
+	X(store_ops_total)                                                                         \
+	X(store_full_total)                                                                        \
+	X(log_dropped_total)                                                                       \
+	X(reload_ok)                                                                               \
 	X(clock_jumps_total)
 
 enum metric {

@@ -44,7 +44,9 @@ bool str_is_ascii(struct str s); /* no octet above 0x7f */
 bool str_is_utf8(struct str s);  /* well-formed UTF-8 (RFC 3629) */
 /* str_match_glob - '*' and '?' against all of s, ASCII case-insensitive; linear in |s| * |pattern|, no recursion. */
 bool str_match_glob(struct str s, struct str pattern);
-uint64_t str_hash(struct str s, uint64_t seed);      /* siphash-like strength is not needed: keyed by seed */
-uint64_t str_hash_fold(struct str s, uint64_t seed); /* equal for strings equal under str_equal_fold */
+uint64_t str_hash(
+	struct str s, uint64_t seed); /* siphash-like strength is not needed: keyed by seed */
+uint64_t str_hash_fold(
+	struct str s, uint64_t seed); /* equal for strings equal under str_equal_fold */
 
 #endif

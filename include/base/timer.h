@@ -18,7 +18,8 @@ struct timer {
 	struct heap_node node;
 	struct mono when;
 	uint64_t sequence;
-	void (*on_fire)(struct timer *t); /* set by the owner; the timer is idle again when it runs */
+	void (*on_fire)(
+		struct timer *t); /* set by the owner; the timer is idle again when it runs */
 };
 
 struct deferred {

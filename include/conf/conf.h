@@ -19,7 +19,7 @@
 
 enum listener_tls { LISTENER_PLAIN, LISTENER_STARTTLS, LISTENER_IMPLICIT };
 enum listener_allow {
-	ALLOW_TRUSTED,      /* clients of trusted networks relay; AUTH is offered too when users are configured */
+	ALLOW_TRUSTED, /* clients of trusted networks relay; AUTH is offered too when users are configured */
 	ALLOW_AUTHENTICATED /* only after AUTH, whatever the address */
 };
 
@@ -32,108 +32,113 @@ struct conf_listener {
 enum tls_policy {
 	TLS_NONE,
 	TLS_OPPORTUNISTIC, /* used when offered, any certificate; one attempt in clear text when the handshake fails */
-	TLS_REQUIRE,       /* any certificate */
-	TLS_VERIFY         /* chain and name */
+	TLS_REQUIRE, /* any certificate */
+	TLS_VERIFY   /* chain and name */
 };
 
 #define CONF_RETRY_STEPS_MAX 32
 
 /* What may differ by destination. */
 struct conf_policy {
-	int64_t lifetime_ms;          /* default 14 d */
-	int64_t lifetime_max_ms;      /* default 30 d */
-	int64_t bounce_lifetime_ms;   /* notices of ours, default 5 d */
+	int64_t lifetime_ms;                    /* default 14 d */
+	int64_t lifetime_max_ms;                /* default 30 d */
+	int64_t bounce_lifetime_ms;             /* notices of ours, default 5 d */
 	int64_t retry_ms[CONF_RETRY_STEPS_MAX]; /* default 5m 10m 20m 30m 1h 2h; the last repeats */
 	uint32_t retry_count;
-	uint32_t retry_jitter_percent; /* default 10 */
-	uint32_t connections_max;     /* to the site, default 20 */
+	uint32_t retry_jitter_percent;    /* default 10 */
+	uint32_t connections_max;         /* to the site, default 20 */
 	uint32_t messages_per_connection; /* default 100 */
 	uint32_t recipients_per_message;  /* a transaction, default 100 */
-	int64_t connection_idle_ms;   /* protocol time: reuse window, default 5 s */
-	int64_t probe_first_ms;       /* known-good and declared: 1 min growing to probe_last_ms 10 min */
+	int64_t connection_idle_ms;       /* protocol time: reuse window, default 5 s */
+	int64_t probe_first_ms; /* known-good and declared: 1 min growing to probe_last_ms 10 min */
 	int64_t probe_last_ms;
 	int64_t probe_unknown_first_ms; /* others: 5 min doubling to 2 h */
 	int64_t probe_unknown_last_ms;
-	int64_t no_domain_grace_ms;   /* NXDOMAIN, null MX at a known-good domain: default 4 d */
-	int64_t known_good_ms;        /* accepted mail within: default 90 d */
+	int64_t no_domain_grace_ms; /* NXDOMAIN, null MX at a known-good domain: default 4 d */
+	int64_t known_good_ms;      /* accepted mail within: default 90 d */
 	enum tls_policy tls;
 };
 
 struct conf_destination {
-	struct str pattern;           /* domain or glob; "mx:GLOB" matches the site name or one of its hosts */
+	struct str
+		pattern; /* domain or glob; "mx:GLOB" matches the site name or one of its hosts */
 	bool is_mx;
-	struct conf_policy policy;    /* complete: the global policy with this one's settings over it */
+	struct conf_policy
+		policy; /* complete: the global policy with this one's settings over it */
 };
 
-struct conf_site {                /* sites: MX hosts that belong together */
+struct conf_site { /* sites: MX hosts that belong together */
 	struct str name;
-	struct str pattern;           /* glob on MX host names */
+	struct str pattern; /* glob on MX host names */
 };
 
 enum route_via { ROUTE_MX, ROUTE_SMARTHOST };
 
 struct conf_route {
 	struct str name;
-	struct str to;                /* glob on the recipient domain; empty: any */
-	struct str from;              /* glob on the reverse-path ("<>" the null sender); empty: any */
+	struct str to;   /* glob on the recipient domain; empty: any */
+	struct str from; /* glob on the reverse-path ("<>" the null sender); empty: any */
 	enum route_via via;
-	struct str host;              /* smarthost: name or address literal without brackets */
-	bool is_host_literal;         /* host was an IP address */
-	bool uses_mx;                 /* smarthost without brackets: its MX is looked up */
+	struct str host;      /* smarthost: name or address literal without brackets */
+	bool is_host_literal; /* host was an IP address */
+	bool uses_mx;         /* smarthost without brackets: its MX is looked up */
 	uint16_t port;
 	bool has_tls;
 	enum tls_policy tls;
-	struct str user, password;    /* AUTH to it; empty: none */
+	struct str user, password; /* AUTH to it; empty: none */
 };
 
 struct conf_user {
 	struct str name;
-	struct str hash;              /* crypt(5) */
+	struct str hash; /* crypt(5) */
 };
 
 struct conf {
-	struct arena arena;           /* holds all strings and arrays */
-	unsigned references;          /* private */
+	struct arena arena;  /* holds all strings and arrays */
+	unsigned references; /* private */
 
-	struct str hostname;          /* default: the system's name, made fully qualified as far as known */
-	struct str postmaster;        /* where double bounces go and notices come from; default postmaster@hostname */
-	struct str bounce_from;       /* From: header of notices, default MAILER-DAEMON@hostname */
+	struct str hostname; /* default: the system's name, made fully qualified as far as known */
+	struct str
+		postmaster; /* where double bounces go and notices come from; default postmaster@hostname */
+	struct str bounce_from; /* From: header of notices, default MAILER-DAEMON@hostname */
 
 	struct conf_listener *listeners; /* default 127.0.0.1:2525 plain trusted */
 	uint32_t listener_count;
-	struct network *trusted;      /* default 127.0.0.0/8, ::1 */
+	struct network *trusted; /* default 127.0.0.0/8, ::1 */
 	uint32_t trusted_count;
 	struct conf_user *users;
 	uint32_t user_count;
-	bool auth_without_tls;        /* default false (loopback listeners may always) */
+	bool auth_without_tls; /* default false (loopback listeners may always) */
 
-	struct {                      /* limits: of the SMTP server. Times are protocol time */
-		uint32_t sessions_max;            /* 1000 */
-		uint32_t sessions_per_client;     /* 200 */
-		uint32_t recipients_max;          /* 1000 a message: then 452 4.5.3 */
-		uint64_t message_bytes_max;       /* 50M */
-		uint32_t line_bytes_max;          /* command line, 4096 */
-		uint32_t text_line_bytes_max;     /* content line, 0: no limit (binary-ish mail passes), default 0 */
-		uint32_t errors_max;              /* 20 */
+	struct {                       /* limits: of the SMTP server. Times are protocol time */
+		uint32_t sessions_max; /* 1000 */
+		uint32_t sessions_per_client; /* 200 */
+		uint32_t recipients_max;      /* 1000 a message: then 452 4.5.3 */
+		uint64_t message_bytes_max;   /* 50M */
+		uint32_t line_bytes_max;      /* command line, 4096 */
+		uint32_t
+			text_line_bytes_max; /* content line, 0: no limit (binary-ish mail passes), default 0 */
+		uint32_t errors_max;                /* 20 */
 		uint32_t commands_without_mail_max; /* NOOP, RSET, VRFY ... : 100 */
-		uint32_t messages_per_session;    /* 0: no limit */
-		uint32_t hops_max;                /* Received fields, 100 */
-		uint32_t own_hops_max;            /* Received fields of ours, 5 */
-		int64_t greeting_delay_ms;        /* 0 */
-		int64_t idle_ms;                  /* 5 min */
-		int64_t session_ms;               /* 4 h in all */
-		int64_t data_total_ms;            /* 30 min plus what the size needs at data_rate_min */
-		uint32_t data_rate_min;           /* octets/s over a minute, 100 */
-		uint64_t spool_from_bytes;        /* content above it streams to disk, 256K */
+		uint32_t messages_per_session;      /* 0: no limit */
+		uint32_t hops_max;                  /* Received fields, 100 */
+		uint32_t own_hops_max;              /* Received fields of ours, 5 */
+		int64_t greeting_delay_ms;          /* 0 */
+		int64_t idle_ms;                    /* 5 min */
+		int64_t session_ms;                 /* 4 h in all */
+		int64_t data_total_ms;     /* 30 min plus what the size needs at data_rate_min */
+		uint32_t data_rate_min;    /* octets/s over a minute, 100 */
+		uint64_t spool_from_bytes; /* content above it streams to disk, 256K */
 	} smtpd;
 
 	struct {
-		struct str directory;             /* /var/lib/outlast */
-		uint64_t min_free_bytes;          /* 452 below it, 256M */
-		uint64_t reserve_bytes;           /* kept for deliveries when the disk is full, 40M: more than wal_pages of 4 KiB */
-		int64_t history_ms;               /* 7 d */
-		uint32_t wal_pages;               /* checkpoint beyond, 8000 */
-		uint8_t node;                     /* 0..255, part of every id */
+		struct str directory;    /* /var/lib/outlast */
+		uint64_t min_free_bytes; /* 452 below it, 256M */
+		uint64_t
+			reserve_bytes; /* kept for deliveries when the disk is full, 40M: more than wal_pages of 4 KiB */
+		int64_t history_ms; /* 7 d */
+		uint32_t wal_pages; /* checkpoint beyond, 8000 */
+		uint8_t node;       /* 0..255, part of every id */
 	} queue;
 
 	struct conf_policy policy;
@@ -145,55 +150,55 @@ struct conf {
 	uint32_t route_count;
 
 	struct {
-		uint32_t connections_max;         /* to all destinations, 500 */
-		uint32_t probes_max;              /* 64 */
-		uint16_t port;                    /* 25; tests use another */
+		uint32_t connections_max;                 /* to all destinations, 500 */
+		uint32_t probes_max;                      /* 64 */
+		uint16_t port;                            /* 25; tests use another */
 		struct endpoint source_ipv4, source_ipv6; /* FAMILY_NONE: the system chooses */
 		bool prefer_ipv4;
-		int64_t connect_ms;               /* real protocol times of RFC 5321 4.5.3.2: 30 s */
-		int64_t greeting_ms;              /* 5 min */
-		int64_t helo_ms;                  /* 5 min */
-		int64_t mail_ms;                  /* 5 min */
-		int64_t rcpt_ms;                  /* 5 min */
-		int64_t data_init_ms;             /* 2 min */
-		int64_t data_block_ms;            /* 3 min */
-		int64_t data_done_ms;             /* 10 min */
-		int64_t rset_ms;                  /* 20 s */
-		int64_t quit_ms;                  /* 5 s */
-		int64_t tls_ms;                   /* 30 s */
-		int64_t session_ms;               /* 4 h cap */
-		uint32_t hosts_max;               /* addresses tried per attempt, 10 */
+		int64_t connect_ms;    /* real protocol times of RFC 5321 4.5.3.2: 30 s */
+		int64_t greeting_ms;   /* 5 min */
+		int64_t helo_ms;       /* 5 min */
+		int64_t mail_ms;       /* 5 min */
+		int64_t rcpt_ms;       /* 5 min */
+		int64_t data_init_ms;  /* 2 min */
+		int64_t data_block_ms; /* 3 min */
+		int64_t data_done_ms;  /* 10 min */
+		int64_t rset_ms;       /* 20 s */
+		int64_t quit_ms;       /* 5 s */
+		int64_t tls_ms;        /* 30 s */
+		int64_t session_ms;    /* 4 h cap */
+		uint32_t hosts_max;    /* addresses tried per attempt, 10 */
 	} client;
 
 	struct {
-		struct endpoint *servers;         /* empty: /etc/resolv.conf */
+		struct endpoint *servers; /* empty: /etc/resolv.conf */
 		uint32_t server_count;
-		int64_t timeout_ms;               /* 2000, protocol time */
-		uint32_t tries;                   /* 2 */
-		uint32_t cache_entries;           /* 20000 */
-		int64_t ttl_min_ms, ttl_max_ms;   /* 30 s, 1 h; wall time */
-		struct network *allow;            /* dns.allow-addresses: exceptions to the refused ranges */
+		int64_t timeout_ms;             /* 2000, protocol time */
+		uint32_t tries;                 /* 2 */
+		uint32_t cache_entries;         /* 20000 */
+		int64_t ttl_min_ms, ttl_max_ms; /* 30 s, 1 h; wall time */
+		struct network *allow; /* dns.allow-addresses: exceptions to the refused ranges */
 		uint32_t allow_count;
 	} dns;
 
 	struct {
-		struct str certificate, key;      /* files; empty: no STARTTLS on our side */
+		struct str certificate, key; /* files; empty: no STARTTLS on our side */
 	} tls;
 
 	struct {
-		enum log_level level;             /* info */
+		enum log_level level; /* info */
 		bool is_json;
-		struct str target;                /* "stderr", "syslog", or a file */
-		struct str tag;                   /* "outlast" */
+		struct str target; /* "stderr", "syslog", or a file */
+		struct str tag;    /* "outlast" */
 	} log;
 
 	struct {
-		struct str socket;                /* /run/outlast/control.sock */
-		struct str admin_group;           /* outlast-admin; empty: root and our own uid only */
-		uint32_t sessions_max;            /* 32 */
+		struct str socket;      /* /run/outlast/control.sock */
+		struct str admin_group; /* outlast-admin; empty: root and our own uid only */
+		uint32_t sessions_max;  /* 32 */
 	} control;
 
-	struct str user;                      /* run as, when started as root; empty: stay */
+	struct str user; /* run as, when started as root; empty: stay */
 };
 
 /*
@@ -209,9 +214,11 @@ void conf_unref(struct conf *conf);
 
 /* conf_policy_for - the policy of a recipient domain at a site (its name: host names joined by '+', or empty): first matching destination, in file
  * order, else the global one. */
-const struct conf_policy *conf_policy_for(const struct conf *conf, struct str domain, struct str site);
+const struct conf_policy *conf_policy_for(
+	const struct conf *conf, struct str domain, struct str site);
 /* conf_route_for - the first matching route, NULL: by MX. */
-const struct conf_route *conf_route_for(const struct conf *conf, struct str domain, struct str reverse_path);
+const struct conf_route *conf_route_for(
+	const struct conf *conf, struct str domain, struct str reverse_path);
 /* conf_route_named - NULL when the configuration has none. */
 const struct conf_route *conf_route_named(const struct conf *conf, struct str name);
 bool conf_is_trusted(const struct conf *conf, const struct endpoint *client);

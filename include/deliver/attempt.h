@@ -22,8 +22,8 @@
 #include "smtp/client.h"
 
 struct attempt_result {
-	uint32_t number;            /* recipient */
-	struct outcome outcome;     /* text in the attempt's arena */
+	uint32_t number;        /* recipient */
+	struct outcome outcome; /* text in the attempt's arena */
 	struct verdict verdict;
 };
 
@@ -34,33 +34,36 @@ struct attempt {
 	struct pool *pool;
 	struct conf *conf;
 	const struct conf_policy *policy;
-	const struct envelope *message;      /* recipients not used */
+	const struct envelope *message; /* recipients not used */
 	const struct queued_recipient *recipients;
 	uint32_t recipient_count;
 	struct content_reader *content;
-	struct route *route;                 /* borrowed */
+	struct route *route; /* borrowed */
 	bool is_known_good;
-	bool is_probe;                       /* a fresh session, no pooled one; all addresses overlap is not needed */
-	void (*on_done)(struct attempt *a);  /* later, once */
+	bool is_probe; /* a fresh session, no pooled one; all addresses overlap is not needed */
+	void (*on_done)(struct attempt *a); /* later, once */
 	/* out */
-	struct arena arena;                  /* caller frees with attempt_fini */
-	struct attempt_result *results;      /* one per recipient, also when no host was reached */
-	bool is_site_failure;                /* every host failed before MAIL, none for rules of ours: results are PARK */
-	struct outcome site_outcome;         /* no host took a job: the last failure, of scope host, hop or ours */
-	struct str host;                     /* "name[ip]:port" last talked to, or tried */
-	struct str host_name;                /* its name alone, for Remote-MTA */
+	struct arena arena;             /* caller frees with attempt_fini */
+	struct attempt_result *results; /* one per recipient, also when no host was reached */
+	bool is_site_failure; /* every host failed before MAIL, none for rules of ours: results are PARK */
+	struct outcome
+		site_outcome; /* no host took a job: the last failure, of scope host, hop or ours */
+	struct str host;      /* "name[ip]:port" last talked to, or tried */
+	struct str host_name; /* its name alone, for Remote-MTA */
 	struct str tls;
-	int64_t connect_ms, transmit_ms;     /* real time: for "delays=" */
+	int64_t connect_ms, transmit_ms; /* real time: for "delays=" */
 	uint32_t hosts_tried;
 	/* private */
 	struct smtp_job job;
 	struct smtp_client *client;
 	struct smtp_job_recipient *job_recipients;
-	uint8_t order[ROUTE_TARGETS_MAX];    /* the route's targets: equal preference rotated by chance, bad ones last */
-	uint32_t target, next_target;        /* the one that is tried; where to look for the next: of order */
+	uint8_t order
+		[ROUTE_TARGETS_MAX]; /* the route's targets: equal preference rotated by chance, bad ones last */
+	uint32_t target,
+		next_target; /* the one that is tried; where to look for the next: of order */
 	enum tls_policy tls_now;
 	bool is_reused;
-	bool is_running;                     /* between start and on_done */
+	bool is_running; /* between start and on_done */
 	bool is_job_running;
 	struct mono started, connected;
 	struct timer deadline;

@@ -20,10 +20,11 @@ struct pool *pool_new(struct env *env, struct net *net, struct conf *conf);
 void pool_set_conf(struct pool *p, struct conf *conf);
 void pool_free(struct pool *p); /* closes idle sessions */
 /* pool_take - an idle session to the target under that policy, or NULL. */
-struct smtp_client *pool_take(struct pool *p, const struct endpoint *to, enum tls_policy tls, struct str user);
+struct smtp_client *pool_take(
+	struct pool *p, const struct endpoint *to, enum tls_policy tls, struct str user);
 /* pool_give - an idle session back; it is kept for idle_ms or closed if it served messages_max jobs. */
-void pool_give(struct pool *p, struct smtp_client *c, const struct endpoint *to, enum tls_policy tls, struct str user,
-	uint32_t messages_max, int64_t idle_ms);
+void pool_give(struct pool *p, struct smtp_client *c, const struct endpoint *to,
+	enum tls_policy tls, struct str user, uint32_t messages_max, int64_t idle_ms);
 /* pool_close_to - closes idle sessions to an address (it failed, or its site went down). */
 void pool_close_to(struct pool *p, const struct endpoint *to);
 /* pool_close_idle - closes all of them: the relay is about to end. */

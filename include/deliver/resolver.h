@@ -13,7 +13,7 @@ struct resolver;
 
 /* Embedded in whoever asks. */
 struct lookup {
-	struct str name;  /* copied at start */
+	struct str name; /* copied at start */
 	enum dns_type type;
 	void (*on_done)(struct lookup *l); /* later, once; not after cancel */
 	const struct dns_answer *answer;   /* valid during on_done only: copy what is needed */

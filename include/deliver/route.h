@@ -20,43 +20,46 @@
 #define ROUTE_TARGETS_MAX 30
 
 struct route_target {
-	struct str host;          /* MX host or smarthost name */
+	struct str host; /* MX host or smarthost name */
 	uint16_t preference;
-	struct endpoint address;  /* with port */
+	struct endpoint address; /* with port */
 };
 
 struct route {
-	struct arena arena;       /* strings */
+	struct arena arena; /* strings */
 	struct str site;
 	bool is_smarthost;
-	const struct conf_route *conf_route; /* NULL by MX; valid as long as the conf that was passed in */
+	const struct conf_route
+		*conf_route; /* NULL by MX; valid as long as the conf that was passed in */
 	enum tls_policy tls;
 	struct route_target targets[ROUTE_TARGETS_MAX];
 	uint32_t target_count;
 	uint32_t mx_count;
-	bool is_mx_authentic;     /* AD bit on the MX answer */
+	bool is_mx_authentic; /* AD bit on the MX answer */
 };
 
 struct route_request {
 	/* in */
-	struct str hop;           /* domain, "[literal]", or "route:NAME"; borrowed */
-	struct conf *conf;        /* borrowed until on_done */
+	struct str hop;    /* domain, "[literal]", or "route:NAME"; borrowed */
+	struct conf *conf; /* borrowed until on_done */
 	void (*on_done)(struct route_request *r); /* later, once */
 	/* out: err in outcome.stage STAGE_NONE: *route is filled; else why not: STAGE_DNS or STAGE_POLICY
 	 * (5.1.2 NXDOMAIN, 5.1.10 null MX, 5.4.4 unusable MX or literal, 5.4.6 loop, 4.4.3 temporary; 4.3.5 our configuration:
 	 * no such route, or a smarthost that does not resolve or is ourselves: never a bounce) */
-	struct route *route;      /* owned by the asker: route_free */
-	struct outcome outcome;   /* text is static or lives in *arena below */
+	struct route *route;    /* owned by the asker: route_free */
+	struct outcome outcome; /* text is static or lives in *arena below */
 	struct arena arena;
 	void *private_state;
 };
 
-void route_resolve(struct env *env, struct resolver *resolver, struct rng *rng, struct route_request *r);
+void route_resolve(
+	struct env *env, struct resolver *resolver, struct rng *rng, struct route_request *r);
 void route_cancel(struct route_request *r); /* legal when idle */
 void route_free(struct route *route);       /* NULL is legal */
 /* route_hop_of - the next-hop key of a recipient under conf: "route:NAME" if a rule with a sender condition applies, else
  * its domain. A sender rule that says "by MX" gives "route:NAME/DOMAIN", since other rules of the domain do not
  * apply then. Result lives in arena. */
-struct str route_hop_of(const struct conf *conf, struct str domain, struct str reverse_path, struct arena *arena);
+struct str route_hop_of(
+	const struct conf *conf, struct str domain, struct str reverse_path, struct arena *arena);
 
 #endif

@@ -33,12 +33,12 @@ enum command_verb {
 
 enum command_fault {
 	COMMAND_OK,
-	COMMAND_BAD_VERB,        /* 500 5.5.2 */
-	COMMAND_BAD_SYNTAX,      /* 501 5.5.4 */
-	COMMAND_BAD_ADDRESS,     /* 501 5.1.7 (MAIL) or 5.1.3 (RCPT) */
-	COMMAND_LONG_ADDRESS,    /* 501, same codes: a part is over its limit */
-	COMMAND_UTF8_ADDRESS,    /* 553 5.6.7: non-ASCII without SMTPUTF8 */
-	COMMAND_BAD_PARAMETER,   /* 501 5.5.4: known parameter, bad value or given twice */
+	COMMAND_BAD_VERB,         /* 500 5.5.2 */
+	COMMAND_BAD_SYNTAX,       /* 501 5.5.4 */
+	COMMAND_BAD_ADDRESS,      /* 501 5.1.7 (MAIL) or 5.1.3 (RCPT) */
+	COMMAND_LONG_ADDRESS,     /* 501, same codes: a part is over its limit */
+	COMMAND_UTF8_ADDRESS,     /* 553 5.6.7: non-ASCII without SMTPUTF8 */
+	COMMAND_BAD_PARAMETER,    /* 501 5.5.4: known parameter, bad value or given twice */
 	COMMAND_UNKNOWN_PARAMETER /* 555 5.5.4 */
 };
 
@@ -48,23 +48,24 @@ struct command {
 	struct str initial;     /* AUTH initial response, may be "=" */
 	struct address address; /* MAIL, RCPT */
 	/* MAIL */
-	uint64_t size_bytes;    /* SIZE=, 0 when absent */
+	uint64_t size_bytes; /* SIZE=, 0 when absent */
 	bool has_size;
-	enum body_kind body;    /* BODY= */
+	enum body_kind body; /* BODY= */
 	bool is_smtputf8;
 	enum dsn_ret ret;       /* RET= */
 	struct str envid;       /* ENVID=, decoded */
 	struct str auth_sender; /* AUTH=, decoded; ignored by policy */
 	/* RCPT */
-	unsigned notify;        /* NOTIFY=, bits of enum notify; 0 when absent */
-	struct str orcpt;       /* ORCPT=, "type;decoded address" */
+	unsigned notify;  /* NOTIFY=, bits of enum notify; 0 when absent */
+	struct str orcpt; /* ORCPT=, "type;decoded address" */
 };
 
 /*
  * command_parse - line is one command without its CRLF, any octets. allow_utf8: addresses in MAIL may be UTF-8 when
  * SMTPUTF8 is among the parameters of the same line; in RCPT when utf8_transaction. Strings live in arena.
  */
-enum command_fault command_parse(struct command *out, struct str line, bool utf8_transaction, struct arena *arena);
+enum command_fault command_parse(
+	struct command *out, struct str line, bool utf8_transaction, struct arena *arena);
 const char *command_name(enum command_verb verb); /* "MAIL" */
 
 #endif

@@ -14,22 +14,22 @@
 enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_DELIVERED, DSN_RELAYED, DSN_EXPANDED };
 
 struct dsn_recipient {
-	struct str final_recipient;  /* address */
-	struct str orcpt;            /* "type;address" or empty */
+	struct str final_recipient; /* address */
+	struct str orcpt;           /* "type;address" or empty */
 	enum dsn_action action;
 	struct status status;
-	struct str remote_mta;       /* host name, or empty when no host was reached */
-	unsigned diagnostic_code;    /* SMTP reply code, 0 without a reply */
-	struct str diagnostic;       /* reply text, or our own reason when diagnostic_code is 0 */
-	struct wall last_attempt;    /* WALL_NONE: none was made */
+	struct str remote_mta;        /* host name, or empty when no host was reached */
+	unsigned diagnostic_code;     /* SMTP reply code, 0 without a reply */
+	struct str diagnostic;        /* reply text, or our own reason when diagnostic_code is 0 */
+	struct wall last_attempt;     /* WALL_NONE: none was made */
 	struct wall will_retry_until; /* DSN_DELAYED only */
 };
 
 struct dsn_params {
-	struct str reporting_mta;    /* our host name */
-	struct str to;               /* address of the notice's recipient */
-	struct str postmaster;       /* From: address */
-	uint64_t notice_id;          /* id of the notice: Message-ID and MIME boundary come from it */
+	struct str reporting_mta; /* our host name */
+	struct str to;            /* address of the notice's recipient */
+	struct str postmaster;    /* From: address */
+	uint64_t notice_id;       /* id of the notice: Message-ID and MIME boundary come from it */
 	uint64_t original_id;
 	struct wall now;
 	struct wall arrival;         /* of the original */

@@ -17,11 +17,11 @@
 enum enddata_fault { ENDDATA_CLEAN, ENDDATA_BARE_CR, ENDDATA_BARE_LF, ENDDATA_NUL };
 
 struct enddata_decoder {
-	unsigned state;            /* private */
-	enum enddata_fault fault;  /* the first one seen */
-	uint64_t raw_bytes;        /* octets consumed */
-	size_t line_bytes;         /* length of the current line */
-	size_t line_max_bytes;     /* longest line seen, CRLF included */
+	unsigned state;           /* private */
+	enum enddata_fault fault; /* the first one seen */
+	uint64_t raw_bytes;       /* octets consumed */
+	size_t line_bytes;        /* length of the current line */
+	size_t line_max_bytes;    /* longest line seen, CRLF included */
 };
 
 void enddata_decoder_init(struct enddata_decoder *d);
@@ -33,7 +33,7 @@ void enddata_decoder_init(struct enddata_decoder *d);
 bool enddata_decode(struct enddata_decoder *d, struct str *in, struct buf *out);
 
 struct enddata_encoder {
-	bool in_line;   /* the last octet was not the LF of a CRLF */
+	bool in_line; /* the last octet was not the LF of a CRLF */
 	bool was_cr;
 };
 

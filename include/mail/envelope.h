@@ -35,22 +35,22 @@ struct recipient {
 
 struct envelope {
 	uint64_t id;
-	struct wall accepted;     /* arrival */
-	struct str reverse_path;  /* empty: null sender */
+	struct wall accepted;    /* arrival */
+	struct str reverse_path; /* empty: null sender */
 	enum body_kind body;
-	bool is_smtputf8;         /* needed by content or addresses, not merely claimed */
+	bool is_smtputf8; /* needed by content or addresses, not merely claimed */
 	enum dsn_ret ret;
-	struct str envid;         /* decoded */
-	int priority;             /* -9..9, RFC 6710; default 0 */
-	struct wall deliver_by;   /* WALL_NONE: not asked; RFC 2852 */
-	bool deliver_by_notify;   /* mode N instead of R */
-	struct wall hold_until;   /* WALL_NONE: not asked; RFC 4865 */
+	struct str envid;       /* decoded */
+	int priority;           /* -9..9, RFC 6710; default 0 */
+	struct wall deliver_by; /* WALL_NONE: not asked; RFC 2852 */
+	bool deliver_by_notify; /* mode N instead of R */
+	struct wall hold_until; /* WALL_NONE: not asked; RFC 4865 */
 	enum message_origin origin;
-	struct str user;          /* AUTH user, or empty */
-	struct str client;        /* "name[ip]" of the SMTP client */
+	struct str user;   /* AUTH user, or empty */
+	struct str client; /* "name[ip]" of the SMTP client */
 	struct str helo;
-	struct str message_id;    /* header value with its angle brackets, or empty */
-	uint64_t size_bytes;      /* content as stored, trace header included */
+	struct str message_id; /* header value with its angle brackets, or empty */
+	uint64_t size_bytes;   /* content as stored, trace header included */
 	struct recipient *recipients;
 	uint32_t recipient_count;
 };

@@ -14,17 +14,17 @@
 #include "base/buf.h"
 
 struct header_scan {
-	struct buf field;          /* private: the current field, unfolded */
-	struct str own_host;       /* borrowed: our name in Received "by" */
-	unsigned state;            /* private */
+	struct buf field;    /* private: the current field, unfolded */
+	struct str own_host; /* borrowed: our name in Received "by" */
+	unsigned state;      /* private */
 	unsigned received_count;
 	unsigned own_received_count; /* Received fields written by us: "by OWN_HOST (Outlast)" */
-	struct buf message_id;     /* first Message-ID value, trimmed */
+	struct buf message_id;       /* first Message-ID value, trimmed */
 	bool has_date, has_from;
-	bool is_8bit_header;       /* an octet above 0x7f in the header section */
+	bool is_8bit_header; /* an octet above 0x7f in the header section */
 	bool is_8bit_body;
-	bool is_in_body;           /* the empty line was seen */
-	uint64_t header_bytes;     /* up to and including the empty line */
+	bool is_in_body;       /* the empty line was seen */
+	uint64_t header_bytes; /* up to and including the empty line */
 };
 
 void header_scan_init(struct header_scan *h, struct str own_host);

@@ -15,9 +15,11 @@
 #include "mail/status.h"
 
 struct reply {
-	unsigned code;        /* 200..599; 0: none */
-	struct status status; /* enhanced code if the text began with one whose class agrees with code; else klass 0 */
-	struct str text;      /* without the codes; lines separated by '\n'; borrowed from the parser until its next feed */
+	unsigned code; /* 200..599; 0: none */
+	struct status
+		status; /* enhanced code if the text began with one whose class agrees with code; else klass 0 */
+	struct str
+		text; /* without the codes; lines separated by '\n'; borrowed from the parser until its next feed */
 };
 
 enum reply_result { REPLY_MORE, REPLY_DONE, REPLY_MALFORMED };

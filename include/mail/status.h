@@ -9,9 +9,9 @@
 #include "base/str.h"
 
 struct status {
-	uint8_t klass;   /* 2, 4 or 5; 0: none */
+	uint8_t klass;    /* 2, 4 or 5; 0: none */
 	uint16_t subject; /* 0..999 */
-	uint16_t detail; /* 0..999 */
+	uint16_t detail;  /* 0..999 */
 };
 
 #define STATUS(c, s, d) ((struct status){ (c), (s), (d) })

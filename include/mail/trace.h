@@ -13,9 +13,10 @@ struct trace_info {
 	struct str helo;        /* the client's claim */
 	struct endpoint client; /* its address */
 	bool is_esmtp, is_tls, is_authenticated, is_smtputf8;
-	struct str tls;         /* "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without */
+	struct str tls; /* "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without */
 	uint64_t id;
-	struct str only_recipient; /* for-clause, set only when the message has one recipient (no disclosure of others) */
+	struct str
+		only_recipient; /* for-clause, set only when the message has one recipient (no disclosure of others) */
 	struct wall at;
 };
 

@@ -21,14 +21,14 @@ enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_AAAA = 28 };
 
 enum dns_result {
 	DNS_FOUND,
-	DNS_NODATA,    /* the name exists, no record of the type */
+	DNS_NODATA, /* the name exists, no record of the type */
 	DNS_NXDOMAIN,
-	DNS_TEMPORARY  /* no answer to rely on; problem says why */
+	DNS_TEMPORARY /* no answer to rely on; problem says why */
 };
 
 struct dns_record {
-	uint16_t preference; /* MX */
-	struct str host;     /* MX: lower case; "" for the null MX (RFC 7505) */
+	uint16_t preference;     /* MX */
+	struct str host;         /* MX: lower case; "" for the null MX (RFC 7505) */
 	struct endpoint address; /* A, AAAA; port 0 */
 };
 
@@ -37,29 +37,30 @@ struct dns_record {
 
 struct dns_answer {
 	enum dns_result result;
-	const char *problem;  /* DNS_TEMPORARY: "SERVFAIL", "timeout", ... static */
-	bool is_authentic;    /* AD bit */
-	uint32_t ttl_s;       /* least of the records, or of the SOA for negative answers */
+	const char *problem; /* DNS_TEMPORARY: "SERVFAIL", "timeout", ... static */
+	bool is_authentic;   /* AD bit */
+	uint32_t ttl_s;      /* least of the records, or of the SOA for negative answers */
 	struct dns_record *records;
 	uint32_t count;
-	uint32_t bad_count;   /* records dropped: ill-formed names */
-	struct arena arena;   /* holds the above */
+	uint32_t bad_count; /* records dropped: ill-formed names */
+	struct arena arena; /* holds the above */
 };
 
 /* Embedded in whoever asks. Owns: after on_done the asker owns answer.arena (arena_fini). */
 struct dns_query {
-	struct str name;      /* borrowed until on_done or cancel */
+	struct str name; /* borrowed until on_done or cancel */
 	enum dns_type type;
 	void (*on_done)(struct dns_query *q); /* later, once; not after dns_cancel */
 	struct dns_answer answer;
-	struct list link;     /* the adapter's */
-	void *adapter;        /* the adapter's */
+	struct list link; /* the adapter's */
+	void *adapter;    /* the adapter's */
 };
 
 struct dns;
 struct dns_ops {
 	void (*start)(struct dns *dns, struct dns_query *q);
-	void (*cancel)(struct dns *dns, struct dns_query *q); /* legal only between start and on_done */
+	void (*cancel)(
+		struct dns *dns, struct dns_query *q); /* legal only between start and on_done */
 };
 struct dns {
 	const struct dns_ops *ops;

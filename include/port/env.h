@@ -31,7 +31,8 @@ struct env_work {
 struct env_ops {
 	struct mono (*now)(struct env *env);
 	struct wall (*wall)(struct env *env);
-	void (*random)(struct env *env, void *out, size_t len); /* unpredictable octets (seeded in simulation) */
+	void (*random)(struct env *env, void *out,
+		size_t len); /* unpredictable octets (seeded in simulation) */
 	void (*timer_start)(struct env *env, struct timer *t, struct mono when);
 	void (*timer_stop)(struct env *env, struct timer *t);
 	void (*defer)(struct env *env, struct deferred *d);
@@ -44,12 +45,13 @@ struct env_ops {
 
 struct env {
 	const struct env_ops *ops;
-	int64_t rate;            /* wall milliseconds per real millisecond; 1 but for demo and tests */
-	struct log *log;         /* all borrowed, valid as long as the env */
+	int64_t rate;    /* wall milliseconds per real millisecond; 1 but for demo and tests */
+	struct log *log; /* all borrowed, valid as long as the env */
 	struct metrics *metrics;
-	struct fault *fault;     /* NULL: no faults */
-	void (*on_wake)(struct env *env); /* set by the store adapter; runs on the loop after wake() */
-	void *wake_context;      /* the store adapter's */
+	struct fault *fault; /* NULL: no faults */
+	void (*on_wake)(
+		struct env *env); /* set by the store adapter; runs on the loop after wake() */
+	void *wake_context;       /* the store adapter's */
 };
 
 static inline struct mono env_now(struct env *env)
@@ -92,7 +94,8 @@ static inline struct mono env_mono_at(struct env *env, struct wall t)
 
 	if (t.ms == INT64_MAX)
 		return MONO_NEVER;
-	return t.ms <= w.ms ? env_now(env) : mono_add(env_now(env), (t.ms - w.ms + env->rate - 1) / env->rate);
+	return t.ms <= w.ms ? env_now(env)
+			    : mono_add(env_now(env), (t.ms - w.ms + env->rate - 1) / env->rate);
 }
 /* env_timer_at - schedules: fires when wall() reaches t. */
 static inline void env_timer_at(struct env *env, struct timer *t, struct wall when)

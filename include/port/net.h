@@ -32,15 +32,16 @@ enum tls_check {
 
 struct tls_want {
 	bool is_server;
-	enum tls_check check;  /* client side */
+	enum tls_check check;   /* client side */
 	struct str server_name; /* SNI and name to verify; copied */
 };
 
 struct tls_info {
-	struct str protocol;  /* "TLSv1.3" */
-	struct str cipher;    /* "TLS_AES_256_GCM_SHA384" */
-	bool is_verified;     /* chain and name */
-	struct str problem;   /* why the handshake or the check failed, for log and history; else empty */
+	struct str protocol; /* "TLSv1.3" */
+	struct str cipher;   /* "TLS_AES_256_GCM_SHA384" */
+	bool is_verified;    /* chain and name */
+	struct str
+		problem; /* why the handshake or the check failed, for log and history; else empty */
 };
 
 struct conn_handler {
@@ -76,8 +77,9 @@ struct net_ops {
 	void (*listener_pause)(struct listener *l, bool is_paused);
 	void (*listener_close)(struct listener *l);
 	/* connect - completes in on_open: later, once. source may be NULL. timeout_ms is real time. */
-	struct conn *(*connect)(struct net *net, const struct endpoint *to, const struct endpoint *source,
-		int64_t timeout_ms, const struct conn_handler *handler, void *user);
+	struct conn *(*connect)(struct net *net, const struct endpoint *to,
+		const struct endpoint *source, int64_t timeout_ms,
+		const struct conn_handler *handler, void *user);
 	void (*conn_set_user)(struct conn *c, const struct conn_handler *handler, void *user);
 	void (*conn_peer)(struct conn *c, struct endpoint *out);
 	void (*conn_local)(struct conn *c, struct endpoint *out);
@@ -103,8 +105,9 @@ static inline enum err net_listen(struct net *net, const struct endpoint *at, un
 {
 	return net->ops->listen(net, at, mode, handler, user, out);
 }
-static inline struct conn *net_connect(struct net *net, const struct endpoint *to, const struct endpoint *source,
-	int64_t timeout_ms, const struct conn_handler *handler, void *user)
+static inline struct conn *net_connect(struct net *net, const struct endpoint *to,
+	const struct endpoint *source, int64_t timeout_ms, const struct conn_handler *handler,
+	void *user)
 {
 	return net->ops->connect(net, to, source, timeout_ms, handler, user);
 }

@@ -41,7 +41,7 @@ enum recipient_state {
 	RECIPIENT_QUARANTINED, /* a 5xx not believed yet */
 	RECIPIENT_FAILED,
 	RECIPIENT_DELIVERED,
-	RECIPIENT_DELETED,     /* by an operator, without notice */
+	RECIPIENT_DELETED, /* by an operator, without notice */
 	RECIPIENT_STATE_COUNT
 };
 #define RECIPIENT_STATE_BIT(s) (1u << (s))
@@ -50,38 +50,38 @@ enum recipient_state {
 struct queued_recipient {
 	struct recipient rcpt;
 	enum recipient_state state;
-	uint32_t attempts;         /* charged so far */
-	struct wall due;           /* WAITING: next attempt */
-	struct wall last_attempt;  /* WALL_NONE: none */
-	struct wall finished;      /* WALL_NONE: queued */
-	bool is_in_doubt;          /* a reply to the final dot was lost */
-	unsigned code;             /* last SMTP reply code, 0 without a reply */
-	struct status status;      /* last enhanced status */
-	struct str text;           /* last reply or own reason */
-	struct str host;           /* host that said it, "name[ip]:port" */
+	uint32_t attempts;        /* charged so far */
+	struct wall due;          /* WAITING: next attempt */
+	struct wall last_attempt; /* WALL_NONE: none */
+	struct wall finished;     /* WALL_NONE: queued */
+	bool is_in_doubt;         /* a reply to the final dot was lost */
+	unsigned code;            /* last SMTP reply code, 0 without a reply */
+	struct status status;     /* last enhanced status */
+	struct str text;          /* last reply or own reason */
+	struct str host;          /* host that said it, "name[ip]:port" */
 };
 
 struct queued_message {
-	struct envelope env;       /* env.recipients is NULL: see below */
+	struct envelope env; /* env.recipients is NULL: see below */
 	struct queued_recipient *recipients;
-	uint32_t recipient_count;  /* those asked for: claimed, matching or all */
-	uint32_t chunk_count;      /* content chunks for FETCH, 0 when deleted */
-	struct wall finished;      /* WALL_NONE: some recipient is queued */
+	uint32_t recipient_count; /* those asked for: claimed, matching or all */
+	uint32_t chunk_count;     /* content chunks for FETCH, 0 when deleted */
+	struct wall finished;     /* WALL_NONE: some recipient is queued */
 	struct str hold_reason;
 };
 
 struct attempt_record {
-	uint32_t recipient;        /* number */
-	uint32_t attempt;          /* 1.. */
+	uint32_t recipient; /* number */
+	uint32_t attempt;   /* 1.. */
 	struct wall at;
 	int64_t duration_ms;
 	struct str host;
-	struct str stage;          /* "connect", "rcpt", "dot" ... */
-	struct str disposition;    /* "delivered", "retry", "failed" ... */
+	struct str stage;       /* "connect", "rcpt", "dot" ... */
+	struct str disposition; /* "delivered", "retry", "failed" ... */
 	unsigned code;
 	struct status status;
 	struct str text;
-	struct str tls;            /* protocol and cipher, or empty */
+	struct str tls; /* protocol and cipher, or empty */
 };
 
 enum health_state { HEALTH_UP, HEALTH_SUSPECT, HEALTH_DOWN, HEALTH_RECOVERING, HEALTH_STATE_COUNT };
@@ -89,34 +89,36 @@ enum health_state { HEALTH_UP, HEALTH_SUSPECT, HEALTH_DOWN, HEALTH_RECOVERING, H
 /* Plain data, copied by assignment. queue/health.h holds the rules. */
 struct health_record {
 	enum health_state state;
-	struct wall since;           /* of state */
-	struct wall first_failure;   /* of the present run of failures; WALL_NONE when up */
+	struct wall since;         /* of state */
+	struct wall first_failure; /* of the present run of failures; WALL_NONE when up */
 	struct wall last_failure;
-	struct wall last_success;    /* WALL_NONE: never */
-	struct wall next_probe;      /* DOWN: when; else WALL_NEVER */
-	int64_t probe_step_ms;       /* present interval between probes */
-	uint32_t failures;           /* in a row */
-	uint32_t probes;             /* since it went down */
-	bool is_declared;            /* by an operator */
-	char stage[16];              /* evidence: where it failed last */
-	unsigned code;               /* reply code, 0 without a reply */
-	char host[128];              /* "name[ip]:port" */
-	char text[256];              /* reply or reason, escaped, cut */
+	struct wall last_success; /* WALL_NONE: never */
+	struct wall next_probe;   /* DOWN: when; else WALL_NEVER */
+	int64_t probe_step_ms;    /* present interval between probes */
+	uint32_t failures;        /* in a row */
+	uint32_t probes;          /* since it went down */
+	bool is_declared;         /* by an operator */
+	char stage[16];           /* evidence: where it failed last */
+	unsigned code;            /* reply code, 0 without a reply */
+	char host[128];           /* "name[ip]:port" */
+	char text[256];           /* reply or reason, escaped, cut */
 };
 
 struct site_record {
 	struct str name;
 	struct health_record health;
-	uint32_t window;             /* connections it last worked with */
+	uint32_t window; /* connections it last worked with */
 };
 
 struct hop_record {
 	struct str name;
-	struct str site;             /* empty: not routed yet */
-	struct health_record health; /* what concerns this next hop alone: its DNS, its replies after MAIL */
+	struct str site; /* empty: not routed yet */
+	struct health_record
+		health; /* what concerns this next hop alone: its DNS, its replies after MAIL */
 	uint64_t count[RECIPIENT_QUARANTINED + 1]; /* recipients by queued state; out only */
-	uint64_t bytes;              /* content of queued messages, once per message and hop; out only */
-	struct wall oldest;          /* arrival of its oldest queued recipient where asked for (store_hops.is_detailed) */
+	uint64_t bytes; /* content of queued messages, once per message and hop; out only */
+	struct wall
+		oldest; /* arrival of its oldest queued recipient where asked for (store_hops.is_detailed) */
 };
 
 /* ---- operations ---- */
@@ -149,8 +151,8 @@ struct store_op {
 	enum store_kind kind;
 	enum err err;
 	void (*on_done)(struct store_op *op);
-	struct arena arena;  /* outputs */
-	struct list link;    /* the adapter's */
+	struct arena arena; /* outputs */
+	struct list link;   /* the adapter's */
 };
 
 static inline bool store_kind_is_write(enum store_kind kind)
@@ -187,17 +189,18 @@ struct store_discard {
 
 enum result_kind {
 	RESULT_DELIVERED,
-	RESULT_RETRY,       /* WAITING until due */
-	RESULT_READY,       /* back to READY, attempt not charged */
+	RESULT_RETRY, /* WAITING until due */
+	RESULT_READY, /* back to READY, attempt not charged */
 	RESULT_FAILED,
 	RESULT_HELD,
-	RESULT_QUARANTINED  /* until due */
+	RESULT_QUARANTINED /* until due */
 };
 
 struct store_result {
 	uint32_t number;
 	enum result_kind kind;
-	uint32_t attempt;    /* the attempt's number; ignored when the row already has a higher or equal one (idempotent) */
+	uint32_t
+		attempt; /* the attempt's number; ignored when the row already has a higher or equal one (idempotent) */
 	struct wall due;
 	bool is_in_doubt;
 	unsigned code;
@@ -226,10 +229,10 @@ struct store_record {
 	uint32_t notice_count;
 	const struct site_record *sites;
 	uint32_t site_count;
-	const struct hop_record *hops;  /* name, site and health are written */
+	const struct hop_record *hops; /* name, site and health are written */
 	uint32_t hop_count;
-	uint32_t applied_count;         /* out: results that changed a row */
-	bool is_finished;               /* out: no recipient of id is queued any more */
+	uint32_t applied_count; /* out: results that changed a row */
+	bool is_finished;       /* out: no recipient of id is queued any more */
 };
 
 /* PROMOTE - recipients whose due time came become READY (WAITING) again, at most limit. */
@@ -237,10 +240,10 @@ struct store_promote {
 	struct store_op op;
 	struct wall now;
 	uint32_t limit;
-	struct str *hops;       /* out: their next hops, each once */
+	struct str *hops; /* out: their next hops, each once */
 	uint32_t hop_count;
 	uint32_t promoted_count;
-	struct wall next_due;   /* out: the earliest due left, WALL_NEVER when none */
+	struct wall next_due; /* out: the earliest due left, WALL_NEVER when none */
 };
 
 /* REKEY - recipients of a message move to another next hop (a changed sender rule). */
@@ -266,19 +269,19 @@ struct store_filter {
 	struct wall accepted_after;  /* --newer */
 	uint64_t size_min_bytes, size_max_bytes; /* max 0: none */
 	uint32_t attempts_min;
-	struct str status;           /* glob on the enhanced status, "4.7.*" */
+	struct str status; /* glob on the enhanced status, "4.7.*" */
 	struct str user;
 	bool has_priority;
 	int priority;
-	bool is_all;                 /* deliberate: no other condition */
+	bool is_all; /* deliberate: no other condition */
 };
 
 enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT };
 
 enum modify_action {
 	MODIFY_HOLD,
-	MODIFY_RELEASE,  /* HELD becomes READY */
-	MODIFY_RETRY,    /* WAITING becomes READY */
+	MODIFY_RELEASE, /* HELD becomes READY */
+	MODIFY_RETRY,   /* WAITING becomes READY */
 	MODIFY_DELETE
 };
 
@@ -289,16 +292,16 @@ struct store_modify {
 	const struct store_filter *filter;
 	enum modify_action action;
 	struct wall now;
-	struct str actor;  /* "uid 0 (root)" */
+	struct str actor; /* "uid 0 (root)" */
 	struct str reason;
 	uint32_t limit;
 	bool is_dry_run;
-	uint64_t recipient_count;  /* out */
+	uint64_t recipient_count; /* out */
 	uint64_t message_count;
 	uint64_t domain_count;
 	struct wall oldest;
 	bool is_more;
-	struct str *hops;          /* out: next hops that may have become READY, each once */
+	struct str *hops; /* out: next hops that may have become READY, each once */
 	uint32_t hop_count;
 };
 
@@ -309,7 +312,7 @@ struct store_sweep {
 	struct wall history_before;
 	struct wall forget_before;
 	uint32_t limit;
-	uint32_t removed_count;  /* out */
+	uint32_t removed_count; /* out */
 	bool is_more;
 };
 
@@ -322,7 +325,7 @@ struct store_put {
 struct store_get {
 	struct store_op op;
 	struct str key;
-	struct str value;  /* out */
+	struct str value; /* out */
 };
 
 /* CLAIM - READY recipients of one next hop in drain order: priority, highest first, then arrival; grouped by message.
@@ -331,12 +334,12 @@ struct store_get {
 struct store_claim {
 	struct store_op op;
 	struct str hop;
-	struct wall accepted_before;     /* WALL_NONE: all */
+	struct wall accepted_before; /* WALL_NONE: all */
 	uint32_t message_limit;
 	uint32_t recipients_per_message; /* at most, of this hop */
 	struct queued_message *messages; /* out */
 	uint32_t message_count;
-	bool is_more;                    /* limits cut it */
+	bool is_more; /* limits cut it */
 };
 
 /* FETCH - one chunk of content. ERR_NOT_FOUND: no such chunk (then the message is held as corrupt). */
@@ -344,7 +347,7 @@ struct store_fetch {
 	struct store_op op;
 	uint64_t id;
 	uint32_t chunk;
-	struct str content;  /* out */
+	struct str content; /* out */
 };
 
 /* HOPS - a page of next hops by name, after a name. */
@@ -352,11 +355,11 @@ struct store_hops {
 	struct store_op op;
 	struct str after;
 	uint32_t limit;
-	struct str site;        /* only of this site; empty: all */
-	bool only_ready;        /* only those with READY recipients */
-	bool skip_down;         /* leave out those that are, or whose site is, DOWN */
-	bool is_detailed;       /* fill oldest */
-	struct hop_record *hops; /* out */
+	struct str site;           /* only of this site; empty: all */
+	bool only_ready;           /* only those with READY recipients */
+	bool skip_down;            /* leave out those that are, or whose site is, DOWN */
+	bool is_detailed;          /* fill oldest */
+	struct hop_record *hops;   /* out */
 	struct site_record *sites; /* out: of hops[i], name empty when not routed */
 	uint32_t hop_count;
 	bool is_more;
@@ -380,7 +383,8 @@ struct store_probes {
 	uint32_t site_count;
 	struct hop_record *hops;
 	uint32_t hop_count;
-	struct wall next;          /* out: the earliest next_probe later than now, or not returned; WALL_NEVER when none */
+	struct wall
+		next; /* out: the earliest next_probe later than now, or not returned; WALL_NEVER when none */
 };
 
 /* QUERY - matching messages, a page at a time; recipients are those that match. */
@@ -407,14 +411,15 @@ struct store_show {
 /* STATS - totals, kept by the engine: no scan of the queue. */
 struct store_stats {
 	struct store_op op;
-	uint64_t recipients[RECIPIENT_STATE_COUNT]; /* queued states exact; final ones: in the history now */
-	uint64_t messages;        /* queued */
-	uint64_t bytes;           /* content queued */
-	struct wall oldest;       /* arrival of the oldest queued message, WALL_NONE when empty */
+	uint64_t recipients
+		[RECIPIENT_STATE_COUNT]; /* queued states exact; final ones: in the history now */
+	uint64_t messages;               /* queued */
+	uint64_t bytes;                  /* content queued */
+	struct wall oldest; /* arrival of the oldest queued message, WALL_NONE when empty */
 	uint64_t sites[HEALTH_STATE_COUNT];
 	uint64_t disk_free_bytes; /* of the file system that holds the queue */
 	uint64_t file_bytes, wal_bytes;
-	uint64_t last_id;         /* greatest id ever stored */
+	uint64_t last_id;                       /* greatest id ever stored */
 	uint64_t delivered_total, failed_total; /* since the queue was created */
 };
 

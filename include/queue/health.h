@@ -26,18 +26,20 @@
 void health_init(struct health_record *h, struct wall now); /* UP, never seen to work */
 /* health_note_failure - evidence of h's own scope. Returns true when the state changed. While DOWN a failure before
  * next_probe (a delivery that was under way) leaves the probe's time alone. */
-bool health_note_failure(struct health_record *h, const struct conf_policy *policy, const struct outcome *outcome,
-	struct str host, struct wall now, struct rng *rng);
+bool health_note_failure(struct health_record *h, const struct conf_policy *policy,
+	const struct outcome *outcome, struct str host, struct wall now, struct rng *rng);
 /* health_note_success - a delivery, or any reply that shows that the destination answers. Returns true when the state
  * changed (SUSPECT to UP, DOWN to RECOVERING). is_accepted: mail was accepted (known good from now on). */
 bool health_note_success(struct health_record *h, struct wall now, bool is_accepted);
 /* health_note_recovered - RECOVERING to UP: the window is open again or the backlog gone. */
 void health_note_recovered(struct health_record *h, struct wall now);
-bool health_is_known_good(const struct health_record *h, const struct conf_policy *policy, struct wall now);
+bool health_is_known_good(
+	const struct health_record *h, const struct conf_policy *policy, struct wall now);
 /* health_may_try - UP, RECOVERING: at once; SUSPECT: one at a time and not before the pause is over; DOWN: a probe at
  * next_probe. *when is the earliest instant at which a try is allowed; WALL_NEVER while one that must end first is in
  * flight. */
-bool health_may_try(const struct health_record *h, struct wall now, uint32_t in_flight, struct wall *when);
+bool health_may_try(
+	const struct health_record *h, struct wall now, uint32_t in_flight, struct wall *when);
 /* health_probe_now - an operator or a hint: the next probe is due at now. */
 void health_probe_now(struct health_record *h, struct wall now);
 const char *health_state_name(enum health_state s); /* "up", "suspect", ... */

@@ -13,12 +13,13 @@
 
 struct message {
 	unsigned references;
-	struct arena arena;      /* strings of env */
-	struct envelope env;     /* recipients NULL unless fresh */
-	struct buf content;      /* whole content if has_content */
+	struct arena arena;  /* strings of env */
+	struct envelope env; /* recipients NULL unless fresh */
+	struct buf content;  /* whole content if has_content */
 	bool has_content;
-	uint64_t *held_bytes;    /* the holder's count of content in memory, lowered when it is freed; NULL: not counted */
-	uint32_t chunk_count;    /* in the store */
+	uint64_t *
+		held_bytes; /* the holder's count of content in memory, lowered when it is freed; NULL: not counted */
+	uint32_t chunk_count; /* in the store */
 };
 
 struct message *message_new(void); /* one reference */

@@ -14,17 +14,18 @@
 #define WINDOW_START 5
 
 struct window {
-	uint32_t size;       /* deliveries allowed at once, >= 1 */
-	uint32_t in_flight;  /* deliveries now; maintained by the caller */
-	uint32_t successes;  /* since the last change */
-	uint32_t since_cut;  /* completions since the last cut */
-	uint32_t learned;    /* size before the outage: doubling ends there */
+	uint32_t size;      /* deliveries allowed at once, >= 1 */
+	uint32_t in_flight; /* deliveries now; maintained by the caller */
+	uint32_t successes; /* since the last change */
+	uint32_t since_cut; /* completions since the last cut */
+	uint32_t learned;   /* size before the outage: doubling ends there */
 	uint32_t max;
 };
 
 void window_init(struct window *w, uint32_t learned, uint32_t max); /* learned 0: unknown */
 void window_set_max(struct window *w, uint32_t max);
-void window_close_to_one(struct window *w);  /* suspect, down: remembers size as learned if it was larger */
+void window_close_to_one(
+	struct window *w); /* suspect, down: remembers size as learned if it was larger */
 void window_note_success(struct window *w);
 void window_note_overload(struct window *w);
 void window_note_refused_extra(struct window *w); /* in_flight still counts the refused one */

@@ -20,8 +20,8 @@ struct relay_params {
 	struct net *net;
 	struct dns *dns;
 	struct store *store;
-	struct conf *conf;      /* a reference is taken */
-	bool has_tls;           /* the net adapter holds a server certificate */
+	struct conf *conf;       /* a reference is taken */
+	bool has_tls;            /* the net adapter holds a server certificate */
 	const char *config_file; /* for the control socket's answers; NULL in simulation */
 	/* on_reload - the control socket asks for a reload: main loads the file and calls relay_reload. message takes the
 	 * errors for the operator. NULL: not offered. */
@@ -41,7 +41,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user);
 /* relay_drop_sessions - closes every client session without a reply: a commit's outcome is unknown. */
 void relay_drop_sessions(struct relay *r);
 void relay_log_state(struct relay *r); /* one line for the log */
-void relay_free(struct relay *r); /* after on_stopped; or in a simulated crash at any time */
+void relay_free(struct relay *r);      /* after on_stopped; or in a simulated crash at any time */
 /* relay_listener - the address of the n-th SMTP listener (a port of 0 was chosen by the system). False past the last. */
 bool relay_listener(struct relay *r, uint32_t n, struct endpoint *out);
 /* relay_is_idle - nothing in flight and nothing waiting for an operation: used by tests. */

@@ -34,13 +34,13 @@ struct content_reader {
 };
 
 struct smtp_job_recipient {
-	const struct recipient *rcpt;  /* borrowed during the job */
-	struct outcome outcome;        /* out; text lives in the job's arena */
-	bool is_delivered;             /* out: the final 2xx covered it */
+	const struct recipient *rcpt; /* borrowed during the job */
+	struct outcome outcome;       /* out; text lives in the job's arena */
+	bool is_delivered;            /* out: the final 2xx covered it */
 };
 
 struct smtp_job {
-	const struct envelope *env;    /* borrowed */
+	const struct envelope *env; /* borrowed */
 	struct smtp_job_recipient *recipients;
 	uint32_t recipient_count;
 	struct content_reader *content;
@@ -48,22 +48,23 @@ struct smtp_job {
 	 * returns; smtp_client_close is not needed, and harmless only inside of it. */
 	void (*on_done)(struct smtp_job *job);
 	/* out */
-	struct arena arena;            /* job owner frees */
-	bool is_untouched;             /* the connection was lost before any reply of this job, or on a reused one 421 was the
+	struct arena arena; /* job owner frees */
+	bool is_untouched; /* the connection was lost before any reply of this job, or on a reused one 421 was the
 	                                * first: it had died */
-	bool is_dot_sent;              /* the final dot was handed to the connection: lost now means in doubt */
-	bool is_reusable;              /* the session is idle and takes another job */
-	int64_t mail_ms;               /* from MAIL to the end, real time, for "delays=" */
+	bool is_dot_sent; /* the final dot was handed to the connection: lost now means in doubt */
+	bool is_reusable; /* the session is idle and takes another job */
+	int64_t mail_ms;  /* from MAIL to the end, real time, for "delays=" */
 };
 
 struct smtp_client_params {
 	struct endpoint to;
-	struct endpoint source;        /* FAMILY_NONE: the system chooses */
-	struct str host;               /* MX host name: SNI, verification, log */
-	struct str hostname;           /* ours, for EHLO */
+	struct endpoint source; /* FAMILY_NONE: the system chooses */
+	struct str host;        /* MX host name: SNI, verification, log */
+	struct str hostname;    /* ours, for EHLO */
 	enum tls_policy tls;
-	struct str user, password;     /* AUTH PLAIN or LOGIN, only under TLS or to loopback; empty: none */
-	int64_t connect_ms;            /* already scaled by the caller */
+	struct str user,
+		password;   /* AUTH PLAIN or LOGIN, only under TLS or to loopback; empty: none */
+	int64_t connect_ms; /* already scaled by the caller */
 };
 
 struct smtp_client_handler {
@@ -73,9 +74,11 @@ struct smtp_client_handler {
 };
 
 struct smtp_client *smtp_client_open(struct env *env, struct net *net, struct conf *conf,
-	const struct smtp_client_params *params, const struct smtp_client_handler *handler, void *user);
+	const struct smtp_client_params *params, const struct smtp_client_handler *handler,
+	void *user);
 /* smtp_client_set_user - hands an idle client to another owner (pool). */
-void smtp_client_set_user(struct smtp_client *c, const struct smtp_client_handler *handler, void *user);
+void smtp_client_set_user(
+	struct smtp_client *c, const struct smtp_client_handler *handler, void *user);
 /* smtp_client_deliver - legal when idle (after on_ready, or after a job with is_reusable). RSET is sent first when needed. */
 void smtp_client_deliver(struct smtp_client *c, struct smtp_job *job);
 /* smtp_client_close - QUIT if idle, else drops the connection; frees. No handler is called; a running job gets no on_done. */
@@ -84,11 +87,11 @@ void smtp_client_close(struct smtp_client *c);
 /* What the peer offered, after on_ready. */
 struct smtp_client_info {
 	bool has_pipelining, has_8bitmime, has_smtputf8, has_size, has_dsn, has_starttls;
-	uint64_t size_max_bytes;       /* 0: not stated */
-	struct str tls;                /* "TLSv1.3 cipher", empty: clear text */
+	uint64_t size_max_bytes; /* 0: not stated */
+	struct str tls;          /* "TLSv1.3 cipher", empty: clear text */
 	bool is_tls_verified;
-	struct str greeting;           /* name in the 220 line */
-	uint32_t jobs;                 /* jobs done on it */
+	struct str greeting; /* name in the 220 line */
+	uint32_t jobs;       /* jobs done on it */
 };
 const struct smtp_client_info *smtp_client_info(const struct smtp_client *c);
 

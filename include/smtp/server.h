@@ -25,15 +25,15 @@
 struct smtp_server;
 
 struct smtp_answer {
-	unsigned code;        /* 0: accept, with the session's usual reply */
+	unsigned code; /* 0: accept, with the session's usual reply */
 	struct status status;
-	struct str text;      /* borrowed during the call */
-	bool is_closing;      /* close after this reply (421) */
+	struct str text; /* borrowed during the call */
+	bool is_closing; /* close after this reply (421) */
 };
 
 /* One mail transaction. The session owns it until on_message, whose handler then owns it (smtp_transaction_free). */
 struct smtp_transaction {
-	struct arena arena;        /* strings of env */
+	struct arena arena; /* strings of env */
 	struct envelope env;
 	uint32_t recipient_cap;    /* private */
 	struct buf content;        /* received and not spooled; bound: limits */
@@ -46,23 +46,25 @@ struct smtp_transaction {
 /* Facts about the session for policy, trace and log; valid as long as it lives. */
 struct smtp_server_info {
 	struct endpoint client, local;
-	struct str helo;           /* empty before EHLO or HELO */
+	struct str helo; /* empty before EHLO or HELO */
 	bool is_esmtp;
 	bool is_tls;
-	struct str tls;            /* protocol and cipher */
-	struct str user;           /* authenticated as; empty: not */
-	bool is_trusted;           /* by address */
+	struct str tls;  /* protocol and cipher */
+	struct str user; /* authenticated as; empty: not */
+	bool is_trusted; /* by address */
 	enum listener_allow allow;
-	uint64_t session;          /* number for the log */
+	uint64_t session; /* number for the log */
 };
 
 struct smtp_server_handler {
 	/* on_mail, on_rcpt: env is filled (on_rcpt: the new recipient is the last, counted when accepted; handler sets its hop). Synchronous. */
-	void (*on_mail)(void *user, struct smtp_server *s, struct smtp_transaction *t, struct smtp_answer *answer);
-	void (*on_rcpt)(void *user, struct smtp_server *s, struct smtp_transaction *t, struct recipient *rcpt,
-		const struct address *address, struct smtp_answer *answer);
+	void (*on_mail)(void *user, struct smtp_server *s, struct smtp_transaction *t,
+		struct smtp_answer *answer);
+	void (*on_rcpt)(void *user, struct smtp_server *s, struct smtp_transaction *t,
+		struct recipient *rcpt, const struct address *address, struct smtp_answer *answer);
 	/* on_data: before 354; sets env.id and appends the trace header to content. */
-	void (*on_data)(void *user, struct smtp_server *s, struct smtp_transaction *t, struct smtp_answer *answer);
+	void (*on_data)(void *user, struct smtp_server *s, struct smtp_transaction *t,
+		struct smtp_answer *answer);
 	/* on_spool: content passed spool_from_bytes. The handler moves it away (the buf as a whole, leaving it zeroed, or a
 	 * copy) and calls smtp_server_spooled when stored; the session then begins an empty one. */
 	void (*on_spool)(void *user, struct smtp_server *s, struct smtp_transaction *t);
@@ -80,9 +82,9 @@ struct smtp_server_handler {
 };
 
 /* smtp_server_new - takes over conn; sends the greeting. has_tls: STARTTLS may be offered (implicit TLS is done here too). */
-struct smtp_server *smtp_server_new(struct env *env, struct conf *conf, struct conn *conn, const struct net_ops *net,
-	const struct conf_listener *listener, bool has_tls, uint64_t session_number,
-	const struct smtp_server_handler *handler, void *user);
+struct smtp_server *smtp_server_new(struct env *env, struct conf *conf, struct conn *conn,
+	const struct net_ops *net, const struct conf_listener *listener, bool has_tls,
+	uint64_t session_number, const struct smtp_server_handler *handler, void *user);
 const struct smtp_server_info *smtp_server_info(const struct smtp_server *s);
 /* smtp_server_spooled - the pending on_spool is done; err != OK: the message is refused with 452 4.3.1 at its end. */
 void smtp_server_spooled(struct smtp_server *s, enum err err);

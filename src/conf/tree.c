@@ -204,7 +204,8 @@ static char octet_at(const struct builder *b, struct place at)
 	struct str rest = b->text, line = { 0 };
 	for (unsigned i = 0; i < at.line; i++)
 		line = str_cut(&rest, '\n');
-	return at.column >= 1 && at.column <= line.len && line.data ? line.data[at.column - 1] : '\0';
+	return at.column >= 1 && at.column <= line.len && line.data ? line.data[at.column - 1]
+								    : '\0';
 }
 
 /* libyaml's words, and for the slips that are made most what to do about them. */

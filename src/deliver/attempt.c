@@ -183,7 +183,8 @@ static void set_outcome(struct attempt *a, struct outcome *to, const struct outc
  * such a host in clear text. */
 static bool is_tls_failure(const struct outcome *outcome)
 {
-	return outcome->stage == STAGE_TLS || (outcome->stage == STAGE_STARTTLS && outcome->code != 0);
+	return outcome->stage == STAGE_TLS ||
+	       (outcome->stage == STAGE_STARTTLS && outcome->code != 0);
 }
 
 static void on_session_failed(struct attempt *a, const struct outcome *outcome)

@@ -11,10 +11,10 @@
 /* sysexits(3), which service managers and scripts know. */
 enum exit_code {
 	EXIT_USAGE = 64,
-	EXIT_DATA = 65,        /* bad configuration, or a queue that cannot be read */
+	EXIT_DATA = 65, /* bad configuration, or a queue that cannot be read */
 	EXIT_UNAVAILABLE = 69,
-	EXIT_OS = 71,          /* the disk failed: the outcome of a commit is unknown */
-	EXIT_TEMPORARY = 75,   /* another daemon has the queue; no space */
+	EXIT_OS = 71,        /* the disk failed: the outcome of a commit is unknown */
+	EXIT_TEMPORARY = 75, /* another daemon has the queue; no space */
 	EXIT_NOT_PERMITTED = 77
 };
 

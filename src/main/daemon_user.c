@@ -21,7 +21,8 @@ static enum err fail(struct buf *message, const char *what, const char *name)
 }
 
 /* A directory of the daemon's: made if need be, and the user's. */
-static enum err own_directory(const char *path, const struct passwd *pw, mode_t mode, struct buf *message)
+static enum err own_directory(
+	const char *path, const struct passwd *pw, mode_t mode, struct buf *message)
 {
 	if (mkdir(path, mode) != 0 && errno != EEXIST)
 		return fail(message, "cannot make", path);
@@ -51,7 +52,9 @@ enum err daemon_become_user(const struct conf *conf, struct buf *message)
 		return OK;
 	pw = getpwnam(conf->user.data);
 	if (!pw) {
-		buf_printf(message, "user '%s' does not exist: create it (adduser --system --group %s) or change 'user'\n",
+		buf_printf(message,
+			"user '%s' does not exist: create it (adduser --system --group %s) or "
+			"change 'user'\n",
 			conf->user.data, conf->user.data);
 		return ERR_NOT_FOUND;
 	}

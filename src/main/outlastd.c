@@ -90,7 +90,9 @@ static int check_switches(const struct daemon *d)
 		return 0;
 	if (is_loopback_only(d->conf))
 		return 0;
-	fputs("outlastd: --clock-rate and --fault are refused with a listener that is not on loopback\n", stderr);
+	fputs("outlastd: --clock-rate and --fault are refused with a listener that is not on "
+	      "loopback\n",
+		stderr);
 	return EXIT_USAGE;
 }
 
@@ -100,7 +102,8 @@ static enum err reload(struct daemon *d, struct buf *message)
 	enum err err = conf_load(d->options.config_file, &conf, message);
 
 	if (err == OK && d->options.clock_rate != 1 && !is_loopback_only(conf)) {
-		buf_append_str(message, STR("a fast clock runs: listeners must stay on loopback\n"));
+		buf_append_str(
+			message, STR("a fast clock runs: listeners must stay on loopback\n"));
 		err = ERR_UNSUPPORTED;
 		conf_unref(conf);
 	} else if (err == OK) {
@@ -114,8 +117,8 @@ static enum err reload(struct daemon *d, struct buf *message)
 	if (err == OK)
 		log_text(&d->log.log, LOG_NOTICE, "outlastd", "configuration reloaded");
 	else
-		log_text(&d->log.log, LOG_ERROR, "outlastd", "reload failed, the old configuration stays: %s",
-			buf_cstr(message));
+		log_text(&d->log.log, LOG_ERROR, "outlastd",
+			"reload failed, the old configuration stays: %s", buf_cstr(message));
 	return err;
 }
 
@@ -145,7 +148,8 @@ static void read_origin(struct daemon *d)
 	if (d->options.clock_rate == 1)
 		return;
 	buf_init(&message, 4096);
-	if (store_open_readonly(d->conf->queue.directory, &(struct store_options){ 0 }, &store, &message) == OK) {
+	if (store_open_readonly(d->conf->queue.directory, &(struct store_options){ 0 }, &store,
+		    &message) == OK) {
 		store_submit(store, &get.op, STORE_GET);
 		if (get.op.err == OK && get.value.len < 64) {
 			char text[65] = { 0 };
@@ -213,7 +217,8 @@ static void on_fatal(void *user, struct str message)
 	struct daemon *d = user;
 
 	log_text(&d->log.log, LOG_ERROR, "outlastd",
-		"%.*s: whether the last messages were stored is unknown; closing all sessions without a reply and "
+		"%.*s: whether the last messages were stored is unknown; closing all sessions "
+		"without a reply and "
 		"stopping. Check the disk, then start outlastd again: it recovers by itself",
 		STR_FMT(message));
 	if (d->relay)
@@ -235,7 +240,8 @@ static void on_signal(void *user, int number)
 		(void)!reload(d, &message);
 		daemon_notify("READY=1");
 		if (os_log_reopen(&d->log) != OK)
-			log_text(&d->log.log, LOG_ERROR, "outlastd", "cannot open the log anew; the old one stays");
+			log_text(&d->log.log, LOG_ERROR, "outlastd",
+				"cannot open the log anew; the old one stays");
 		buf_fini(&message);
 		break;
 	case SIGUSR1:
@@ -289,7 +295,8 @@ static int open_ports(struct daemon *d, struct buf *message)
 		return EXIT_DATA;
 	err = os_dns_init(&d->dns, &d->env, &dns);
 	if (err != OK) {
-		buf_printf(message, "no DNS server: name one under dns.servers, or in /etc/resolv.conf (%s)\n",
+		buf_printf(message,
+			"no DNS server: name one under dns.servers, or in /etc/resolv.conf (%s)\n",
 			err_name(err));
 		return EXIT_DATA;
 	}
@@ -305,7 +312,8 @@ static int open_queue(struct daemon *d, struct buf *message)
 		.on_fatal = on_fatal,
 		.on_fatal_user = d,
 	};
-	enum err err = store_open(&d->env.env, d->conf->queue.directory, &options, &d->store, message);
+	enum err err =
+		store_open(&d->env.env, d->conf->queue.directory, &options, &d->store, message);
 
 	return err == OK ? 0 : exit_code_of(err);
 }
@@ -347,7 +355,8 @@ static int serve(struct daemon *d)
 	buf_fini(&message);
 	if (status == 0) {
 		os_env_on_signal(&d->env, on_signal, d);
-		log_text(&d->log.log, LOG_NOTICE, "outlastd", "started, version " OUTLAST_VERSION "%s",
+		log_text(&d->log.log, LOG_NOTICE, "outlastd",
+			"started, version " OUTLAST_VERSION "%s",
 			d->options.clock_rate > 1 ? ", with a FAST CLOCK (demonstration)" : "");
 		daemon_notify("READY=1");
 		d->watchdog.on_fire = on_watchdog;
@@ -389,11 +398,13 @@ static int open_log(struct daemon *d)
 	else if (str_equal(conf->log.target, STR("stdout")))
 		params.target = OS_LOG_STDOUT;
 	else if (str_equal(conf->log.target, STR("syslog")))
-		params = (struct os_log_params){ OS_LOG_SYSLOG, NULL, params.tag, params.is_json, params.level };
+		params = (struct os_log_params){ OS_LOG_SYSLOG, NULL, params.tag, params.is_json,
+			params.level };
 	err = os_log_init(&d->log, &params);
 	if (err == OK)
 		return 0;
-	fprintf(stderr, "outlastd: cannot open the log %s: %s\n", conf->log.target.data, err_name(err));
+	fprintf(stderr, "outlastd: cannot open the log %s: %s\n", conf->log.target.data,
+		err_name(err));
 	return exit_code_of(err);
 }
 

@@ -35,7 +35,8 @@ static void on_promoted(struct store_op *op)
 
 	a->is_promoting = false;
 	if (op->err != OK) {
-		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot look for due retries: %s", err_name(op->err));
+		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot look for due retries: %s",
+			err_name(op->err));
 		if (op->err == ERR_NO_SPACE)
 			upkeep_note_full(r);
 		a->due_next = wall_add(env_wall(r->env), 5 * SECOND_MS * r->env->rate);
@@ -113,7 +114,8 @@ static void on_probes(struct store_op *op)
 
 	a->is_reading_probes = false;
 	if (op->err != OK)
-		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot look for due probes: %s", err_name(op->err));
+		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot look for due probes: %s",
+			err_name(op->err));
 	for (uint32_t i = 0; op->err == OK && i < a->probes.site_count; i++)
 		probe_site_record(r, &a->probes.sites[i]);
 	for (uint32_t i = 0; op->err == OK && i < a->probes.hop_count; i++) {
@@ -182,7 +184,8 @@ static void on_scanned(struct store_op *op)
 
 	a->is_scanning = false;
 	if (op->err != OK)
-		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot look for queued mail: %s", err_name(op->err));
+		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot look for queued mail: %s",
+			err_name(op->err));
 	for (uint32_t i = 0; op->err == OK && i < a->scan.hop_count; i++) {
 		struct hop *h = hop_get(r, a->scan.hops[i].name);
 
@@ -192,8 +195,8 @@ static void on_scanned(struct store_op *op)
 	if (op->err == OK) {
 		relay_free_name(&a->scan_cursor);
 		a->is_scan_wanted = a->scan.is_more;
-		a->scan_cursor =
-			relay_copy_name(a->scan.is_more ? a->scan.hops[a->scan.hop_count - 1].name : STR(""));
+		a->scan_cursor = relay_copy_name(
+			a->scan.is_more ? a->scan.hops[a->scan.hop_count - 1].name : STR(""));
 		take_rescan(a);
 	} else if (!r->is_stopping) {
 		env_timer_after(r->env, &a->scan_timer, SCAN_RETRY_MS);
@@ -207,7 +210,8 @@ void agenda_continue_scan(struct relay *r)
 {
 	struct agenda *a = &r->agenda;
 
-	if (r->is_stopping || a->is_scanning || !a->is_scan_wanted || timer_is_active(&a->scan_timer) ||
+	if (r->is_stopping || a->is_scanning || !a->is_scan_wanted ||
+		timer_is_active(&a->scan_timer) ||
 		r->hops.count - r->idle_hop_count > SCAN_BUSY_MAX)
 		return;
 	a->is_scanning = true;

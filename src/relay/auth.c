@@ -27,7 +27,7 @@ struct check {
 	struct deferred deferred;
 	struct auth *auth;
 	char *password, *hash;
-	bool is_known;           /* the name exists */
+	bool is_known; /* the name exists */
 	bool is_good;
 	uint64_t key;
 	void (*on_done)(void *user, bool is_good);
@@ -48,9 +48,11 @@ void auth_free(struct auth *a)
 	free(a);
 }
 
-static uint64_t cache_key(const struct auth *a, struct str name, struct str password, struct str hash)
+static uint64_t cache_key(
+	const struct auth *a, struct str name, struct str password, struct str hash)
 {
-	return str_hash(name, a->seed[0]) ^ (str_hash(password, a->seed[1]) * 3) ^ (str_hash(hash, a->seed[0] + 1) * 5);
+	return str_hash(name, a->seed[0]) ^ (str_hash(password, a->seed[1]) * 3) ^
+	       (str_hash(hash, a->seed[0] + 1) * 5);
 }
 
 static void check_free(struct check *c)

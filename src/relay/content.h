@@ -19,7 +19,7 @@ struct content {
 	uint32_t next_chunk;
 	struct content_fetch *fetch; /* the chunk read last, or being read */
 	struct deferred deliver;
-	enum err err;            /* the content could not be read: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO */
+	enum err err; /* the content could not be read: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO */
 };
 
 void content_init(struct content *c, struct env *env, struct store *store, struct message *message);

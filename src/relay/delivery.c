@@ -9,7 +9,8 @@
 
 static void on_attempt_done(struct attempt *a);
 
-static void copy_recipient(struct arena *arena, struct queued_recipient *to, const struct queued_recipient *from)
+static void copy_recipient(
+	struct arena *arena, struct queued_recipient *to, const struct queued_recipient *from)
 {
 	*to = *from;
 	to->rcpt.address = arena_dup(arena, from->rcpt.address);
@@ -37,7 +38,8 @@ static void push_pending(struct delivery *d)
 	struct list *at = &h->pending;
 
 	while (at->prev != &h->pending &&
-		CONTAINER_OF(at->prev, struct delivery, link)->message->env.priority < d->message->env.priority)
+		CONTAINER_OF(at->prev, struct delivery, link)->message->env.priority <
+			d->message->env.priority)
 		at = at->prev;
 	list_insert_before(at, &d->link);
 	h->pending_count++;
@@ -105,10 +107,12 @@ bool delivery_from_store(struct hop *h, const struct queued_message *q)
 
 	message_unref(m);
 	for (uint32_t i = 0; i < q->recipient_count; i++) {
-		struct str hop = route_hop_of(r->conf, q->recipients[i].rcpt.domain, q->env.reverse_path, &d->arena);
+		struct str hop = route_hop_of(
+			r->conf, q->recipients[i].rcpt.domain, q->env.reverse_path, &d->arena);
 
 		if (str_equal(hop, h->name))
-			copy_recipient(&d->arena, &d->recipients[d->recipient_count++], &q->recipients[i]);
+			copy_recipient(
+				&d->arena, &d->recipients[d->recipient_count++], &q->recipients[i]);
 		else
 			rekey(r, q->env.id, q->recipients[i].rcpt.number, hop);
 	}
@@ -120,7 +124,8 @@ bool delivery_from_store(struct hop *h, const struct queued_message *q)
 	return true;
 }
 
-void delivery_from_message(struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count)
+void delivery_from_message(
+	struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count)
 {
 	struct delivery *d = delivery_new(h, m, count);
 
@@ -222,7 +227,8 @@ static void on_attempt_done(struct attempt *a)
 	recorder_take(d);
 }
 
-void delivery_fail_without_route(struct delivery *d, const struct outcome *outcome, const struct verdict *v)
+void delivery_fail_without_route(
+	struct delivery *d, const struct outcome *outcome, const struct verdict *v)
 {
 	become_active(d, NULL);
 	d->results = arena_array(&d->arena, d->recipient_count, sizeof(*d->results));
@@ -285,7 +291,8 @@ void delivery_requeue(struct delivery *d)
 		struct delivery *again = delivery_new(h, d->message, d->recipient_count);
 
 		for (uint32_t i = 0; i < d->recipient_count; i++)
-			copy_recipient(&again->arena, &again->recipients[again->recipient_count++], &d->recipients[i]);
+			copy_recipient(&again->arena, &again->recipients[again->recipient_count++],
+				&d->recipients[i]);
 		push_pending(again);
 	} else {
 		hop_note_more(h);
@@ -302,15 +309,16 @@ void delivery_requeue(struct delivery *d)
 
 /* ---- evidence against a destination ---- */
 
-static void log_state(struct relay *r, const char *what, struct str name, const struct health_record *health)
+static void log_state(
+	struct relay *r, const char *what, struct str name, const struct health_record *health)
 {
 	struct buf b;
 
 	buf_init(&b, 1024);
 	buf_printf(&b, "%s ", what);
 	buf_append_safe(&b, name);
-	buf_printf(&b, " is %s after %u failures in a row: %s: ", health_state_name(health->state), health->failures,
-		health->stage);
+	buf_printf(&b, " is %s after %u failures in a row: %s: ", health_state_name(health->state),
+		health->failures, health->stage);
 	if (health->code)
 		buf_printf(&b, "%u ", health->code);
 	buf_append_safe(&b, str_from_c(health->text));
@@ -331,7 +339,8 @@ void delivery_note_hop_failure(struct hop *h, const struct outcome *outcome, str
 {
 	struct relay *r = h->relay;
 
-	if (health_note_failure(&h->health, hop_policy(h), outcome, host, env_wall(r->env), &r->rng))
+	if (health_note_failure(
+		    &h->health, hop_policy(h), outcome, host, env_wall(r->env), &r->rng))
 		log_state(r, "next hop", h->name, &h->health);
 	h->is_dirty = true;
 	if (h->health.state == HEALTH_DOWN) {
@@ -340,8 +349,8 @@ void delivery_note_hop_failure(struct hop *h, const struct outcome *outcome, str
 	}
 }
 
-void delivery_note_site_failure(struct site *s, const struct conf_policy *policy, const struct outcome *outcome,
-	struct str host)
+void delivery_note_site_failure(struct site *s, const struct conf_policy *policy,
+	const struct outcome *outcome, struct str host)
 {
 	struct relay *r = s->relay;
 	bool was_down = s->health.state == HEALTH_DOWN;

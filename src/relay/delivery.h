@@ -11,45 +11,47 @@
 #include "relay/destination.h"
 
 struct delivery {
-	struct list link;             /* hop.pending or hop.active */
+	struct list link; /* hop.pending or hop.active */
 	struct hop *hop;
-	struct site *site;            /* while active: its window counts this */
+	struct site *site; /* while active: its window counts this */
 	struct message *message;
 	struct queued_recipient *recipients;
 	uint32_t recipient_count;
-	struct arena arena;           /* recipients' strings, then results and notices of the record */
+	struct arena arena; /* recipients' strings, then results and notices of the record */
 	struct content content;
 	struct shared_route *route;
 	bool is_active, is_attempting, is_probe;
-	bool has_others;              /* the store has more READY recipients of it for this hop */
-	struct wall started;          /* of the attempt */
+	bool has_others;     /* the store has more READY recipients of it for this hop */
+	struct wall started; /* of the attempt */
 	struct attempt attempt;
 	/* what there is to record: the attempt's, or made without one */
 	struct attempt_result *results;
 	struct store_record record;
-	struct store_fetch headers;   /* first chunk, for a notice */
-	struct timer again;           /* RECORD found no space: try again */
-	struct message *notice;       /* made by this record, offered once it is durable */
+	struct store_fetch headers; /* first chunk, for a notice */
+	struct timer again;         /* RECORD found no space: try again */
+	struct message *notice;     /* made by this record, offered once it is durable */
 	struct recipient notice_recipient;
 };
 
 /* delivery_from_store - what CLAIM gave becomes pending; false when nothing of it belongs to this hop any more. */
 bool delivery_from_store(struct hop *h, const struct queued_message *m);
 /* delivery_from_message - fresh mail: the recipients of this hop. */
-void delivery_from_message(struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count);
+void delivery_from_message(
+	struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count);
 void delivery_free(struct delivery *d);
 /* delivery_start - from pending to active: the attempt. */
 void delivery_start(struct delivery *d);
 /* delivery_fail_without_route - the next hop has no route for good: recorded as the outcome of the mail. */
-void delivery_fail_without_route(struct delivery *d, const struct outcome *outcome, const struct verdict *v);
+void delivery_fail_without_route(
+	struct delivery *d, const struct outcome *outcome, const struct verdict *v);
 /* delivery_finish - recorded: leaves the active list, frees its place. */
 void delivery_finish(struct delivery *d);
 /* delivery_requeue - untouched: back to the end of the pending list (or dropped to the store when it is full). */
 void delivery_requeue(struct delivery *d);
 /* delivery_note_hop_failure, delivery_note_site_failure - evidence against a destination, logged when the state changes. */
 void delivery_note_hop_failure(struct hop *h, const struct outcome *outcome, struct str host);
-void delivery_note_site_failure(struct site *s, const struct conf_policy *policy, const struct outcome *outcome,
-	struct str host);
+void delivery_note_site_failure(struct site *s, const struct conf_policy *policy,
+	const struct outcome *outcome, struct str host);
 
 /* recorder.c: judges the results, writes them down, tells the log; delivery_finish when durable. */
 void recorder_take(struct delivery *d);

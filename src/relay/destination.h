@@ -17,7 +17,7 @@
 struct shared_route {
 	unsigned references;
 	struct route *route;
-	struct conf *conf;      /* the configuration it was made under */
+	struct conf *conf; /* the configuration it was made under */
 	struct mono expires;
 };
 
@@ -26,30 +26,30 @@ struct expiry;
 struct site {
 	struct map_entry entry;
 	struct relay *relay;
-	struct str name;             /* owned */
+	struct str name; /* owned */
 	struct health_record health;
 	struct window window;
 	bool is_loaded, is_loading, is_dirty;
-	struct wall saved_success;   /* last_success as stored */
+	struct wall saved_success; /* last_success as stored */
 	struct store_lookup lookup;
-	struct list members;         /* of hop.member: all hops in memory */
-	struct list work;            /* of hop.work: those with deliveries to start, round robin */
-	struct list ready;           /* in relay.ready_sites */
-	struct timer pause;          /* SUSPECT: until the next try */
-	struct store_hops scan;      /* pages of its hops after a recovery, or for a probe */
-	struct str scan_cursor;      /* owned */
+	struct list members;    /* of hop.member: all hops in memory */
+	struct list work;       /* of hop.work: those with deliveries to start, round robin */
+	struct list ready;      /* in relay.ready_sites */
+	struct timer pause;     /* SUSPECT: until the next try */
+	struct store_hops scan; /* pages of its hops after a recovery, or for a probe */
+	struct str scan_cursor; /* owned */
 	bool is_scanning, is_scan_wanted, is_probe_scan, is_probe_wanted;
-	bool is_scan_restarted;      /* wanted from the start again while a page was being read */
-	bool is_expiring;            /* a sweep of overdue mail is under way */
-	struct wall expiry_swept;    /* when the last one began */
-	uint64_t trouble_hop;        /* hash of the hop of the last failure after MAIL; 0: none */
+	bool is_scan_restarted;   /* wanted from the start again while a page was being read */
+	bool is_expiring;         /* a sweep of overdue mail is under way */
+	struct wall expiry_swept; /* when the last one began */
+	uint64_t trouble_hop;     /* hash of the hop of the last failure after MAIL; 0: none */
 };
 
 struct hop {
 	struct map_entry entry;
 	struct relay *relay;
-	struct str name;             /* owned */
-	struct site *site;           /* NULL: not routed yet */
+	struct str name;   /* owned */
+	struct site *site; /* NULL: not routed yet */
 	struct list member, work, idle;
 	struct health_record health;
 	bool is_loaded, is_loading, is_dirty;
@@ -60,23 +60,24 @@ struct hop {
 	bool is_routing;
 	struct store_claim claim;
 	bool is_claiming;
-	uint32_t claims_out;         /* CLAIMs under way, expiry's included */
-	bool is_claim_stale;         /* an operator held or deleted mail since they were asked for: claim again */
-	uint64_t *settled;           /* messages recorded while a CLAIM was under way: its answer may be older */
+	uint32_t claims_out; /* CLAIMs under way, expiry's included */
+	bool is_claim_stale; /* an operator held or deleted mail since they were asked for: claim again */
+	uint64_t *
+		settled; /* messages recorded while a CLAIM was under way: its answer may be older */
 	uint32_t settled_count, settled_cap;
-	bool is_more_noted;          /* hop_note_more came while a CLAIM was under way */
-	bool has_more;               /* the store may hold READY recipients that are not in memory */
-	bool is_stalled;             /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
-	bool is_retry_wanted;        /* an operator's word, or a probe, that came before it was loaded */
-	struct list pending;         /* of delivery.link, in drain order */
+	bool is_more_noted; /* hop_note_more came while a CLAIM was under way */
+	bool has_more;      /* the store may hold READY recipients that are not in memory */
+	bool is_stalled; /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
+	bool is_retry_wanted; /* an operator's word, or a probe, that came before it was loaded */
+	struct list pending;  /* of delivery.link, in drain order */
 	uint32_t pending_count;
-	struct list active;          /* of delivery.link: attempt or record running */
+	struct list active; /* of delivery.link: attempt or record running */
 	uint32_t active_count;
-	uint64_t trouble_sender;     /* hash of the sender of the last failure after MAIL; 0: none */
+	uint64_t trouble_sender; /* hash of the sender of the last failure after MAIL; 0: none */
 	struct timer pause;
 	struct deferred advance;
-	struct expiry *expiry;       /* a sweep of overdue mail is at this hop, or NULL */
-	struct wall expiry_swept;    /* when the last one of this hop alone began */
+	struct expiry *expiry;    /* a sweep of overdue mail is at this hop, or NULL */
+	struct wall expiry_swept; /* when the last one of this hop alone began */
 };
 
 /* hop_get - the hop of that name, created (not loaded) if need be. NULL: too many busy ones; a scan is noted. */
@@ -101,12 +102,12 @@ const struct conf_policy *hop_policy(const struct hop *h);
 bool hop_is_known_good(const struct hop *h);
 void shared_route_unref(struct shared_route *s);
 
-void site_kick(struct site *s); /* it may start a delivery */
-void site_scan(struct site *s);   /* look for its hops with READY recipients, page by page */
-void site_refill(struct site *s); /* the next page of that, if work in memory runs low */
-void site_probe(struct site *s); /* start the probe that is due */
-void site_park(struct site *s);  /* it went DOWN: drop what waits in memory */
-void site_release(struct site *s); /* frees it if nothing needs it any more */
+void site_kick(struct site *s);      /* it may start a delivery */
+void site_scan(struct site *s);      /* look for its hops with READY recipients, page by page */
+void site_refill(struct site *s);    /* the next page of that, if work in memory runs low */
+void site_probe(struct site *s);     /* start the probe that is due */
+void site_park(struct site *s);      /* it went DOWN: drop what waits in memory */
+void site_release(struct site *s);   /* frees it if nothing needs it any more */
 void site_free_all(struct relay *r); /* the relay ends: those without a hop */
 
 /* destination_retry - an operator's word: the hop's mail is looked at now; if it or its site is DOWN its probe is due now. */
@@ -120,7 +121,7 @@ void destination_records(struct hop *h, struct arena *arena, struct store_record
 void destination_save(struct hop *h);
 void destination_save_site(struct site *s);
 void destination_save_unsaved(struct relay *r); /* what found no space */
-void destination_reload(struct relay *r); /* new configuration: routes and limits */
+void destination_reload(struct relay *r);       /* new configuration: routes and limits */
 /* destination_cancel_attempts - out of time: drops open attempts, and results that found no space to be written. */
 void destination_cancel_attempts(struct relay *r);
 void destination_free_all(struct relay *r);
@@ -129,7 +130,8 @@ void destination_free_all(struct relay *r);
 void sched_init(struct relay *r);
 void sched_kick(struct relay *r);
 /* sched_offer - a fresh message is durable: deliver from memory where there is room, else leave it to the store. */
-void sched_offer(struct relay *r, struct message *m, const struct recipient *recipients, uint32_t count);
+void sched_offer(
+	struct relay *r, struct message *m, const struct recipient *recipients, uint32_t count);
 
 /*
  * expiry.c: after a failed probe, mail that a DOWN destination kept past its lifetime fails with a notice. Looks at most

@@ -17,18 +17,18 @@
 
 struct expiry {
 	struct relay *relay;
-	struct site *site;        /* NULL: one hop alone */
+	struct site *site; /* NULL: one hop alone */
 	struct store_hops page;
 	bool is_reading, has_page;
-	uint32_t position;        /* in page */
-	struct str cursor;        /* owned: last hop of the page */
-	struct hop *hop;          /* being worked on */
+	uint32_t position; /* in page */
+	struct str cursor; /* owned: last hop of the page */
+	struct hop *hop;   /* being worked on */
 	struct store_claim claim;
 	bool is_claiming, has_more;
 	struct arena evidence;
-	struct outcome outcome;   /* why the mail could not move */
-	struct wall probed;       /* when it failed: what is over only since then is owed another */
-	uint32_t passed_over;     /* of this hop: older than its lifetime, and not over yet */
+	struct outcome outcome; /* why the mail could not move */
+	struct wall probed;     /* when it failed: what is over only since then is owed another */
+	uint32_t passed_over;   /* of this hop: older than its lifetime, and not over yet */
 };
 
 static void next_hop(struct expiry *x);
@@ -59,7 +59,8 @@ static struct expiry *expiry_new(struct relay *r, const struct health_record *he
 	x->outcome = (struct outcome){
 		.stage = STAGE_POLICY,
 		.status = STATUS(4, 4, 7),
-		.text = arena_printf(&x->evidence, "delivery time expired; last failure (%s): %s%s%s", health->stage,
+		.text = arena_printf(&x->evidence,
+			"delivery time expired; last failure (%s): %s%s%s", health->stage,
 			health->host, health->host[0] ? " " : "", health->text),
 	};
 	r->delivery_count++;
@@ -86,7 +87,8 @@ static void on_overdue(struct store_op *op)
 
 	x->is_claiming = false;
 	x->passed_over = 0;
-	for (uint32_t i = 0; op->err == OK && !x->hop->is_claim_stale && i < x->claim.message_count; i++) {
+	for (uint32_t i = 0; op->err == OK && !x->hop->is_claim_stale && i < x->claim.message_count;
+		i++) {
 		const struct queued_message *m = &x->claim.messages[i];
 		struct hop *h = x->hop;
 
@@ -193,20 +195,23 @@ static void work_on(struct expiry *x, struct hop *h)
 	x->has_more = true;
 	x->passed_over = 0;
 	h->expiry = x;
-	hop_kick(h); /* not before the probe that failed is recorded: its message may be overdue too */
+	hop_kick(
+		h); /* not before the probe that failed is recorded: its message may be overdue too */
 }
 
 /* Most next hops have nothing overdue, and are left where they are. */
 static bool may_be_overdue(const struct expiry *x, const struct hop_record *rec)
 {
-	const struct conf_policy *policy = conf_policy_for(x->relay->conf, rec->name, x->site->name);
+	const struct conf_policy *policy =
+		conf_policy_for(x->relay->conf, rec->name, x->site->name);
 
 	return rec->oldest.ms < x->probed.ms - policy->lifetime_ms;
 }
 
 static void next_hop(struct expiry *x)
 {
-	while (x->site && x->has_page && x->position < x->page.hop_count && !x->relay->is_stopping) {
+	while (x->site && x->has_page && x->position < x->page.hop_count &&
+		!x->relay->is_stopping) {
 		const struct hop_record *rec = &x->page.hops[x->position++];
 		struct hop *h = may_be_overdue(x, rec) ? hop_get(x->relay, rec->name) : NULL;
 

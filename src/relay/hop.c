@@ -31,8 +31,8 @@ static bool has_work(const struct hop *h)
 
 static bool is_busy(const struct hop *h)
 {
-	return has_work(h) || h->active_count > 0 || h->is_loading || h->is_claiming || h->is_routing ||
-	       h->expiry || timer_is_active(&h->pause);
+	return has_work(h) || h->active_count > 0 || h->is_loading || h->is_claiming ||
+	       h->is_routing || h->expiry || timer_is_active(&h->pause);
 }
 
 static void hop_free(struct hop *h)
@@ -129,7 +129,8 @@ static void park(struct hop *h)
 {
 	hop_drop_pending(h);
 	h->has_more = false;
-	if (h->health.state == HEALTH_DOWN && h->health.next_probe.ms <= env_wall(h->relay->env).ms) {
+	if (h->health.state == HEALTH_DOWN &&
+		h->health.next_probe.ms <= env_wall(h->relay->env).ms) {
 		h->health.next_probe = WALL_NEVER;
 		h->is_dirty = true;
 	}
@@ -252,7 +253,8 @@ static bool is_asleep(const struct health_record *health, struct wall now)
 
 bool hop_is_parked(const struct hop *h, struct wall now)
 {
-	return is_asleep(&h->health, now) || (h->site && h->site->is_loaded && is_asleep(&h->site->health, now));
+	return is_asleep(&h->health, now) ||
+	       (h->site && h->site->is_loaded && is_asleep(&h->site->health, now));
 }
 
 void hop_drop_pending(struct hop *h)
@@ -285,8 +287,9 @@ static void on_loaded(struct store_op *op)
 	h->is_loading = false;
 	h->is_loaded = true;
 	if (op->err != OK && op->err != ERR_NOT_FOUND)
-		log_text(h->relay->env->log, LOG_ERROR, "qmgr", "next hop %.*s: cannot read its state: %s",
-			STR_FMT(h->name), err_name(op->err));
+		log_text(h->relay->env->log, LOG_ERROR, "qmgr",
+			"next hop %.*s: cannot read its state: %s", STR_FMT(h->name),
+			err_name(op->err));
 	if (op->err == OK && l->hop_out.name.len > 0) {
 		h->health = l->hop_out.health;
 		h->saved_success = h->health.last_success;
@@ -418,14 +421,17 @@ static void on_claimed(struct store_op *op)
 	if (op->err == OK) {
 		take_claimed(h, c);
 	} else {
-		log_text(h->relay->env->log, LOG_ERROR, "qmgr", "next hop %.*s: cannot read the queue: %s",
-			STR_FMT(h->name), err_name(op->err));
+		log_text(h->relay->env->log, LOG_ERROR, "qmgr",
+			"next hop %.*s: cannot read the queue: %s", STR_FMT(h->name),
+			err_name(op->err));
 		h->is_stalled = true;
 	}
 	if (h->is_stalled && !timer_is_active(&h->pause))
-		env_timer_after(h->relay->env, &h->pause, op->err == OK ? CLAIM_STALL_MS : CLAIM_ERROR_MS);
+		env_timer_after(
+			h->relay->env, &h->pause, op->err == OK ? CLAIM_STALL_MS : CLAIM_ERROR_MS);
 	h->is_more_noted = false;
-	if (op->err == OK && c->message_count == 0 && h->health.state == HEALTH_DOWN && h->active_count == 0) {
+	if (op->err == OK && c->message_count == 0 && h->health.state == HEALTH_DOWN &&
+		h->active_count == 0) {
 		/* nothing to probe with: it sleeps until mail for it arrives */
 		h->health.next_probe = WALL_NEVER;
 		h->is_dirty = true;
@@ -445,7 +451,8 @@ static void hop_claim(struct hop *h)
 	h->claim = (struct store_claim){
 		.op.on_done = on_claimed,
 		.hop = h->name,
-		.message_limit = in_memory + (h->relay->pending_count < PENDING_MAX ? CLAIM_MESSAGES : 1),
+		.message_limit =
+			in_memory + (h->relay->pending_count < PENDING_MAX ? CLAIM_MESSAGES : 1),
 		.recipients_per_message = hop_policy(h)->recipients_per_message,
 	};
 	store_submit(h->relay->store, &h->claim.op, STORE_CLAIM);
@@ -473,7 +480,8 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 		while ((link = list_pop_front(&h->pending)) != NULL) {
 			h->pending_count--;
 			h->relay->pending_count--;
-			delivery_fail_without_route(CONTAINER_OF(link, struct delivery, link), outcome, &v);
+			delivery_fail_without_route(
+				CONTAINER_OF(link, struct delivery, link), outcome, &v);
 		}
 		return;
 	}
@@ -543,7 +551,8 @@ static void retry_now(struct hop *h)
 		h->is_dirty = true;
 		destination_save(h);
 	}
-	if (h->site && h->site->health.state == HEALTH_DOWN && h->site->health.next_probe.ms > now.ms) {
+	if (h->site && h->site->health.state == HEALTH_DOWN &&
+		h->site->health.next_probe.ms > now.ms) {
 		health_probe_now(&h->site->health, now);
 		destination_save_site(h->site);
 	}

@@ -19,13 +19,13 @@
 struct intake {
 	struct relay *relay;
 	struct auth *auth;
-	struct list sessions;      /* of session.link */
+	struct list sessions; /* of session.link */
 	uint32_t session_count;
-	uint32_t accept_count;     /* messages, chunks and checks under way */
-	struct map clients;        /* struct client by address */
+	uint32_t accept_count; /* messages, chunks and checks under way */
+	struct map clients;    /* struct client by address */
 	uint64_t next_session;
 	bool is_closing, is_ended;
-	struct timer replied;      /* for the fault point of that name */
+	struct timer replied; /* for the fault point of that name */
 	struct smtp_server_handler handler;
 };
 
@@ -41,7 +41,7 @@ struct session {
 	struct intake *intake;
 	struct smtp_server *server;
 	struct client *client;
-	struct accept *accept;     /* waiting for its commit, or NULL */
+	struct accept *accept; /* waiting for its commit, or NULL */
 	struct spool *spool;
 	struct credential *credential;
 };
@@ -50,7 +50,7 @@ struct session {
 struct accept {
 	struct store_accept op;
 	struct intake *intake;
-	struct session *session;   /* NULL: the client left */
+	struct session *session; /* NULL: the client left */
 	struct message *message;
 	struct recipient *recipients;
 	uint32_t recipient_count;
@@ -94,7 +94,8 @@ static bool may_relay(const struct session *s)
 	return info->user.len > 0 || (info->is_trusted && info->allow == ALLOW_TRUSTED);
 }
 
-static void on_mail(void *user, struct smtp_server *server, struct smtp_transaction *t, struct smtp_answer *answer)
+static void on_mail(void *user, struct smtp_server *server, struct smtp_transaction *t,
+	struct smtp_answer *answer)
 {
 	struct session *s = user;
 	struct relay *r = s->intake->relay;
@@ -104,12 +105,13 @@ static void on_mail(void *user, struct smtp_server *server, struct smtp_transact
 		refuse(answer, 530, STATUS(5, 7, 0), STR("Authentication required"));
 	else if (r->upkeep.is_space_low || r->upkeep.is_full ||
 		 (t->declared_bytes > 0 && t->declared_bytes > r->upkeep.disk_free_bytes))
-		refuse(answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
+		refuse(answer, 452, STATUS(4, 3, 1),
+			STR("Insufficient system storage, try again later"));
 	t->env.user = arena_dup(&t->arena, info->user);
 }
 
-static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transaction *t, struct recipient *rcpt,
-	const struct address *address, struct smtp_answer *answer)
+static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transaction *t,
+	struct recipient *rcpt, const struct address *address, struct smtp_answer *answer)
 {
 	struct session *s = user;
 	const struct conf *conf = s->intake->relay->conf;
@@ -120,20 +122,23 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 		struct address postmaster;
 
 		if (address_parse(conf->postmaster, true, &t->arena, &postmaster) != OK) {
-			refuse(answer, 550, STATUS(5, 1, 1), STR("No postmaster is configured here"));
+			refuse(answer, 550, STATUS(5, 1, 1),
+				STR("No postmaster is configured here"));
 			return;
 		}
 		rcpt->address = postmaster.text;
 		rcpt->domain = postmaster.domain;
 	} else if (!may_relay(s)) {
 		refuse(answer, 550, STATUS(5, 7, 1),
-			STR("Relaying denied: client is not in a trusted network and not authenticated"));
+			STR("Relaying denied: client is not in a trusted network and not "
+			    "authenticated"));
 		return;
 	}
 	rcpt->hop = route_hop_of(conf, rcpt->domain, t->env.reverse_path, &t->arena);
 }
 
-static void on_data(void *user, struct smtp_server *server, struct smtp_transaction *t, struct smtp_answer *answer)
+static void on_data(void *user, struct smtp_server *server, struct smtp_transaction *t,
+	struct smtp_answer *answer)
 {
 	struct session *s = user;
 	struct relay *r = s->intake->relay;
@@ -154,7 +159,8 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 		.is_smtputf8 = t->env.is_smtputf8,
 		.tls = info->tls,
 		.id = t->env.id,
-		.only_recipient = t->env.recipient_count == 1 ? t->env.recipients[0].address : STR(""),
+		.only_recipient =
+			t->env.recipient_count == 1 ? t->env.recipients[0].address : STR(""),
 		.at = t->env.accepted,
 	};
 	trace_received(&t->content, &trace);
@@ -259,7 +265,8 @@ static void log_accepted(const struct accept *a)
 		{ "sasl_username", e->user, LOG_PLAIN, false },
 	};
 	const struct log_field message_id[] = {
-		{ "message-id", e->message_id.len ? str_trim(e->message_id) : STR("<>"), LOG_PLAIN, false },
+		{ "message-id", e->message_id.len ? str_trim(e->message_id) : STR("<>"), LOG_PLAIN,
+			false },
 	};
 	const struct log_field envelope[] = {
 		{ "from", e->reverse_path, LOG_BRACKETED, false },
@@ -317,8 +324,8 @@ static void refuse_accepted(struct accept *a, enum err err)
 	struct smtp_answer answer;
 
 	refuse(&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
-	log_text(a->intake->relay->env->log, LOG_ERROR, "smtpd", "a message could not be stored and was refused with 452: %s",
-		err_name(err));
+	log_text(a->intake->relay->env->log, LOG_ERROR, "smtpd",
+		"a message could not be stored and was refused with 452: %s", err_name(err));
 	metric_add(a->intake->relay->env->metrics, METRIC_messages_refused_total, 1);
 	if (a->op.spooled_chunks > 0)
 		discard(a->intake, a->message->env.id);
@@ -366,7 +373,8 @@ static void on_accepted(struct store_op *op)
 static struct message *message_of(struct relay *r, struct smtp_transaction *t)
 {
 	struct message *m = message_new();
-	struct recipient *recipients = arena_array(&t->arena, t->env.recipient_count, sizeof(*recipients));
+	struct recipient *recipients =
+		arena_array(&t->arena, t->env.recipient_count, sizeof(*recipients));
 
 	memcpy(recipients, t->env.recipients, t->env.recipient_count * sizeof(*recipients));
 	t->env.message_id = arena_dup(&t->arena, buf_str(&t->header.message_id));
@@ -449,7 +457,8 @@ static struct client *client_get(struct intake *in, const struct endpoint *addre
 		return CONTAINER_OF(e, struct client, entry);
 	c = mem_zalloc(sizeof(*c));
 	c->address = *address;
-	map_insert(&in->clients, &c->entry, str_of((const char *)c->address.ip, sizeof(c->address.ip)));
+	map_insert(&in->clients, &c->entry,
+		str_of((const char *)c->address.ip, sizeof(c->address.ip)));
 	return c;
 }
 
@@ -513,7 +522,8 @@ void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_
 	}
 	client = client_get(in, &peer);
 	if (client->sessions >= r->conf->smtpd.sessions_per_client) {
-		turn_away(in, conn, STR("421 4.7.0 Too many sessions from your address, try again later\r\n"));
+		turn_away(in, conn,
+			STR("421 4.7.0 Too many sessions from your address, try again later\r\n"));
 		client_put(in, client);
 		return;
 	}
@@ -524,8 +534,8 @@ void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_
 	list_push_back(&in->sessions, &s->link);
 	in->session_count++;
 	metric_set(r->env->metrics, METRIC_smtpd_connections, in->session_count);
-	s->server = smtp_server_new(r->env, r->conf, conn, r->net->ops, listener, r->params.has_tls, ++in->next_session,
-		&in->handler, s);
+	s->server = smtp_server_new(r->env, r->conf, conn, r->net->ops, listener, r->params.has_tls,
+		++in->next_session, &in->handler, s);
 }
 
 struct intake *intake_new(struct relay *r)

@@ -99,7 +99,8 @@ static void judge_health(struct delivery *d)
 	bool answers = false, accepted = false, overload = false;
 
 	if (d->attempt.is_site_failure) {
-		delivery_note_site_failure(d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
+		delivery_note_site_failure(
+			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
 		return;
 	}
 	for (uint32_t i = 0; i < d->recipient_count; i++) {
@@ -128,7 +129,8 @@ static void judge_health(struct delivery *d)
 	if (parked) {
 		if (parked->verdict.scope == SCOPE_OURS)
 			log_text(d->hop->relay->env->log, LOG_ERROR, "smtp",
-				"next hop %.*s refuses us, its mail is parked, nothing is returned: %.*s",
+				"next hop %.*s refuses us, its mail is parked, nothing is "
+				"returned: %.*s",
 				STR_FMT(d->hop->name), STR_FMT(parked->outcome.text));
 		delivery_note_hop_failure(d->hop, &parked->outcome, d->attempt.host);
 	}
@@ -155,8 +157,8 @@ static enum result_kind kind_of(struct delivery *d, uint32_t i, struct store_res
 	case DISPOSE_RETRY:
 		break;
 	}
-	next = retry_after_failure(hop_policy(d->hop), &d->message->env, d->recipients[i].attempts + 1,
-		res->verdict.is_in_doubt, now, &r->rng);
+	next = retry_after_failure(hop_policy(d->hop), &d->message->env,
+		d->recipients[i].attempts + 1, res->verdict.is_in_doubt, now, &r->rng);
 	out->due = next.due;
 	return next.is_expired ? RESULT_FAILED : RESULT_RETRY;
 }
@@ -187,10 +189,12 @@ static struct str reply_text(struct delivery *d, const struct outcome *outcome)
 
 	if (outcome->code == 0 || s->klass == 0)
 		return outcome->text;
-	return arena_printf(&d->arena, "%u.%u.%u %.*s", s->klass, s->subject, s->detail, STR_FMT(outcome->text));
+	return arena_printf(&d->arena, "%u.%u.%u %.*s", s->klass, s->subject, s->detail,
+		STR_FMT(outcome->text));
 }
 
-static void add_attempt(struct delivery *d, struct attempt_record *out, uint32_t i, enum result_kind kind)
+static void add_attempt(
+	struct delivery *d, struct attempt_record *out, uint32_t i, enum result_kind kind)
 {
 	const struct attempt_result *res = &d->results[i];
 	bool is_parked = res->verdict.disposition == DISPOSE_PARK;
@@ -220,7 +224,8 @@ static void fill_record(struct delivery *d)
 {
 	struct store_record *rec = &d->record;
 	struct store_result *results = arena_array(&d->arena, d->recipient_count, sizeof(*results));
-	struct attempt_record *attempts = arena_array(&d->arena, d->recipient_count, sizeof(*attempts));
+	struct attempt_record *attempts =
+		arena_array(&d->arena, d->recipient_count, sizeof(*attempts));
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < d->recipient_count; i++) {
@@ -263,7 +268,8 @@ static void append_seconds(struct buf *b, int64_t ms)
 	if (ms >= 100 * SECOND_MS)
 		buf_printf(b, "%lld", (long long)(ms / SECOND_MS));
 	else
-		buf_printf(b, "%lld.%02lld", (long long)(ms / SECOND_MS), (long long)(ms % SECOND_MS / 10));
+		buf_printf(b, "%lld.%02lld", (long long)(ms / SECOND_MS),
+			(long long)(ms % SECOND_MS / 10));
 }
 
 static const char *log_status(enum result_kind kind)
@@ -313,11 +319,13 @@ static void log_result(struct delivery *d, const struct store_result *res, struc
 		{ "dsn", buf_str(&dsn), LOG_PLAIN, false },
 		{ "status", str_from_c(log_status(res->kind)), LOG_PLAIN, false },
 		/* ours, behind the parenthesis: what does not hold is left out */
-		{ d->attempt.tls.len ? "tls" : "in-doubt", d->attempt.tls.len ? d->attempt.tls : STR("yes"), LOG_PLAIN, true },
+		{ d->attempt.tls.len ? "tls" : "in-doubt",
+			d->attempt.tls.len ? d->attempt.tls : STR("yes"), LOG_PLAIN, true },
 		{ "in-doubt", STR("yes"), LOG_PLAIN, true },
 	};
 	size_t count = 6u + (d->attempt.tls.len ? 1u : 0u) + (res->is_in_doubt ? 1u : 0u);
-	const struct log_event event = { LOG_INFO, "smtp", str_from_c(id.text), fields, count, buf_str(&detail) };
+	const struct log_event event = { LOG_INFO, "smtp", str_from_c(id.text), fields, count,
+		buf_str(&detail) };
 
 	log_event(r->env->log, &event);
 	buf_fini(&delay);
@@ -360,7 +368,8 @@ static void tell_log(struct delivery *d)
 	}
 	if (d->record.is_finished) {
 		struct queue_id_text id = queue_id_format(d->message->env.id);
-		const struct log_event event = { LOG_INFO, "qmgr", str_from_c(id.text), NULL, 0, STR("removed") };
+		const struct log_event event = { LOG_INFO, "qmgr", str_from_c(id.text), NULL, 0,
+			STR("removed") };
 
 		log_event(r->env->log, &event);
 	}
@@ -394,7 +403,8 @@ static void on_recorded(struct store_op *op)
 	struct relay *r = h->relay;
 
 	if (op->err != OK) {
-		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot record a delivery, trying again: %s", err_name(op->err));
+		log_text(r->env->log, LOG_ERROR, "qmgr",
+			"cannot record a delivery, trying again: %s", err_name(op->err));
 		upkeep_note_full(r);
 		store_op_fini(op);
 		if (r->is_out_of_time) {
@@ -456,7 +466,9 @@ void recorder_take(struct delivery *d)
 		notice_build(d, m->has_content ? header_section(buf_str(&m->content)) : STR(""));
 		submit(d);
 	} else {
-		d->headers = (struct store_fetch){ .op.on_done = on_headers, .id = m->env.id, .chunk = 0 };
+		d->headers = (struct store_fetch){
+			.op.on_done = on_headers, .id = m->env.id, .chunk = 0
+		};
 		store_submit(r->store, &d->headers.op, STORE_FETCH);
 	}
 }

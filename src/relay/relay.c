@@ -90,7 +90,8 @@ static struct listening *find_listening(struct relay *r, const struct conf_liste
 	return NULL;
 }
 
-static enum err open_listener(struct relay *r, const struct conf_listener *conf, struct buf *message)
+static enum err open_listener(
+	struct relay *r, const struct conf_listener *conf, struct buf *message)
 {
 	struct listening *l = mem_zalloc(sizeof(*l));
 	enum err err;
@@ -103,8 +104,11 @@ static enum err open_listener(struct relay *r, const struct conf_listener *conf,
 		buf_append_str(message, STR("cannot listen on "));
 		endpoint_format(message, &conf->at);
 		buf_printf(message, ": %s%s\n", err_name(err),
-			err == ERR_EXISTS ? " (address in use: is another mail server, or another outlastd, on this port?)" :
-			err == ERR_PERMISSION ? " (ports below 1024 need root or CAP_NET_BIND_SERVICE)" : "");
+			err == ERR_EXISTS ? " (address in use: is another mail server, or another "
+					    "outlastd, on this port?)"
+			: err == ERR_PERMISSION
+				? " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
+				: "");
 		free(l);
 		return err;
 	}
@@ -173,7 +177,8 @@ bool relay_listener(struct relay *r, uint32_t n, struct endpoint *out)
 	LIST_FOR_EACH (link, &r->listeners) {
 		if (n-- > 0)
 			continue;
-		r->net->ops->listener_endpoint(CONTAINER_OF(link, struct listening, link)->listener, out);
+		r->net->ops->listener_endpoint(
+			CONTAINER_OF(link, struct listening, link)->listener, out);
 		return true;
 	}
 	return false;
@@ -198,8 +203,10 @@ enum err relay_reload(struct relay *r, struct conf *conf, struct buf *message)
 {
 	enum err err;
 
-	if (!str_equal(conf->queue.directory, r->conf->queue.directory) || !str_equal(conf->user, r->conf->user)) {
-		buf_append_str(message, STR("queue.directory and user cannot change while running: restart outlastd\n"));
+	if (!str_equal(conf->queue.directory, r->conf->queue.directory) ||
+		!str_equal(conf->user, r->conf->user)) {
+		buf_append_str(message, STR("queue.directory and user cannot change while running: "
+					    "restart outlastd\n"));
 		metric_set(r->env->metrics, METRIC_reload_ok, 0);
 		return ERR_UNSUPPORTED;
 	}
@@ -225,10 +232,12 @@ void relay_log_state(struct relay *r)
 	const uint64_t *m = r->env->metrics->value;
 
 	log_text(r->env->log, LOG_NOTICE, "outlastd",
-		"state: %u sessions, %u deliveries, %u attempts, %zu next hops and %zu sites in memory, %llu KiB of content "
+		"state: %u sessions, %u deliveries, %u attempts, %zu next hops and %zu sites in "
+		"memory, %llu KiB of content "
 		"held, %llu messages accepted, %llu recipients delivered, %llu failed",
-		intake_session_count(r->intake), r->delivery_count, r->attempt_count, r->hops.count, r->sites.count,
-		(unsigned long long)(r->fresh_bytes >> 10), (unsigned long long)m[METRIC_messages_accepted_total],
+		intake_session_count(r->intake), r->delivery_count, r->attempt_count, r->hops.count,
+		r->sites.count, (unsigned long long)(r->fresh_bytes >> 10),
+		(unsigned long long)m[METRIC_messages_accepted_total],
 		(unsigned long long)m[METRIC_recipients_delivered_total],
 		(unsigned long long)m[METRIC_recipients_failed_total]);
 }
@@ -239,8 +248,8 @@ static bool has_ops(const struct relay *r)
 {
 	const struct agenda *a = &r->agenda;
 
-	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading || r->upkeep.is_sweeping ||
-		r->upkeep.is_trying || !list_is_empty(&r->saving))
+	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
+		r->upkeep.is_sweeping || r->upkeep.is_trying || !list_is_empty(&r->saving))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -295,7 +304,8 @@ static void on_stop_grace(struct timer *t)
 {
 	struct relay *r = CONTAINER_OF(t, struct relay, stop_timer);
 
-	log_text(r->env->log, LOG_NOTICE, "outlastd", "stopping: dropping what did not end within 30 s");
+	log_text(r->env->log, LOG_NOTICE, "outlastd",
+		"stopping: dropping what did not end within 30 s");
 	r->is_out_of_time = true;
 	intake_drop_all(r->intake);
 	destination_cancel_attempts(r);

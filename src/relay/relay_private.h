@@ -87,17 +87,17 @@ struct relay {
 	struct agenda agenda;
 	struct upkeep upkeep;
 
-	struct map hops;            /* struct hop by name */
-	struct map sites;           /* struct site by name */
-	struct list idle_hops;      /* least recently used first */
+	struct map hops;       /* struct hop by name */
+	struct map sites;      /* struct site by name */
+	struct list idle_hops; /* least recently used first */
 	uint32_t idle_hop_count;
-	struct list ready_sites;    /* sites that may start a delivery: round robin */
+	struct list ready_sites; /* sites that may start a delivery: round robin */
 	struct deferred sched;
-	uint32_t delivery_count;    /* attempts and records in flight */
-	uint32_t attempt_count;     /* attempts in flight: connections-max */
-	uint32_t pending_count;     /* deliveries waiting in memory */
-	uint64_t fresh_bytes;       /* content held in memory */
-	struct list saving;         /* records without a message: struct save */
+	uint32_t delivery_count; /* attempts and records in flight */
+	uint32_t attempt_count;  /* attempts in flight: connections-max */
+	uint32_t pending_count;  /* deliveries waiting in memory */
+	uint64_t fresh_bytes;    /* content held in memory */
+	struct list saving;      /* records without a message: struct save */
 
 	bool is_stopping, is_out_of_time;
 	void (*on_stopped)(void *user);

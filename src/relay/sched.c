@@ -30,8 +30,9 @@ static bool start_one(struct site *s)
 		return true;
 	}
 	delivery_start(CONTAINER_OF(h->pending.next, struct delivery, link));
-	if (h->pending_count > 0 && h->health.state != HEALTH_SUSPECT && h->health.state != HEALTH_DOWN &&
-		h->route->conf == r->conf && env_now(r->env).ms < h->route->expires.ms)
+	if (h->pending_count > 0 && h->health.state != HEALTH_SUSPECT &&
+		h->health.state != HEALTH_DOWN && h->route->conf == r->conf &&
+		env_now(r->env).ms < h->route->expires.ms)
 		list_push_back(&s->work, &h->work);
 	else
 		hop_kick(h);
@@ -44,7 +45,8 @@ static void on_sched(struct deferred *d)
 {
 	struct relay *r = CONTAINER_OF(d, struct relay, sched);
 
-	while (!r->is_stopping && !r->upkeep.is_full && r->attempt_count < r->conf->client.connections_max &&
+	while (!r->is_stopping && !r->upkeep.is_full &&
+		r->attempt_count < r->conf->client.connections_max &&
 		!list_is_empty(&r->ready_sites)) {
 		struct site *s = CONTAINER_OF(list_pop_front(&r->ready_sites), struct site, ready);
 
@@ -71,7 +73,8 @@ static bool has_room(const struct hop *h)
 	       (h->pending_count < HOP_PENDING_MAX && h->relay->pending_count < PENDING_MAX);
 }
 
-static uint32_t count_of_hop(const struct hop *h, const struct recipient *recipients, uint32_t count)
+static uint32_t count_of_hop(
+	const struct hop *h, const struct recipient *recipients, uint32_t count)
 {
 	uint32_t n = 0;
 
@@ -101,7 +104,8 @@ static void offer_to_hop(struct relay *r, struct message *m, const struct recipi
 	hop_kick(h);
 }
 
-void sched_offer(struct relay *r, struct message *m, const struct recipient *recipients, uint32_t count)
+void sched_offer(
+	struct relay *r, struct message *m, const struct recipient *recipients, uint32_t count)
 {
 	if (r->is_stopping)
 		return;

@@ -189,7 +189,8 @@ static void on_probe_hops(struct store_op *op)
 	struct relay *r = p->relay;
 
 	if (op->err != OK)
-		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot read the next hops of a site: %s", err_name(op->err));
+		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot read the next hops of a site: %s",
+			err_name(op->err));
 	if (op->err == OK && p->op.hop_count > 0) {
 		const struct site_record *site = &p->op.sites[0];
 		const struct hop_record *pick = &p->op.hops[site->health.probes % p->op.hop_count];
@@ -257,7 +258,8 @@ static void take_page(struct site *s, const struct store_hops *page)
 		if (!h)
 			continue; /* a scan is noted */
 		if (!h->is_loaded && !h->site)
-			hop_set_site(h, s->name); /* counts as this site's at once: see site_refill */
+			hop_set_site(
+				h, s->name); /* counts as this site's at once: see site_refill */
 		hop_note_more(h);
 	}
 }
@@ -281,7 +283,8 @@ static void on_scanned(struct store_op *op)
 		take_page(s, page);
 	}
 	if (op->err != OK) {
-		log_text(s->relay->env->log, LOG_ERROR, "qmgr", "site %.*s: cannot read its next hops: %s", STR_FMT(s->name),
+		log_text(s->relay->env->log, LOG_ERROR, "qmgr",
+			"site %.*s: cannot read its next hops: %s", STR_FMT(s->name),
 			err_name(op->err));
 		s->is_scan_wanted = false;
 		agenda_want_scan_later(s->relay);
@@ -444,8 +447,8 @@ static void on_saved(struct store_op *op)
 
 	if (op->err != OK) {
 		/* stored again when there is space: a probe that the store does not know of would never be due */
-		log_text(r->env->log, LOG_WARNING, "qmgr", "cannot store the state of a destination: %s",
-			err_name(op->err));
+		log_text(r->env->log, LOG_WARNING, "qmgr",
+			"cannot store the state of a destination: %s", err_name(op->err));
 		mark_unsaved(save);
 		if (op->err == ERR_NO_SPACE)
 			upkeep_note_full(r);

@@ -24,7 +24,8 @@ static void on_swept(struct store_op *op)
 
 	u->is_sweeping = false;
 	if (op->err != OK)
-		log_text(r->env->log, LOG_WARNING, "qmgr", "cannot clear old history: %s", err_name(op->err));
+		log_text(r->env->log, LOG_WARNING, "qmgr", "cannot clear old history: %s",
+			err_name(op->err));
 	store_op_fini(op);
 	if (is_more)
 		sweep_step(r);
@@ -55,11 +56,13 @@ static void set_space_low(struct relay *r, bool is_low)
 	u->is_space_low = is_low;
 	if (is_low)
 		log_text(r->env->log, LOG_ERROR, "qmgr",
-			"disk space is short (%llu MiB free, queue.min-free is %llu MiB): new mail gets 452 until there is more",
+			"disk space is short (%llu MiB free, queue.min-free is %llu MiB): new mail "
+			"gets 452 until there is more",
 			(unsigned long long)(u->disk_free_bytes >> 20),
 			(unsigned long long)(r->conf->queue.min_free_bytes >> 20));
 	else
-		log_text(r->env->log, LOG_NOTICE, "qmgr", "disk space is back: new mail is accepted");
+		log_text(r->env->log, LOG_NOTICE, "qmgr",
+			"disk space is back: new mail is accepted");
 }
 
 static void on_tried(struct store_op *op)
@@ -80,7 +83,9 @@ static void try_writing(struct relay *r)
 	if (u->is_trying)
 		return;
 	u->is_trying = true;
-	u->trial = (struct store_put){ .op.on_done = on_tried, .key = STR("space"), .value = STR("trial") };
+	u->trial = (struct store_put){
+		.op.on_done = on_tried, .key = STR("space"), .value = STR("trial")
+	};
 	store_submit(r->store, &u->trial.op, STORE_PUT);
 }
 
@@ -102,12 +107,14 @@ static void on_stats(struct store_op *op)
 	store_op_fini(op);
 	if (u->is_full && !r->is_stopping)
 		try_writing(r);
-	if (!u->is_sweeping && now.ms - u->swept.ms >= SWEEP_EVERY_MS && !r->is_stopping && !u->is_full) {
+	if (!u->is_sweeping && now.ms - u->swept.ms >= SWEEP_EVERY_MS && !r->is_stopping &&
+		!u->is_full) {
 		u->swept = now;
 		sweep_step(r);
 	}
 	if (!r->is_stopping)
-		env_timer_after(r->env, &u->timer, u->is_space_low || u->is_full ? LOOK_SHORT_MS : LOOK_MS);
+		env_timer_after(
+			r->env, &u->timer, u->is_space_low || u->is_full ? LOOK_SHORT_MS : LOOK_MS);
 	relay_check_stopped(r);
 }
 
@@ -135,7 +142,8 @@ void upkeep_note_full(struct relay *r)
 	if (u->is_full)
 		return;
 	u->is_full = true;
-	log_text(r->env->log, LOG_ERROR, "qmgr", "the queue cannot be written: no space; no new attempts until it can");
+	log_text(r->env->log, LOG_ERROR, "qmgr",
+		"the queue cannot be written: no space; no new attempts until it can");
 	env_timer_after(r->env, &u->timer, LOOK_SHORT_MS);
 }
 

@@ -139,7 +139,8 @@ static enum err make_room(struct batch *b)
 	if (!is_new_space && (pages == 0 || pages < b->wait_pages))
 		return ERR_NO_SPACE;
 	if (is_new_space)
-		raise_alarm(b, "the disk is full: the reserve is in use, so that deliveries go on; new mail is refused");
+		raise_alarm(b, "the disk is full: the reserve is in use, so that deliveries go on; "
+			       "new mail is refused");
 	enum err err = b->engine->ops->checkpoint(b->engine, false);
 	b->wait_pages = err == OK ? 0 : pages + b->wal_limit_pages / 8 + 1;
 	return err == ERR_BUSY || (err == ERR_NO_SPACE && is_new_space) ? OK : err;

@@ -156,7 +156,8 @@ void fixture_relay_run(struct fixture_relay *f, int64_t ms)
 	int64_t end_ms = f->clock.now_ms + ms;
 
 	for (;;) {
-		struct mono world = timers_next(&f->clock.timers), own = timers_next(&f->env.timers);
+		struct mono world = timers_next(&f->clock.timers),
+			    own = timers_next(&f->env.timers);
 		int64_t at_ms = (world.ms < own.ms ? world.ms : own.ms) - SIM_MONO_START_MS;
 
 		if (at_ms > end_ms)
@@ -174,8 +175,9 @@ static void open_store(struct fixture_relay *f)
 
 	sim_env_init(&f->env, &f->clock, SIM_EPOCH_MS + f->clock.now_ms);
 	buf_init(&message, 4096);
-	CHECK(store_sync_open(&f->env.env, str_from_c(f->directory), &(struct store_options){ .wal_limit_pages = 1000 },
-		      &f->inner, &message) == OK);
+	CHECK(store_sync_open(&f->env.env, str_from_c(f->directory),
+		      &(struct store_options){ .wal_limit_pages = 1000 }, &f->inner,
+		      &message) == OK);
 	buf_fini(&message);
 	f->store.ops = &counting;
 }
@@ -274,7 +276,8 @@ static void apply(struct fixture_relay *f, struct store_op *op, enum store_kind 
 	turn(f);
 }
 
-uint64_t fixture_relay_store(struct fixture_relay *f, const char *from, const char *domain, uint32_t count)
+uint64_t fixture_relay_store(
+	struct fixture_relay *f, const char *from, const char *domain, uint32_t count)
 {
 	static uint64_t n;
 	struct arena arena = { 0 };
@@ -301,7 +304,9 @@ uint64_t fixture_relay_store(struct fixture_relay *f, const char *from, const ch
 void fixture_relay_offer(struct fixture_relay *f, uint64_t id, const char *from, const char *domain)
 {
 	struct message *m = message_new();
-	struct recipient rcpt = { .number = 1, .domain = str_from_c(domain), .hop = str_from_c(domain) };
+	struct recipient rcpt = {
+		.number = 1, .domain = str_from_c(domain), .hop = str_from_c(domain)
+	};
 
 	rcpt.address = arena_printf(&m->arena, "u0@%s", domain);
 	m->env.id = id;
@@ -317,7 +322,9 @@ void fixture_relay_down(struct fixture_relay *f, struct wall next_probe)
 	struct wall now = env_wall(&f->env.env);
 	struct site_record site = { .name = SITE, .window = 5 };
 	struct hop_record hop = { .name = STR("dest.test"), .site = SITE };
-	struct store_record record = { .at = now, .sites = &site, .site_count = 1, .hops = &hop, .hop_count = 1 };
+	struct store_record record = {
+		.at = now, .sites = &site, .site_count = 1, .hops = &hop, .hop_count = 1
+	};
 
 	health_init(&site.health, now);
 	health_init(&hop.health, now);

@@ -16,7 +16,7 @@ struct fixture_relay {
 	struct sim_net net;
 	struct sim_dns dns;
 	struct conf *conf;
-	struct store store;       /* counts, then the real one */
+	struct store store; /* counts, then the real one */
 	struct store *inner;
 	struct relay *relay;
 	char directory[64];
@@ -26,9 +26,9 @@ struct fixture_relay {
 
 	/* the destination */
 	bool is_refusing;
-	int64_t rcpt_delay_ms;    /* before the reply to RCPT, once it is set */
-	const char *drop_at;      /* command at which it hangs up */
-	uint32_t defer_count;     /* so many RCPT get 450 */
+	int64_t rcpt_delay_ms; /* before the reply to RCPT, once it is set */
+	const char *drop_at;   /* command at which it hangs up */
+	uint32_t defer_count;  /* so many RCPT get 450 */
 };
 
 void fixture_relay_open(struct fixture_relay *f);
@@ -38,9 +38,11 @@ void fixture_relay_end(struct fixture_relay *f);   /* at once, without a stop */
 void fixture_relay_stop(struct fixture_relay *f);  /* asks; is_stopped tells */
 void fixture_relay_run(struct fixture_relay *f, int64_t ms);
 /* fixture_relay_store - a message from <from> to count recipients at domain is in the queue; the relay is not told. */
-uint64_t fixture_relay_store(struct fixture_relay *f, const char *from, const char *domain, uint32_t count);
+uint64_t fixture_relay_store(
+	struct fixture_relay *f, const char *from, const char *domain, uint32_t count);
 /* fixture_relay_offer - tells the relay of it, as intake does. */
-void fixture_relay_offer(struct fixture_relay *f, uint64_t id, const char *from, const char *domain);
+void fixture_relay_offer(
+	struct fixture_relay *f, uint64_t id, const char *from, const char *domain);
 /* fixture_relay_down - the site is stored as DOWN with dest.test routed to it. */
 void fixture_relay_down(struct fixture_relay *f, struct wall next_probe);
 uint64_t fixture_relay_count(struct fixture_relay *f, enum recipient_state state);

@@ -53,7 +53,8 @@ static void test_a_retry_that_comes_due_wakes_a_site_that_slept(void **state)
 	assert_int_equal(f->delivered, 1);
 }
 
-static void test_a_recipient_that_comes_due_during_an_attempt_of_its_message_is_tried_after_it(void **state)
+static void test_a_recipient_that_comes_due_during_an_attempt_of_its_message_is_tried_after_it(
+	void **state)
 {
 	struct fixture_relay *f = *state;
 
