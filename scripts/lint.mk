@@ -17,6 +17,6 @@ lint:
 		-DOUTLAST_VERSION='"$(VERSION)"' 2>/dev/null
 ## format         formats the C files in place
 format:
-	clang-format -i $(C_FILES)
+	@clang-format -i $(C_FILES)
 format-check:
-	clang-format --dry-run -Werror $(C_FILES)
+	@clang-format --dry-run -Werror $(C_FILES)
