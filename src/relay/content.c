@@ -49,7 +49,13 @@ static void on_fetched(struct store_op *op)
 		return;
 	}
 	c->next_chunk++;
-	give(c, op->err, f->op.content, c->next_chunk >= c->message->chunk_count);
+	c->read_bytes += f->op.content.len;
+	bool is_last = c->next_chunk >= c->message->chunk_count;
+	/* Content that lost a part in the queue must not go out as if it were whole. */
+	if (op->err == OK && is_last && c->read_bytes != c->message->env.size_bytes)
+		give(c, ERR_CORRUPT, STR(""), true);
+	else
+		give(c, op->err, f->op.content, is_last);
 }
 
 static void on_deliver(struct deferred *d)
@@ -84,6 +90,7 @@ static void content_rewind(struct content_reader *r)
 
 	drop_fetch(c);
 	c->next_chunk = 0;
+	c->read_bytes = 0;
 }
 
 void content_init(struct content *c, struct env *env, struct store *store, struct message *message)

@@ -280,9 +280,10 @@ def test_newer_schema_is_refused_untouched(world):
     crash.ledger()
 
 
-def test_message_without_content_is_held_and_others_go_on(world):
+def held_after(world, change):
+    """Ten parked messages, one of them damaged by an SQL statement: nine go on, one is held as corrupt, none is lost."""
     crash = stop_parked(world, 10)
-    change_queue(crash.queue, "DELETE FROM content WHERE id = (SELECT id FROM content ORDER BY id LIMIT 1 OFFSET 4)")
+    change_queue(crash.queue, change + " WHERE id = (SELECT id FROM content ORDER BY id LIMIT 1 OFFSET 4)")
     crash.start()
     wait_for(lambda: len(crash.sink.messages()) == 9, 10, "the nine others")
     held = wait_for(lambda: [lib.json.loads(line) for line in
@@ -291,3 +292,11 @@ def test_message_without_content_is_held_and_others_go_on(world):
     expect_equal((len(held), "corrupt" in held[0]["hold_reason"]), (1, True), f"held messages: {held}")
     crash.ledger(status=1)
     expect_equal(crash.world.ledger(clients=crash.clients, queued=1)["lost"], 0, "lost")
+
+
+def test_message_without_content_is_held_and_others_go_on(world):
+    held_after(world, "DELETE FROM content")
+
+
+def test_message_with_part_of_its_content_is_held_and_never_sent(world):
+    held_after(world, "UPDATE content SET data = substr(data, 1, length(data) - 10)")
