@@ -11,6 +11,7 @@
 #include "deliver/route.h"
 #include "store/store_sqlite.h"
 
+#define CONTENT STR("Subject: x\r\n\r\nhello\r\n")
 #define SITE STR("mx.dest.test")
 
 /* ---- the destination ---- */
@@ -286,10 +287,10 @@ uint64_t fixture_relay_store(
 		.accepted = env_wall(&f->env.env),
 		.reverse_path = str_from_c(from),
 		.recipients = list,
-		.recipient_count = count,
-		.size_bytes = 20 };
-	struct store_accept accept = { .env = &env, .content = STR("Subject: x\r\n\r\nhello\r\n") };
+		.recipient_count = count };
+	struct store_accept accept = { .env = &env, .content = CONTENT };
 
+	env.size_bytes = accept.content.len;
 	for (uint32_t i = 0; i < count; i++)
 		list[i] = (struct recipient){ .number = i + 1,
 			.address = arena_printf(&arena, "u%u@%s", i, domain),
@@ -312,6 +313,7 @@ void fixture_relay_offer(struct fixture_relay *f, uint64_t id, const char *from,
 	m->env.id = id;
 	m->env.accepted = env_wall(&f->env.env);
 	m->env.reverse_path = arena_dup(&m->arena, str_from_c(from));
+	m->env.size_bytes = CONTENT.len;
 	m->chunk_count = 1;
 	sched_offer(f->relay, m, &rcpt, 1);
 	message_unref(m);
