@@ -17,7 +17,7 @@ struct content {
 	struct store *store;
 	struct message *message; /* borrowed */
 	uint32_t next_chunk;
-	uint64_t read_bytes;     /* by the chunks before it */
+	uint64_t read_bytes;         /* by the chunks before it */
 	struct content_fetch *fetch; /* the chunk read last, or being read */
 	struct deferred deliver;
 	enum err err; /* the content could not be read: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO */

@@ -48,21 +48,31 @@ static void push_pending(struct delivery *d)
 
 /* A recipient whose sender rule changed since it was accepted moves to the next hop of today's configuration. */
 struct rekey {
+	struct loose loose;
 	struct store_rekey op;
 	struct relay *relay;
 };
 
+static void rekey_free(struct loose *l)
+{
+	struct rekey *k = CONTAINER_OF(l, struct rekey, loose);
+
+	loose_end(l);
+	store_op_fini(&k->op.op);
+	free(k);
+}
+
 static void on_rekeyed(struct store_op *op)
 {
 	struct rekey *k = CONTAINER_OF(op, struct rekey, op.op);
+	struct relay *r = k->relay;
 	struct hop *h = op->err == OK ? hop_get(k->relay, k->op.hop) : NULL;
 
 	if (h)
 		hop_note_more(h);
-	k->relay->delivery_count--;
-	store_op_fini(op);
-	relay_check_stopped(k->relay);
-	free(k);
+	r->delivery_count--;
+	rekey_free(&k->loose);
+	relay_check_stopped(r);
 }
 
 static void rekey(struct relay *r, uint64_t id, uint32_t number, struct str hop)
@@ -77,6 +87,7 @@ static void rekey(struct relay *r, uint64_t id, uint32_t number, struct str hop)
 	k->op.numbers = numbers;
 	k->op.number_count = 1;
 	k->op.hop = arena_dup(&k->op.op.arena, hop);
+	loose_begin(r, &k->loose, rekey_free);
 	r->delivery_count++;
 	store_submit(r->store, &k->op.op, STORE_REKEY);
 }

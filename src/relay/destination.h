@@ -141,6 +141,5 @@ void expiry_start_site(struct site *s);
 void expiry_start_hop(struct hop *h);
 /* expiry_continue - a hop that a sweep is at has changed. */
 void expiry_continue(struct hop *h);
-void expiry_drop(struct hop *h); /* the relay ends: frees the sweep that is at this hop */
 
 #endif

@@ -16,6 +16,7 @@
 #define EXPIRY_CLAIM 32
 
 struct expiry {
+	struct loose loose;
 	struct relay *relay;
 	struct site *site; /* NULL: one hop alone */
 	struct store_hops page;
@@ -33,20 +34,37 @@ struct expiry {
 
 static void next_hop(struct expiry *x);
 
+static void expiry_free(struct expiry *x)
+{
+	loose_end(&x->loose);
+	store_op_fini(&x->page.op);
+	store_op_fini(&x->claim.op);
+	arena_fini(&x->evidence);
+	relay_free_name(&x->cursor);
+	free(x);
+}
+
+static void free_loose_expiry(struct loose *l)
+{
+	struct expiry *x = CONTAINER_OF(l, struct expiry, loose);
+
+	if (x->hop && x->hop->expiry == x)
+		x->hop->expiry = NULL;
+	expiry_free(x);
+}
+
 static void finish(struct expiry *x)
 {
+	struct relay *r = x->relay;
+
 	if (x->site) {
 		x->site->is_expiring = false;
 		site_kick(x->site);
 		site_release(x->site);
 	}
-	store_op_fini(&x->page.op);
-	store_op_fini(&x->claim.op);
-	arena_fini(&x->evidence);
-	relay_free_name(&x->cursor);
-	x->relay->delivery_count--;
-	relay_check_stopped(x->relay);
-	free(x);
+	expiry_free(x);
+	r->delivery_count--;
+	relay_check_stopped(r);
 }
 
 static struct expiry *expiry_new(struct relay *r, const struct health_record *health)
@@ -63,6 +81,7 @@ static struct expiry *expiry_new(struct relay *r, const struct health_record *he
 			"delivery time expired; last failure (%s): %s%s%s", health->stage,
 			health->host, health->host[0] ? " " : "", health->text),
 	};
+	loose_begin(r, &x->loose, free_loose_expiry);
 	r->delivery_count++;
 	return x;
 }
@@ -146,16 +165,9 @@ void expiry_continue(struct hop *h)
 		return;
 	}
 	h->expiry = NULL;
+	x->hop = NULL;
 	hop_kick(h);
 	next_hop(x);
-}
-
-void expiry_drop(struct hop *h)
-{
-	struct expiry *x = h->expiry;
-
-	h->expiry = NULL;
-	finish(x);
 }
 
 static void on_page(struct store_op *op)

@@ -606,8 +606,6 @@ void destination_free_all(struct relay *r)
 				d->site->window.in_flight--;
 			delivery_free(d);
 		}
-		if (h->expiry)
-			expiry_drop(h);
 		hop_free(h);
 	}
 	site_free_all(r);

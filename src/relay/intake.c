@@ -48,6 +48,7 @@ struct session {
 
 /* A message on its way into the store. Outlives its session. */
 struct accept {
+	struct loose loose;
 	struct store_accept op;
 	struct intake *intake;
 	struct session *session; /* NULL: the client left */
@@ -57,6 +58,7 @@ struct accept {
 };
 
 struct spool {
+	struct loose loose;
 	struct store_spool op;
 	struct intake *intake;
 	struct session *session;
@@ -65,6 +67,7 @@ struct spool {
 };
 
 struct discard {
+	struct loose loose;
 	struct store_discard op;
 	struct intake *intake;
 };
@@ -168,6 +171,16 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 
 /* ---- large content ---- */
 
+static void spool_free(struct loose *l)
+{
+	struct spool *sp = CONTAINER_OF(l, struct spool, loose);
+
+	loose_end(l);
+	buf_fini(&sp->content);
+	store_op_fini(&sp->op.op);
+	free(sp);
+}
+
 static void on_spooled(struct store_op *op)
 {
 	struct spool *sp = CONTAINER_OF(op, struct spool, op.op);
@@ -179,9 +192,7 @@ static void on_spooled(struct store_op *op)
 		sp->session->spool = NULL;
 		smtp_server_spooled(sp->session->server, op->err);
 	}
-	buf_fini(&sp->content);
-	store_op_fini(op);
-	free(sp);
+	spool_free(&sp->loose);
 	done_one(in);
 }
 
@@ -203,8 +214,18 @@ static void on_spool(void *user, struct smtp_server *server, struct smtp_transac
 		.content = buf_str(&sp->content),
 	};
 	s->spool = sp;
+	loose_begin(s->intake->relay, &sp->loose, spool_free);
 	s->intake->accept_count++;
 	store_submit(s->intake->relay->store, &sp->op.op, STORE_SPOOL);
+}
+
+static void discard_free(struct loose *l)
+{
+	struct discard *d = CONTAINER_OF(l, struct discard, loose);
+
+	loose_end(l);
+	store_op_fini(&d->op.op);
+	free(d);
 }
 
 static void on_discarded(struct store_op *op)
@@ -213,8 +234,7 @@ static void on_discarded(struct store_op *op)
 	struct intake *in = d->intake;
 
 	/* what could not be dropped now is swept at the next start */
-	store_op_fini(op);
-	free(d);
+	discard_free(&d->loose);
 	done_one(in);
 }
 
@@ -229,6 +249,7 @@ static void discard(struct intake *in, uint64_t id)
 	d->intake = in;
 	d->op = (struct store_discard){ .op.on_done = on_discarded, .id = id };
 	in->accept_count++;
+	loose_begin(in->relay, &d->loose, discard_free);
 	store_submit(in->relay->store, &d->op.op, STORE_DISCARD);
 }
 
@@ -343,6 +364,16 @@ static void offer(struct relay *r, struct accept *a)
 	sched_offer(r, a->message, a->recipients, a->recipient_count);
 }
 
+static void accept_free(struct loose *l)
+{
+	struct accept *a = CONTAINER_OF(l, struct accept, loose);
+
+	loose_end(l);
+	message_unref(a->message);
+	store_op_fini(&a->op.op);
+	free(a);
+}
+
 static void on_accepted(struct store_op *op)
 {
 	struct accept *a = CONTAINER_OF(op, struct accept, op.op);
@@ -363,9 +394,7 @@ static void on_accepted(struct store_op *op)
 	} else {
 		refuse_accepted(a, op->err);
 	}
-	message_unref(m);
-	store_op_fini(op);
-	free(a);
+	accept_free(&a->loose);
 	done_one(in);
 }
 
@@ -414,6 +443,7 @@ static void on_message(void *user, struct smtp_server *server, struct smtp_trans
 		.spooled_chunks = spooled,
 	};
 	in->accept_count++;
+	loose_begin(r, &a->loose, accept_free);
 	store_submit(r->store, &a->op.op, STORE_ACCEPT);
 }
 

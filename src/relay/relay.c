@@ -35,6 +35,28 @@ void relay_free_name(struct str *name)
 	*name = str_of(NULL, 0);
 }
 
+void loose_begin(struct relay *r, struct loose *l, void (*free)(struct loose *l))
+{
+	l->free = free;
+	list_push_back(&r->loose, &l->link);
+}
+
+void loose_end(struct loose *l)
+{
+	list_remove(&l->link);
+}
+
+static void free_loose(struct relay *r)
+{
+	struct list *link;
+
+	while ((link = list_pop_front(&r->loose)) != NULL) {
+		struct loose *l = CONTAINER_OF(link, struct loose, link);
+
+		l->free(l);
+	}
+}
+
 struct relay *relay_new(const struct relay_params *params)
 {
 	struct relay *r = mem_zalloc(sizeof(*r));
@@ -54,6 +76,7 @@ struct relay *relay_new(const struct relay_params *params)
 	list_init(&r->idle_hops);
 	list_init(&r->listeners);
 	list_init(&r->saving);
+	list_init(&r->loose);
 	r->ids.node = r->conf->queue.node;
 	r->stop_check.on_run = on_stop_check;
 	r->stop_timer.on_fire = on_stop_grace;
@@ -342,6 +365,7 @@ void relay_free(struct relay *r)
 	env_timer_stop(r->env, &r->stop_timer);
 	control_free(r->control);
 	intake_free(r->intake);
+	free_loose(r);
 	destination_free_all(r);
 	env_undefer(r->env, &r->stop_check);
 	env_undefer(r->env, &r->sched);

@@ -21,6 +21,13 @@
 /* Content of fresh messages held in memory until delivered, in all. */
 #define FRESH_BYTES_MAX (32u << 20)
 
+/* An operation under way that belongs to no next hop, site or session. When the relay ends before its store has answered (a
+ * second SIGTERM, a crash in simulation) nobody else knows of it. */
+struct loose {
+	struct list link; /* relay.loose */
+	void (*free)(struct loose *l);
+};
+
 struct hop;
 struct site;
 struct delivery;
@@ -98,6 +105,7 @@ struct relay {
 	uint32_t pending_count;  /* deliveries waiting in memory */
 	uint64_t fresh_bytes;    /* content held in memory */
 	struct list saving;      /* records without a message: struct save */
+	struct list loose;       /* of loose.link */
 
 	bool is_stopping, is_out_of_time;
 	void (*on_stopped)(void *user);
@@ -109,6 +117,9 @@ struct relay {
 /* relay.c */
 void relay_check_stopped(struct relay *r);
 uint64_t relay_new_id(struct relay *r);
+/* loose_begin, loose_end - around such an operation; free is called between them if the relay ends. */
+void loose_begin(struct relay *r, struct loose *l, void (*free)(struct loose *l));
+void loose_end(struct loose *l);
 /* relay_copy_name - a name on the heap, for a map key; relay_free_name frees it. */
 struct str relay_copy_name(struct str name);
 void relay_free_name(struct str *name);

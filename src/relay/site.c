@@ -19,6 +19,7 @@
 
 /* A RECORD that carries health and nothing else. */
 struct save {
+	struct loose loose;
 	struct store_record op;
 	struct relay *relay;
 	struct list link; /* relay.saving */
@@ -179,9 +180,19 @@ static void site_load(struct site *s)
 
 /* A site that is not in memory is probed through one of its next hops, which brings it there. */
 struct probe_lookup {
+	struct loose loose;
 	struct store_hops op;
 	struct relay *relay;
 };
+
+static void free_probe_lookup(struct loose *l)
+{
+	struct probe_lookup *p = CONTAINER_OF(l, struct probe_lookup, loose);
+
+	loose_end(l);
+	store_op_fini(&p->op.op);
+	free(p);
+}
 
 static void on_probe_hops(struct store_op *op)
 {
@@ -204,9 +215,8 @@ static void on_probe_hops(struct store_op *op)
 		site_load(s);
 	}
 	r->delivery_count--;
-	store_op_fini(op);
+	free_probe_lookup(&p->loose);
 	relay_check_stopped(r);
-	free(p);
 }
 
 void destination_probe(struct relay *r, struct str name)
@@ -230,6 +240,7 @@ void destination_probe(struct relay *r, struct str name)
 		.only_ready = true,
 	};
 	p->op.site = arena_dup(&p->op.op.arena, name);
+	loose_begin(r, &p->loose, free_probe_lookup);
 	r->delivery_count++;
 	store_submit(r->store, &p->op.op, STORE_HOPS);
 }
@@ -440,6 +451,16 @@ void destination_save_unsaved(struct relay *r)
 	agenda_want_scan_later(r);
 }
 
+static void save_free(struct loose *l)
+{
+	struct save *save = CONTAINER_OF(l, struct save, loose);
+
+	loose_end(l);
+	list_remove(&save->link);
+	store_op_fini(&save->op.op);
+	free(save);
+}
+
 static void on_saved(struct store_op *op)
 {
 	struct save *save = CONTAINER_OF(op, struct save, op.op);
@@ -453,9 +474,7 @@ static void on_saved(struct store_op *op)
 		if (op->err == ERR_NO_SPACE)
 			upkeep_note_full(r);
 	}
-	list_remove(&save->link);
-	store_op_fini(op);
-	free(save);
+	save_free(&save->loose);
 	relay_check_stopped(r);
 }
 
@@ -466,6 +485,7 @@ static struct save *save_new(struct relay *r)
 	save->relay = r;
 	save->op.op.on_done = on_saved;
 	save->op.at = env_wall(r->env);
+	loose_begin(r, &save->loose, save_free);
 	list_push_back(&r->saving, &save->link);
 	return save;
 }

@@ -52,6 +52,12 @@ def wait_for(condition, seconds, what, every=0.02):
         time.sleep(every)
 
 
+def is_sanitized():
+    """Built with sanitizers, which keep what was freed: memory says nothing then."""
+    with open(os.path.join(BUILD, "outlastd"), "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 _ports_given = set()
 
 

@@ -4,7 +4,6 @@ A case is a row of a table: its name, what asks for it (RFC section, CVE, or "ro
 done, what must come of it. A group of cases prints one line. Nothing here knows the relay but from outside.
 """
 
-import functools
 import json
 import os
 import re
@@ -194,12 +193,6 @@ def send(port, to, content, sender="s@good.test", source=None, params="", helo="
 def memory_kib(pid, field="VmRSS"):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return int(re.search(rf"{field}:\s+(\d+)", file.read())[1])
-
-
-@functools.cache
-def is_sanitized():
-    with open(lib.program_path("outlastd"), "rb") as file:
-        return b"__asan_init" in file.read()
 
 
 class Drop(Exception):

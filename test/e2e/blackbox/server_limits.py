@@ -23,7 +23,7 @@ def timed(function):
 
 def bounded(kib, most):
     """Sanitizers keep what was freed: their memory says nothing."""
-    expect(kib <= most or bb.is_sanitized(), f"{kib} KiB of memory, {most} allowed")
+    expect(kib <= most or lib.is_sanitized(), f"{kib} KiB of memory, {most} allowed")
 
 
 def trickle(client, octets, every=0.2, seconds=8):
