@@ -51,8 +51,8 @@ static void order_targets(struct attempt *a)
 	uint32_t end;
 
 	for (uint32_t begin = 0; begin < route->target_count; begin = end) {
-		uint32_t starts[ROUTE_TARGETS_MAX];
-		uint32_t count = 0;
+		uint32_t starts[ROUTE_TARGETS_MAX] = { begin };
+		uint32_t count = 1;
 		uint64_t chance;
 
 		for (end = begin; end < route->target_count; end++) {
@@ -60,7 +60,7 @@ static void order_targets(struct attempt *a)
 
 			if (t->preference != route->targets[begin].preference)
 				break;
-			if (end == begin || !str_equal(t->host, t[-1].host))
+			if (end > begin && !str_equal(t->host, t[-1].host))
 				starts[count++] = end;
 		}
 		env_random(a->env, &chance, sizeof(chance));
