@@ -101,7 +101,6 @@ static void on_overdue(struct store_op *op)
 	struct expiry *x = CONTAINER_OF(op, struct expiry, claim.op);
 	const struct verdict fail = { .disposition = DISPOSE_FAIL, .status = STATUS(4, 4, 7) };
 	uint32_t started = 0;
-
 	uint32_t passed_before = x->passed_over;
 
 	x->is_claiming = false;
@@ -119,16 +118,9 @@ static void on_overdue(struct store_op *op)
 		}
 		if (!delivery_from_store(h, m))
 			continue;
-		/* the message just made pending, wherever its priority put it */
-		LIST_FOR_EACH (link, &h->pending) {
-			struct delivery *d = CONTAINER_OF(link, struct delivery, link);
-
-			if (d->message->env.id == m->env.id) {
-				delivery_fail_without_route(d, &x->outcome, &fail);
-				started++;
-				break;
-			}
-		}
+		/* wherever its priority put it among those pending */
+		delivery_fail_without_route(hop_find(h, m->env.id), &x->outcome, &fail);
+		started++;
 	}
 	x->has_more = op->err == OK && is_still_down(x) &&
 		      ((x->claim.is_more && (started > 0 || x->passed_over > passed_before)) ||
