@@ -24,6 +24,8 @@
 	X(attempt_delivered) /* next hop said 250, RECORD not submitted */                         \
 	X(record_applied)    /* RECORD applied, the transaction not committed */                   \
 	X(record_committed)  /* durable, not yet logged */                                         \
+	X(retire_begin)      /* before what is young goes to the tables */                         \
+	X(retire_end)        /* after it */                                                        \
 	X(checkpoint_begin)  /* before a WAL checkpoint */                                         \
 	X(checkpoint_end)    /* after it */                                                        \
 	X(migrate_step)      /* between two steps of a schema migration */

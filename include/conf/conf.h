@@ -136,7 +136,8 @@ struct conf {
 		uint64_t min_free_bytes; /* 452 below it, 256M */
 		uint64_t
 			reserve_bytes; /* kept for deliveries when the disk is full, 40M: more than wal_pages of 4 KiB */
-		int64_t history_ms; /* 7 d */
+		uint64_t journal_bytes; /* size of the journal before the tables, 64M; 0: none */
+		int64_t history_ms;     /* 7 d */
 		uint32_t wal_pages; /* checkpoint beyond, 8000 */
 		uint8_t node;       /* 0..255, part of every id */
 	} queue;

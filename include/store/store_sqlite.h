@@ -1,9 +1,9 @@
 /*
  * store_sqlite - opening the durable queue: port/store.h on SQLite.
  *
- * The queue is a directory: queue.db with its -wal and -shm, `lock` (held as long as the queue
+ * The queue is a directory: queue.db with its -wal, -shm and .journal (store/journal.h), `lock` (held as long as the queue
  * is open) and `reserve` (octets kept back so that results and deletions still fit on a full
- * disk). One process opens it; one connection does all writes and all checkpoints (SQLite before
+ * disk). queue.db and its journal belong together: neither is whole without the other while the queue is open. One process opens it; one connection does all writes and all checkpoints (SQLite before
  * 3.51.3 can corrupt a file otherwise), one more only reads.
  *
  * Nothing is ever recreated: a damaged, truncated or foreign file is refused and left as it is.
@@ -26,6 +26,7 @@ struct store_options {
 	uint32_t wal_limit_pages; /* pages of 4 KiB; 0: STORE_WAL_LIMIT_PAGES */
 	enum store_checkpoint_policy checkpoint;
 	uint64_t reserve_bytes; /* 0: no reserve */
+	uint64_t journal_bytes; /* size of the journal; 0: none, each message goes to the tables at once */
 	const char *vfs;        /* SQLite VFS by name, for tests; NULL: the default */
 	/* on_fatal - the outcome of a commit is unknown: no on_done fires any more for what was
 	 * under way. The process must close its connections without a reply and end. Thread:
@@ -59,7 +60,7 @@ void store_sync_abandon(struct store *store);
 
 /* store_open_readonly - for tools, without a loop, while no daemon has the queue: takes the
  * lock; a read runs and completes inside store_submit; a write completes with ERR_PERMISSION.
- * The file is not changed. Thread: any one. Errors: as store_open, and ERR_NOT_FOUND (no queue
+ * Nothing is changed, but that a journal left by a crash is taken in. Thread: any one. Errors: as store_open, and ERR_NOT_FOUND (no queue
  * there), ERR_UNSUPPORTED (an older schema). */
 MUST_USE enum err store_open_readonly(struct str directory, const struct store_options *options,
 	struct store **out, struct buf *message);

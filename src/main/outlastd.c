@@ -307,6 +307,7 @@ static int open_queue(struct daemon *d, struct buf *message)
 {
 	const struct store_options options = {
 		.wal_limit_pages = d->conf->queue.wal_pages,
+		.journal_bytes = d->conf->queue.journal_bytes,
 		.reserve_bytes = d->conf->queue.reserve_bytes,
 		.vfs = getenv("OUTLAST_TEST_VFS"),
 		.on_fatal = on_fatal,

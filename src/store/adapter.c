@@ -8,8 +8,8 @@
 
 #include "base/check.h"
 
-static enum err open_engines(
-	struct adapter *a, const char *vfs, bool is_readonly, struct buf *message);
+static enum err open_engines(struct adapter *a, const struct store_options *options,
+	bool is_readonly, struct buf *message);
 
 void store_close(struct store *store)
 {
@@ -28,7 +28,7 @@ enum err adapter_open(struct adapter *a, struct env *env, struct str directory,
 		return err;
 	if (!is_readonly)
 		directory_reserve(&a->directory, options->reserve_bytes);
-	err = open_engines(a, options->vfs, is_readonly, message);
+	err = open_engines(a, options, is_readonly, message);
 	if (err == OK && !is_readonly && directory_sync(&a->directory) != OK) {
 		buf_printf(message, "cannot sync the queue directory %s", a->directory.path);
 		err = ERR_IO;
@@ -76,17 +76,22 @@ void adapter_tell_alarm(struct adapter *a, const char *text)
 		log_text(a->env->log, LOG_WARNING, "outlastd", "%s", text);
 }
 
-static enum err open_engines(
-	struct adapter *a, const char *vfs, bool is_readonly, struct buf *message)
+static enum err open_engines(struct adapter *a, const struct store_options *options,
+	bool is_readonly, struct buf *message)
 {
 	char *path = directory_file(&a->directory, "queue.db");
-	struct fault *fault = a->env ? a->env->fault : NULL;
-	enum err err = OK;
-	if (!is_readonly)
-		err = engine_sqlite_open(path, vfs, ENGINE_WRITE, fault, &a->writer, message);
+	struct engine_options o = {
+		.path = path,
+		.vfs = options->vfs,
+		.mode = ENGINE_WRITE,
+		.journal_bytes = options->journal_bytes,
+		.fault = a->env ? a->env->fault : NULL,
+	};
+	enum err err = is_readonly ? OK : engine_sqlite_open(&o, &a->writer, message);
+	o.mode = is_readonly ? ENGINE_INSPECT : ENGINE_READ;
+	o.fault = NULL;
 	if (err == OK)
-		err = engine_sqlite_open(path, vfs, is_readonly ? ENGINE_INSPECT : ENGINE_READ,
-			NULL, &a->reader, message);
+		err = engine_sqlite_open(&o, &a->reader, message);
 	free(path);
 	return err;
 }

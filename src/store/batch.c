@@ -5,6 +5,22 @@
 
 #include "base/check.h"
 
+/* Operations that retire in one transaction: between batches, and when someone waits for all of them. */
+enum { RETIRE_SLICE = 64, RETIRE_ALL_SLICE = 512 };
+
+struct order {
+	size_t count;
+	struct list *links[BATCH_OPS_MAX];
+};
+
+static enum err checkpoint(struct batch *b);
+static void order_note(struct order *order, struct list *ops);
+static void order_restore(const struct order *order, struct list *ops);
+static enum err part(struct batch *b, struct list *ops, struct list *young);
+static enum err retire_for(struct batch *b, struct list *ops);
+static enum err append(struct batch *b, struct list *ops, struct list *young);
+static enum err run_table(struct batch *b, struct list *ops);
+static void pass_applied(struct batch *b, struct store_op *op);
 static void refuse_new_mail(struct batch *b, struct list *ops);
 static enum err run_together(struct batch *b, struct list *ops, bool *is_full);
 static enum err apply_all(struct batch *b, struct list *ops, struct store_op **failed);
@@ -19,8 +35,99 @@ static void raise_alarm(struct batch *b, const char *text);
 
 enum err batch_run(struct batch *b, struct list *ops)
 {
-	bool is_full = false;
+	struct order order;
+	struct list young;
+	list_init(&young);
 	refuse_new_mail(b, ops);
+	order_note(&order, ops);
+	enum err err = part(b, ops, &young);
+	if (err == OK && !list_is_empty(&young))
+		err = append(b, ops, &young);
+	if (err == OK && !list_is_empty(ops))
+		err = run_table(b, ops);
+	list_splice(ops, &young);
+	order_restore(&order, ops);
+	return err;
+}
+
+/* Operations complete in the order submitted, whichever way each took. */
+static void order_note(struct order *order, struct list *ops)
+{
+	order->count = 0;
+	LIST_FOR_EACH (link, ops) {
+		CHECK(order->count < BATCH_OPS_MAX);
+		order->links[order->count++] = link;
+	}
+}
+
+static void order_restore(const struct order *order, struct list *ops)
+{
+	list_init(ops);
+	for (size_t i = 0; i < order->count; i++) {
+		*order->links[i] = (struct list){ 0 };
+		list_push_back(ops, order->links[i]);
+	}
+}
+
+/* Moves what may take the short way into a list of its own: nothing, when one operation must see all before it. */
+static enum err part(struct batch *b, struct list *ops, struct list *young)
+{
+	enum engine_way way = WAY_TABLE;
+	enum err err = OK;
+	LIST_FOR_EACH_SAFE (link, ops) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		if (op->err != OK)
+			continue;
+		err = b->engine->ops->way(b->engine, op, &way);
+		if (err != OK || way == WAY_LAST)
+			break;
+		if (way == WAY_YOUNG) {
+			list_remove(link);
+			list_push_back(young, link);
+		}
+	}
+	if (err != OK || way != WAY_LAST)
+		return err;
+	list_splice(young, ops);
+	list_splice(ops, young);
+	return retire_for(b, ops);
+}
+
+/* Without room to retire nothing of the batch can be done. */
+static enum err retire_for(struct batch *b, struct list *ops)
+{
+	enum err err = batch_retire(b, 0);
+	if (err == ERR_NO_SPACE && (err = make_room(b)) == OK)
+		err = batch_retire(b, 0);
+	if (err != ERR_NO_SPACE)
+		return err;
+	LIST_FOR_EACH (link, ops) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		if (op->err == OK)
+			op->err = ERR_NO_SPACE;
+	}
+	return OK;
+}
+
+/* Without room in the journal, and none to retire what it holds, they go with the others. */
+static enum err append(struct batch *b, struct list *ops, struct list *young)
+{
+	LIST_FOR_EACH (link, young)
+		pass_applied(b, CONTAINER_OF(link, struct store_op, link));
+	enum err err = b->engine->ops->append(b->engine, young);
+	if (err == OK) {
+		b->commit_count++;
+		pass_committed(b, young);
+	} else if (err == ERR_NO_SPACE) {
+		list_splice(ops, young);
+		err = retire_for(b, ops);
+	}
+	return err;
+}
+
+static enum err run_table(struct batch *b, struct list *ops)
+{
+	bool is_full = false;
 	enum err err = run_together(b, ops, &is_full);
 	if (err == OK && is_full) {
 		LIST_FOR_EACH (link, ops) {
@@ -36,7 +143,26 @@ enum err batch_run(struct batch *b, struct list *ops)
 	return err;
 }
 
-enum err batch_checkpoint(struct batch *b)
+enum err batch_retire(struct batch *b, uint32_t keep)
+{
+	enum err err = OK;
+	while (err == OK && b->engine->ops->young_count(b->engine) > keep) {
+		if (fault_hit(b->fault, FAULT_retire_begin))
+			return ERR_IO;
+		err = b->engine->ops->retire(b->engine, keep > 0 ? RETIRE_SLICE : RETIRE_ALL_SLICE);
+		if (err == OK && fault_hit(b->fault, FAULT_retire_end))
+			return ERR_IO;
+	}
+	return err;
+}
+
+enum err batch_rest(struct batch *b)
+{
+	enum err err = batch_retire(b, BATCH_YOUNG_KEPT);
+	return err == OK || err == ERR_NO_SPACE ? checkpoint(b) : err;
+}
+
+static enum err checkpoint(struct batch *b)
 {
 	uint32_t pages = b->engine->ops->wal_pages(b->engine);
 	bool is_long = pages >= 2 * b->wal_limit_pages;
@@ -171,12 +297,16 @@ static enum err try_alone(struct batch *b, struct store_op *op)
 static enum err apply(struct batch *b, struct store_op *op)
 {
 	enum err err = b->engine->ops->apply(b->engine, op);
-	if (err != OK)
-		return err;
+	if (err == OK)
+		pass_applied(b, op);
+	return err == OK ? op->err : err;
+}
+
+static void pass_applied(struct batch *b, struct store_op *op)
+{
 	if ((op->kind == STORE_ACCEPT && fault_hit(b->fault, FAULT_accept_applied)) ||
 		(op->kind == STORE_RECORD && fault_hit(b->fault, FAULT_record_applied)))
-		return op->err = ERR_NO_SPACE;
-	return OK;
+		op->err = ERR_NO_SPACE;
 }
 
 static bool is_about_op(enum err err)

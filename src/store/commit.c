@@ -20,18 +20,23 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-enum { BATCH_OPS_MAX = 1000, BATCH_BYTES_MAX = 16 << 20 };
+enum { BATCH_BYTES_MAX = 16 << 20 };
 
 struct commit_store {
 	struct adapter a;
 	pthread_t writer, reader;
 	pthread_mutex_t lock;
-	pthread_cond_t on_write, on_read, on_finished;
+	pthread_cond_t on_write, on_read, on_finished, on_retired;
 
 	/* Under the lock. */
 	struct list writes, reads, done;
 	bool is_stopping;
 	bool is_dead; /* the writer met a fatal error: problem says which */
+	/* A read must see what was completed before it, which may still be young: the reader asks, the writer
+	 * answers with the same number. */
+	bool is_young; /* something is */
+	uint64_t retire_asked, retire_done;
+	enum err retire_err;
 	char problem[512];
 	char alarm[256];
 	uint64_t commit_count;
@@ -53,7 +58,9 @@ static void *run_writer(void *context);
 static bool write_batch(struct commit_store *s, struct list *batch);
 static void take_batch(struct commit_store *s, struct list *out);
 static size_t input_bytes(const struct store_op *op);
+static bool retire(struct commit_store *s, uint64_t asked);
 static void *run_reader(void *context);
+static enum err wait_for_young(struct commit_store *s);
 static void finish(struct commit_store *s, struct list *done);
 static void die(struct commit_store *s, enum err err);
 static void wake(struct commit_store *s);
@@ -74,6 +81,7 @@ enum err store_open(struct env *env, struct str directory, const struct store_op
 	list_init(&s->done);
 	enum err err = adapter_open(&s->a, env, directory, options, false, message);
 	if (err == OK) {
+		s->is_young = s->a.writer->ops->young_count(s->a.writer) > 0;
 		err = start_threads(s);
 		if (err != OK) {
 			buf_printf(message, "cannot start the threads of the queue");
@@ -144,6 +152,7 @@ static void commit_close(struct adapter *a)
 	pthread_cond_destroy(&s->on_write);
 	pthread_cond_destroy(&s->on_read);
 	pthread_cond_destroy(&s->on_finished);
+	pthread_cond_destroy(&s->on_retired);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -169,7 +178,8 @@ static enum err start_threads(struct commit_store *s)
 	CHECK(pthread_mutex_init(&s->lock, NULL) == 0 &&
 		pthread_cond_init(&s->on_write, NULL) == 0 &&
 		pthread_cond_init(&s->on_read, NULL) == 0 &&
-		pthread_cond_init(&s->on_finished, NULL) == 0);
+		pthread_cond_init(&s->on_finished, NULL) == 0 &&
+		pthread_cond_init(&s->on_retired, NULL) == 0);
 	/* Signals are the loop's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -205,27 +215,49 @@ static void *run_writer(void *context)
 	list_init(&batch);
 	while (is_alive) {
 		lock(s);
-		while (list_is_empty(&s->writes) && !s->is_stopping)
+		while (list_is_empty(&s->writes) && s->retire_done == s->retire_asked &&
+			!s->is_stopping)
 			wait_for(s, &s->on_write);
+		uint64_t asked = s->retire_asked;
+		bool must_retire = s->retire_done != asked;
 		take_batch(s, &batch);
 		unlock(s);
-		if (list_is_empty(&batch))
+		if (list_is_empty(&batch) && !must_retire)
 			break;
-		is_alive = write_batch(s, &batch);
+		if (!list_is_empty(&batch))
+			is_alive = write_batch(s, &batch);
+		if (is_alive && must_retire)
+			is_alive = retire(s, asked);
 	}
 	return NULL;
 }
 
-/* write_batch - the answers leave before the checkpoint, which may take its time. */
+static bool retire(struct commit_store *s, uint64_t asked)
+{
+	enum err err = batch_retire(&s->a.batch, 0);
+	lock(s);
+	s->retire_done = asked;
+	s->retire_err = err;
+	s->is_young = s->a.batch.engine->ops->young_count(s->a.batch.engine) > 0;
+	pthread_cond_signal(&s->on_retired);
+	unlock(s);
+	if (err == OK || err == ERR_NO_SPACE)
+		return true;
+	die(s, err);
+	return false;
+}
+
+/* write_batch - the answers leave before the rest, which may take its time. */
 static bool write_batch(struct commit_store *s, struct list *batch)
 {
 	enum err err = batch_run(&s->a.batch, batch);
 	if (err == OK) {
 		lock(s);
 		s->commit_count = s->a.batch.commit_count;
+		s->is_young = s->a.batch.engine->ops->young_count(s->a.batch.engine) > 0;
 		unlock(s);
 		finish(s, batch);
-		err = batch_checkpoint(&s->a.batch);
+		err = batch_rest(&s->a.batch);
 	}
 	if (s->a.batch.alarm[0]) {
 		lock(s);
@@ -271,14 +303,27 @@ static void *run_reader(void *context)
 		while (list_is_empty(&s->reads) && !s->is_stopping)
 			wait_for(s, &s->on_read);
 		struct list *link = list_pop_front(&s->reads);
+		enum err err = link ? wait_for_young(s) : OK;
 		unlock(s);
 		if (!link)
 			return NULL;
 		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
-		op->err = reader->ops->read(reader, op);
+		op->err = err == OK ? reader->ops->read(reader, op) : err;
 		list_push_back(&one, link);
 		finish(s, &one);
 	}
+}
+
+/* Under the lock. What completes meanwhile may stay young. */
+static enum err wait_for_young(struct commit_store *s)
+{
+	if (!s->is_young)
+		return OK;
+	uint64_t mine = ++s->retire_asked;
+	pthread_cond_signal(&s->on_write);
+	while (s->retire_done < mine && !s->is_dead)
+		wait_for(s, &s->on_retired);
+	return s->is_dead ? ERR_IO : s->retire_err;
 }
 
 static void finish(struct commit_store *s, struct list *done)
@@ -297,6 +342,7 @@ static void die(struct commit_store *s, enum err err)
 	(void)snprintf(s->problem, sizeof(s->problem), "the queue cannot go on (%s): %s",
 		err_name(err), s->a.writer->ops->problem(s->a.writer));
 	pthread_cond_signal(&s->on_finished);
+	pthread_cond_signal(&s->on_retired);
 	unlock(s);
 	wake(s);
 }

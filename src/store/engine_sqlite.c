@@ -43,6 +43,10 @@ static enum err engine_checkpoint(struct engine *base, bool is_full);
 static uint32_t engine_wal_pages(struct engine *base);
 static const char *engine_problem(struct engine *base);
 static void engine_close(struct engine *base, bool is_clean);
+static enum err engine_way(struct engine *base, struct store_op *op, enum engine_way *out);
+static enum err engine_append(struct engine *base, struct list *ops);
+static enum err engine_retire(struct engine *base, uint32_t limit);
+static uint32_t engine_young_count(struct engine *base);
 static int on_wal(void *context, sqlite3 *db, const char *name, int pages);
 static struct sqlite_engine *self(struct engine *base);
 
@@ -52,34 +56,45 @@ static const struct engine_ops sqlite_ops = {
 	.commit = engine_commit,
 	.rollback = engine_rollback,
 	.read = engine_read,
+	.way = engine_way,
+	.append = engine_append,
+	.retire = engine_retire,
+	.young_count = engine_young_count,
 	.checkpoint = engine_checkpoint,
 	.wal_pages = engine_wal_pages,
 	.problem = engine_problem,
 	.close = engine_close,
 };
 
-enum err engine_sqlite_open(const char *path, const char *vfs, enum engine_mode mode,
-	struct fault *fault, struct engine **out, struct buf *message)
+enum err engine_sqlite_open(
+	const struct engine_options *options, struct engine **out, struct buf *message)
 {
-	enum err err =
-		mode == ENGINE_READ ? OK : inspect_files(path, mode == ENGINE_WRITE, message);
+	enum engine_mode mode = options->mode;
+	enum err err = mode == ENGINE_READ
+			       ? OK
+			       : inspect_files(options->path, mode == ENGINE_WRITE, message);
 	if (err != OK)
 		return err;
 	struct sqlite_engine *e = mem_zalloc(sizeof(*e));
 	e->base.ops = &sqlite_ops;
 	e->mode = mode;
-	e->path = mem_strdup(path);
-	err = open_file(e, vfs);
+	e->path = mem_strdup(options->path);
+	young_init(&e->young);
+	err = open_file(e, options->vfs);
 	if (err == OK && mode == ENGINE_WRITE)
 		ledger_init(&e->ledger, &e->sql);
 	if (err == OK)
 		err = configure(e);
 	if (err == OK && mode != ENGINE_READ)
-		err = prepare_schema(e, fault);
+		err = prepare_schema(e, options->fault);
 	if (err == OK && mode != ENGINE_READ)
 		err = look_around(e);
+	if (err == OK && mode != ENGINE_READ)
+		err = young_open(
+			e, options->vfs, options->journal_bytes, mode != ENGINE_WRITE, message);
 	if (err != OK) {
-		describe(e, err, message);
+		if (message->len == 0)
+			describe(e, err, message);
 		engine_close(&e->base, false);
 		return err;
 	}
@@ -228,7 +243,21 @@ static void describe(struct sqlite_engine *e, enum err err, struct buf *message)
 
 static enum err engine_begin(struct engine *base)
 {
-	return sql_exec(&self(base)->sql, "BEGIN IMMEDIATE");
+	return engine_transaction_begin(self(base));
+}
+
+enum err engine_transaction_begin(struct sqlite_engine *e)
+{
+	return sql_exec(&e->sql, "BEGIN IMMEDIATE");
+}
+
+enum err engine_transaction_end(struct sqlite_engine *e, enum err err)
+{
+	if (err == OK)
+		err = engine_commit(&e->base);
+	if (err != OK)
+		engine_rollback(&e->base);
+	return err;
 }
 
 static enum err engine_apply(struct engine *base, struct store_op *op)
@@ -248,6 +277,7 @@ static enum err engine_apply(struct engine *base, struct store_op *op)
 		break;
 	case STORE_RECORD:
 		err = write_record(e, CONTAINER_OF(op, struct store_record, op));
+		young_note_places(&e->young, CONTAINER_OF(op, struct store_record, op));
 		break;
 	case STORE_PROMOTE:
 		err = write_promote(e, CONTAINER_OF(op, struct store_promote, op));
@@ -379,8 +409,9 @@ static uint32_t engine_wal_pages(struct engine *base)
 static const char *engine_problem(struct engine *base)
 {
 	struct sqlite_engine *e = self(base);
-	int n = snprintf(
-		e->problem, sizeof(e->problem), "%s: %s", e->path, sqlite3_errmsg(e->sql.db));
+	const char *journal = e->young.journal.problem;
+	int n = snprintf(e->problem, sizeof(e->problem), "%s: %s", e->path,
+		journal[0] ? journal : sqlite3_errmsg(e->sql.db));
 	CHECK(n >= 0);
 	return e->problem;
 }
@@ -389,14 +420,37 @@ static void engine_close(struct engine *base, bool is_clean)
 {
 	struct sqlite_engine *e = self(base);
 	int is_on = 0;
+	if (is_clean && e->mode == ENGINE_WRITE)
+		young_close(e);
 	if (e->sql.db && e->mode == ENGINE_WRITE && !is_clean)
 		sqlite3_db_config(e->sql.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &is_on);
+	young_fini(&e->young);
 	ledger_fini(&e->ledger);
 	sql_fini(&e->sql);
 	sqlite3_close(e->sql.db);
 	arena_fini(&e->scratch);
 	free(e->path);
 	free(e);
+}
+
+static enum err engine_way(struct engine *base, struct store_op *op, enum engine_way *out)
+{
+	return young_way(self(base), op, out);
+}
+
+static enum err engine_append(struct engine *base, struct list *ops)
+{
+	return young_append(self(base), ops);
+}
+
+static enum err engine_retire(struct engine *base, uint32_t limit)
+{
+	return young_retire(self(base), limit);
+}
+
+static uint32_t engine_young_count(struct engine *base)
+{
+	return self(base)->young.count;
 }
 
 static int on_wal(void *context, sqlite3 *db, const char *name, int pages)

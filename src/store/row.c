@@ -64,6 +64,27 @@ void get_health(struct query *q, struct health_record *out)
 	get_chars(q, out->text, sizeof(out->text));
 }
 
+void bind_envelope(struct query *q, const struct envelope *env)
+{
+	bind_u64(q, env->id);
+	bind_wall(q, env->accepted);
+	bind_text(q, env->reverse_path);
+	bind_i64(q, env->body);
+	bind_bool(q, env->is_smtputf8);
+	bind_i64(q, env->ret);
+	bind_text(q, env->envid);
+	bind_i64(q, env->priority);
+	bind_wall(q, env->deliver_by);
+	bind_bool(q, env->deliver_by_notify);
+	bind_wall(q, env->hold_until);
+	bind_i64(q, env->origin);
+	bind_text(q, env->user);
+	bind_text(q, env->client);
+	bind_text(q, env->helo);
+	bind_text(q, env->message_id);
+	bind_u64(q, env->size_bytes);
+}
+
 void get_message(struct query *q, struct arena *arena, struct queued_message *out)
 {
 	struct envelope *env = &out->env;

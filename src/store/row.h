@@ -27,6 +27,8 @@ void bind_code(struct query *q, unsigned code);
 struct status get_status(struct query *q);
 void bind_health(struct query *q, const struct health_record *health);
 void get_health(struct query *q, struct health_record *out);
+/* bind_envelope - id to size, in the order of MESSAGE_COLUMNS; not the recipients. */
+void bind_envelope(struct query *q, const struct envelope *env);
 void get_message(struct query *q, struct arena *arena, struct queued_message *out);
 void get_recipient(struct query *q, struct arena *arena, struct queued_recipient *out);
 void get_attempt(struct query *q, struct arena *arena, struct attempt_record *out);

@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "ledger.h"
 #include "sql.h"
+#include "young.h"
 
 struct sqlite_engine {
 	struct engine base;
@@ -18,10 +19,15 @@ struct sqlite_engine {
 		uint64_t hash; /* of filter and action */
 		uint64_t id;
 	} modify_stop;
+	struct young young; /* ENGINE_WRITE; ENGINE_INSPECT: counted */
 	uint32_t wal_pages;
 	char *path;
 	char problem[512];
 };
+
+/* engine_transaction_end - commits when err is OK, rolls back otherwise; the error of whichever. */
+MUST_USE enum err engine_transaction_begin(struct sqlite_engine *e);
+MUST_USE enum err engine_transaction_end(struct sqlite_engine *e, enum err err);
 
 /* Writes: inside a transaction. */
 enum err write_accept(struct sqlite_engine *e, struct store_accept *op);
@@ -49,6 +55,13 @@ enum err read_get(struct sqlite_engine *e, struct store_get *op);
  * ERR_EXISTS, ERR_NOT_FOUND (some spooled chunk is not there). */
 MUST_USE enum err message_insert(struct sqlite_engine *e, const struct envelope *env,
 	struct str content, uint32_t spooled_chunks);
+MUST_USE enum err message_exists(struct sqlite_engine *e, uint64_t id, bool *out);
+/* history_insert - a message that these records, together, say was delivered to all: as ACCEPT and the RECORDs would
+ * have left it. Their health is not looked at. */
+MUST_USE enum err history_insert(struct sqlite_engine *e, const struct envelope *env,
+	const struct store_record *records, uint32_t record_count);
+MUST_USE enum err record_attempt(
+	struct sqlite_engine *e, uint64_t id, const struct attempt_record *attempt);
 /* content_insert - one chunk; content_delete - all of them. */
 MUST_USE enum err content_insert(
 	struct sqlite_engine *e, uint64_t id, uint32_t chunk, struct str data);

@@ -25,6 +25,10 @@
 	HEALTH_SET("?3", "?4", "?5", "?6", "?7", "?8", "?9", "?10", "?11", "?12", "?13", "?14",    \
 		"?15", "?16")
 
+#define ENVELOPE_COLUMNS                                                                           \
+	"id, accepted, reverse_path, body, smtputf8, ret, envid, priority, deliver_by,"            \
+	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size"
+
 const char *const sql_texts[SQL_COUNT] = {
 	[SQL_TOTAL_ADD] =
 		"UPDATE total SET ready=ready+?1, waiting=waiting+?2, held=held+?3,"
@@ -85,13 +89,13 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_HOPS_SITE_READY] =
 		HOPS_SELECT("INDEXED BY hop_site_ready", "h.site=?3 AND h.ready > 0"),
 
-	[SQL_MESSAGE_INSERT] =
-		"INSERT INTO message(id, accepted, reverse_path, body, smtputf8, ret, envid, "
-		"priority,"
-		" deliver_by, deliver_by_notify, hold_until, origin, user, client, helo, "
-		"message_id,"
-		" size, chunks, queued)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
+	[SQL_MESSAGE_INSERT] = "INSERT INTO message(" ENVELOPE_COLUMNS
+			       ", chunks, queued)"
+			       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
+			       "?18,?19)",
+	[SQL_MESSAGE_INSERT_FINISHED] =
+		"INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued, finished)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,0,0,?18)",
 	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued FROM message WHERE id=?1",
 	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
 	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",
@@ -120,6 +124,10 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_RECIPIENT_INSERT] = "INSERT INTO recipient(message, number, hop, state, priority, "
 				 "due, notify, address, domain,"
 				 " orcpt) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
+	[SQL_RECIPIENT_INSERT_FINISHED] =
+		"INSERT INTO recipient(message, number, hop, state, priority, notify, address, "
+		"domain, orcpt, attempts, last_attempt, finished, in_doubt, code, status, text, "
+		"host) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?11,?12,?13,?14,?15,?16)",
 	[SQL_RECIPIENT_LOAD] =
 		"SELECT state, attempts, hop FROM recipient WHERE message=?1 AND number=?2",
 	/* A delivery that is not charged (RESULT_READY) leaves last_attempt as it was. */

@@ -74,7 +74,7 @@ static void on_turn(struct deferred *d)
 		s->a.env->metrics, METRIC_store_commits_total, s->a.batch.commit_count - commits);
 	complete_all(s);
 	if (err == OK)
-		err = batch_checkpoint(&s->a.batch);
+		err = batch_rest(&s->a.batch);
 	adapter_tell_alarm(&s->a, s->a.batch.alarm);
 	s->a.batch.alarm[0] = '\0';
 	if (err != OK)
@@ -96,8 +96,11 @@ static enum err apply_turn(struct sync_store *s)
 			struct list *link = turn.next;
 			list_remove(link);
 			struct store_op *op = CONTAINER_OF(link, struct store_op, link);
-			op->err = s->a.reader->ops->read(s->a.reader, op);
 			list_push_back(&part, link);
+			err = batch_retire(&s->a.batch, 0);
+			if (err != OK && err != ERR_NO_SPACE)
+				return err;
+			op->err = err == OK ? s->a.reader->ops->read(s->a.reader, op) : err;
 		}
 		list_splice(&s->done, &part);
 	}
@@ -106,7 +109,8 @@ static enum err apply_turn(struct sync_store *s)
 
 static enum err apply_writes(struct sync_store *s, struct list *turn, struct list *writes)
 {
-	while (!list_is_empty(turn) && is_write(turn->next)) {
+	for (int count = 0; count < BATCH_OPS_MAX && !list_is_empty(turn) && is_write(turn->next);
+		count++) {
 		struct list *link = turn->next;
 		list_remove(link);
 		list_push_back(writes, link);

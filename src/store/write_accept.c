@@ -14,7 +14,6 @@ static enum err insert_message(
 	struct sqlite_engine *e, const struct envelope *env, uint32_t chunks);
 static enum err insert_recipients(struct sqlite_engine *e, const struct envelope *env);
 static enum err drop_spooled(struct sqlite_engine *e, uint64_t id);
-static enum err has_message(struct sqlite_engine *e, uint64_t id, bool *out);
 static enum err delete_spool(struct sqlite_engine *e, uint64_t id);
 static enum err run_with_id(struct sqlite_engine *e, enum sql_id statement, uint64_t id);
 
@@ -113,23 +112,7 @@ static enum err close_spool(struct sqlite_engine *e, uint64_t id, uint32_t spool
 static enum err insert_message(struct sqlite_engine *e, const struct envelope *env, uint32_t chunks)
 {
 	struct query q = sql_prepare(&e->sql, SQL_MESSAGE_INSERT);
-	bind_u64(&q, env->id);
-	bind_wall(&q, env->accepted);
-	bind_text(&q, env->reverse_path);
-	bind_i64(&q, env->body);
-	bind_bool(&q, env->is_smtputf8);
-	bind_i64(&q, env->ret);
-	bind_text(&q, env->envid);
-	bind_i64(&q, env->priority);
-	bind_wall(&q, env->deliver_by);
-	bind_bool(&q, env->deliver_by_notify);
-	bind_wall(&q, env->hold_until);
-	bind_i64(&q, env->origin);
-	bind_text(&q, env->user);
-	bind_text(&q, env->client);
-	bind_text(&q, env->helo);
-	bind_text(&q, env->message_id);
-	bind_u64(&q, env->size_bytes);
+	bind_envelope(&q, env);
 	bind_u64(&q, chunks);
 	bind_u64(&q, env->recipient_count);
 	return sql_run(&q);
@@ -175,13 +158,13 @@ static enum err insert_recipients(struct sqlite_engine *e, const struct envelope
 static enum err drop_spooled(struct sqlite_engine *e, uint64_t id)
 {
 	bool is_accepted = false;
-	enum err err = has_message(e, id, &is_accepted);
+	enum err err = message_exists(e, id, &is_accepted);
 	if (err == OK && !is_accepted)
 		err = content_delete(e, id);
 	return err == OK ? delete_spool(e, id) : err;
 }
 
-static enum err has_message(struct sqlite_engine *e, uint64_t id, bool *out)
+enum err message_exists(struct sqlite_engine *e, uint64_t id, bool *out)
 {
 	struct query q = sql_prepare(&e->sql, SQL_MESSAGE_LOAD);
 	bind_u64(&q, id);

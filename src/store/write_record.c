@@ -25,8 +25,6 @@ static enum err load_current(
 static enum recipient_state state_after(enum result_kind kind, enum recipient_state now);
 static enum err write_result(struct sqlite_engine *e, struct store_record *op,
 	const struct store_result *result, enum recipient_state state, uint32_t attempts);
-static enum err record_attempt(
-	struct sqlite_engine *e, uint64_t id, const struct attempt_record *attempt);
 static enum err record_health(struct sqlite_engine *e, struct store_record *op);
 static enum err record_site(struct sqlite_engine *e, const struct site_record *site);
 static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop);
@@ -150,8 +148,7 @@ static enum err write_result(struct sqlite_engine *e, struct store_record *op,
 	return sql_run(&q);
 }
 
-static enum err record_attempt(
-	struct sqlite_engine *e, uint64_t id, const struct attempt_record *attempt)
+enum err record_attempt(struct sqlite_engine *e, uint64_t id, const struct attempt_record *attempt)
 {
 	struct query q = sql_prepare(&e->sql, SQL_ATTEMPT_INSERT);
 	bind_u64(&q, id);

@@ -66,6 +66,7 @@ static void on_boot(struct timer *t)
 void sim_world_boot(struct sim_world *w)
 {
 	const struct store_options options = { .wal_limit_pages = w->conf->queue.wal_pages,
+		.journal_bytes = 1 << 20,
 		.on_fatal = on_fatal,
 		.on_fatal_user = w };
 	struct buf message;

@@ -5,17 +5,27 @@
 
 /* Which adapter the group at hand is about: cmocka hands no parameter to a setup. */
 static world_open_fn *adapter_open_fn;
+static uint64_t journal_bytes;
 
 int contract_run(const char *name, world_open_fn *open)
 {
+	/* A small journal, so that it starts over within a test; and none. */
+	static const uint64_t sizes[] = { CONTRACT_JOURNAL_BYTES, 0 };
+	int failed = 0;
 	adapter_open_fn = open;
-	return contract_run_write(name) + contract_run_read(name) + contract_run_operator(name);
+	for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+		journal_bytes = sizes[i];
+		failed += contract_run_write(name) + contract_run_read(name) +
+			  contract_run_operator(name);
+	}
+	return failed;
 }
 
 int contract_setup(void **state)
 {
 	static struct world world;
 	world_init(&world, adapter_open_fn);
+	world.options.journal_bytes = journal_bytes;
 	world_must_open(&world);
 	*state = &world;
 	return 0;

@@ -4,7 +4,9 @@
 
 #include "store/world.h"
 
-/* contract_run - the number of failed tests. */
+enum { CONTRACT_JOURNAL_BYTES = 128 << 10 };
+
+/* contract_run - with a journal and without. Returns the number of failed tests. */
 int contract_run(const char *name, world_open_fn *open);
 
 #endif

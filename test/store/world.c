@@ -39,7 +39,7 @@ void world_init(struct world *w, world_open_fn *open)
 void world_fini(struct world *w)
 {
 	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm",
-		"queue.db-journal", "lock", "reserve" };
+		"queue.db-journal", "queue.db.journal", "lock", "reserve" };
 	if (w->store)
 		world_close(w);
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {

@@ -86,6 +86,7 @@ static void test_conf_default_has_the_figures_of_the_header(void **state)
 		{ (int64_t)conf->smtpd.spool_from_bytes, 256 << 10 },
 		{ (int64_t)conf->queue.min_free_bytes, 256 << 20 },
 		{ (int64_t)conf->queue.reserve_bytes, 40 << 20 },
+		{ (int64_t)conf->queue.journal_bytes, 64 << 20 },
 		{ conf->queue.history_ms, 7 * DAY },
 		{ conf->queue.wal_pages, 8000 },
 		{ conf->queue.node, 0 },

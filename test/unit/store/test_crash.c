@@ -22,6 +22,9 @@
 
 enum { MESSAGES = 4, STRIKES_MAX = 3000 };
 
+/* None; one that starts over within the story. */
+static const uint64_t journals[] = { 0, 64 << 10 };
+
 struct told {
 	uint64_t ids[MESSAGES];
 	bool is_accepted[MESSAGES];
@@ -189,7 +192,7 @@ static unsigned lost(struct world *w, const struct told *t)
 }
 
 /* strike_all - the story with a strike at each call; returns the sum of what was lost. */
-static unsigned strike_all(struct crash_plan plan, unsigned *strikes)
+static unsigned strike_all(struct crash_plan plan, uint64_t journal_bytes, unsigned *strikes)
 {
 	unsigned sum = 0;
 	crash_vfs_register();
@@ -197,6 +200,7 @@ static unsigned strike_all(struct crash_plan plan, unsigned *strikes)
 		static struct world w;
 		struct told told;
 		world_init(&w, store_sync_open);
+		w.options.journal_bytes = journal_bytes;
 		plan.seed++;
 		crash_vfs_plan(&plan);
 		tell(&w, &told);
@@ -219,24 +223,27 @@ static unsigned strike_all(struct crash_plan plan, unsigned *strikes)
 	return sum;
 }
 
-static void strike(struct crash_plan plan)
+/* With the journal alone, or also without. */
+static void strike(struct crash_plan plan, bool is_also_without)
 {
-	unsigned strikes = 0;
-	assert_int_equal(strike_all(plan, &strikes), 0);
-	assert_true(strikes > 20);
+	for (size_t i = is_also_without ? 0 : 1; i < ARRAY_COUNT(journals); i++) {
+		unsigned strikes = 0;
+		assert_int_equal(strike_all(plan, journals[i], &strikes), 0);
+		assert_true(strikes > 20);
+	}
 }
 
 static void test_power_loss_that_drops_all_unsynced_writes(void **state)
 {
 	(void)state;
-	strike((struct crash_plan){ .kind = CRASH_POWER, .keep_percent = 0 });
+	strike((struct crash_plan){ .kind = CRASH_POWER, .keep_percent = 0 }, true);
 }
 
 static void test_power_loss_that_tears_and_reorders(void **state)
 {
 	(void)state;
-	strike((struct crash_plan){ .kind = CRASH_POWER, .keep_percent = 50, .seed = 1000 });
-	strike((struct crash_plan){ .kind = CRASH_POWER, .keep_percent = 90, .seed = 2000 });
+	strike((struct crash_plan){ .kind = CRASH_POWER, .keep_percent = 50, .seed = 1000 }, true);
+	strike((struct crash_plan){ .kind = CRASH_POWER, .keep_percent = 90, .seed = 2000 }, false);
 }
 
 static void test_planted_defect_of_missing_syncs_is_found(void **state)
@@ -246,22 +253,23 @@ static void test_planted_defect_of_missing_syncs_is_found(void **state)
 	struct crash_plan plan = {
 		.kind = CRASH_POWER, .keep_percent = 0, .is_sync_ignored = true
 	};
-	assert_true(strike_all(plan, &strikes) > 0);
+	for (size_t i = 0; i < ARRAY_COUNT(journals); i++)
+		assert_true(strike_all(plan, journals[i], &strikes) > 0);
 }
 
 static void test_failing_calls(void **state)
 {
 	(void)state;
-	strike((struct crash_plan){ .kind = CRASH_EIO });
-	strike((struct crash_plan){ .kind = CRASH_EIO, .is_for_ever = true });
+	strike((struct crash_plan){ .kind = CRASH_EIO }, true);
+	strike((struct crash_plan){ .kind = CRASH_EIO, .is_for_ever = true }, false);
 }
 
 static void test_full_disk(void **state)
 {
 	(void)state;
-	strike((struct crash_plan){ .kind = CRASH_ENOSPC });
-	strike((struct crash_plan){ .kind = CRASH_ENOSPC, .is_for_ever = true });
-	strike((struct crash_plan){ .kind = CRASH_SHORT });
+	strike((struct crash_plan){ .kind = CRASH_ENOSPC }, true);
+	strike((struct crash_plan){ .kind = CRASH_ENOSPC, .is_for_ever = true }, false);
+	strike((struct crash_plan){ .kind = CRASH_SHORT }, false);
 }
 
 int main(void)
