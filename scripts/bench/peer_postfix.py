@@ -1,0 +1,165 @@
+"""Postfix as it is measured: a private one from Debian's package, as shipped and tuned; the better of the two counts.
+
+As shipped means the main.cf of Debian's package and Postfix's own defaults; only names, addresses, ports, directories
+and the next hops differ, and TLS is off on both sides as there is none in what it is compared with. Tuned means what
+is advised to those who want it fast: no delay of intake, more deliveries to one destination, more processes.
+"""
+
+import grp
+import os
+import pwd
+import signal
+import time
+
+import meter
+import world as worlds
+from outlast import says_hello
+from world import Failure, Skip, lib, wait_for
+
+from peer import PEERS, environment, fetch_packages, run_program
+from postfix import DROP_GROUP, MASTER_CF, OWNER, Master, Postfix
+
+MAIN_CF = """
+smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)
+biff = no
+append_dot_mydomain = no
+readme_directory = no
+compatibility_level = 3.6
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+mailbox_size_limit = 0
+recipient_delimiter = +
+smtpd_tls_security_level = none
+smtp_tls_security_level = none
+queue_directory = {queue}
+data_directory = {data}
+daemon_directory = {root}/usr/lib/postfix/sbin
+command_directory = {root}/usr/sbin
+meta_directory = {conf}
+shlib_directory = no
+sendmail_path = {root}/usr/sbin/sendmail
+mail_owner = {owner}
+setgid_group = {group}
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH
+export_environment = MAIL_CONFIG LD_LIBRARY_PATH
+maillog_file = {log}
+maillog_file_prefixes = {directory}
+inet_protocols = ipv4
+inet_interfaces = loopback-only
+mynetworks = 127.0.0.0/8
+myhostname = relay.postfix.test
+mydestination =
+local_recipient_maps =
+alias_maps =
+alias_database =
+transport_maps = texthash:{conf}/transport
+"""
+
+TUNED = """
+in_flow_delay = 0
+default_destination_concurrency_limit = 100
+default_process_limit = 250
+"""
+
+
+class BenchPostfix(Postfix):
+    def __init__(self, world, destinations):
+        self.world = world
+        self.address, self.port = "127.0.0.1", lib.free_port()
+        self.at = f"{self.address}:{self.port}"
+        self.home = world.path("pf")
+        self.mailboxes = os.path.join(self.home, "mail")
+        self.log_path = os.path.join(self.home, "log", "maillog")
+        self.conf = os.path.join(self.home, "etc")
+        self.queue_directory = os.path.join(self.home, "queue")
+        os.chmod(world.directory, 0o711)
+        self.make_folders()
+        values = {"queue": self.queue_directory, "data": os.path.join(self.home, "data"), "conf": self.conf,
+                  "root": os.path.join(PEERS, "root"), "owner": OWNER, "group": DROP_GROUP, "log": self.log_path,
+                  "directory": self.home, "address": self.address, "port": self.port}
+        self.write("main.cf", MAIN_CF.format(**values) + self.settings)
+        self.write("master.cf", MASTER_CF.format(**values))
+        self.write("transport", "".join(f"{domain} smtp:[{address}]:{world.port}\n"
+                                        for domain, address in destinations))
+
+    def write(self, name, text):
+        with open(os.path.join(self.conf, name), "w", encoding="ascii") as file:
+            file.write(text)
+
+    def pids(self):
+        return meter.family(self.process.pid)
+
+    def memory_kib(self):
+        return meter.memory_kib(self.pids())
+
+    def stop(self, seconds=30):
+        """As `postfix stop` does; what does not go is killed with the group."""
+        self.process.signal(signal.SIGTERM)
+        deadline = time.monotonic() + seconds
+        while self.process.is_running() or len(meter.family(self.process.pid)) > 1:
+            if time.monotonic() > deadline:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                raise Failure(f"Postfix did not end within {seconds} s")
+            time.sleep(0.02)
+
+    def start_timed(self, seconds=60):
+        """Starts and returns (seconds to the reply to EHLO, the moment of exec)."""
+        begun = time.monotonic()
+        self.spawn()
+        while not says_hello(self.address, self.port):
+            if time.monotonic() > begun + seconds:
+                raise Failure(f"Postfix does not answer within {seconds} s: {self.log()[-500:]}")
+            time.sleep(0.001)
+        return time.monotonic() - begun, begun
+
+    def start(self):
+        self.spawn()
+        wait_for(self.answers, 20, "Postfix greets")
+
+    def spawn(self):
+        master = os.path.join(PEERS, "root/usr/lib/postfix/sbin/master")
+        self.process = Master([master, "-d", "-c", self.conf], os.path.join(self.home, "master.out"),
+                              {**environment(), "MAIL_CONFIG": self.conf})
+        self.world.processes.append(self.process)
+
+    def probe(self):
+        """Has all deferred mail tried now."""
+        run_program([os.path.join(PEERS, "root/usr/sbin/postqueue"), "-f"], env={"MAIL_CONFIG": self.conf})
+
+    def wait_until_all_parked(self, seconds=300):
+        """Every message has been tried and deferred."""
+        wait_for(lambda: not any(self.count(name) for name in ("maildrop", "incoming", "active")), seconds,
+                 "all mail is deferred", every=0.2)
+        meter.settle(self)
+
+    def count(self, queue):
+        return sum(len(files) for _, _, files in os.walk(os.path.join(self.queue_directory, queue)))
+
+
+class AsShipped(BenchPostfix):
+    name = "postfix, as shipped"
+    settings = ""
+
+
+class Tuned(BenchPostfix):
+    name = "postfix, tuned"
+    settings = TUNED
+
+
+VARIANTS = (AsShipped, Tuned)
+
+
+def check():
+    """Skip, with the reason, where Postfix cannot run."""
+    if os.geteuid() != 0:
+        raise Skip("Postfix runs as root only")
+    for account, database in ((OWNER, pwd.getpwnam), (DROP_GROUP, grp.getgrnam)):
+        try:
+            database(account)
+        except KeyError:
+            raise Skip(f"Postfix needs the account {account} of Debian") from None
+    folder = worlds.DIRECTORY
+    while folder != "/":
+        if not os.stat(folder).st_mode & 0o001:
+            raise Skip(f"Postfix's accounts may not enter {folder} (chmod o+x)")
+        folder = os.path.dirname(folder)
+    fetch_packages("postfix")
