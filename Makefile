@@ -88,6 +88,9 @@ include scripts/test.mk
 include scripts/fuzz.mk
 -include scripts/tools.mk
 -include scripts/sim.mk
+include scripts/instructions.mk
+include scripts/bench.mk
+include scripts/bench-run.mk
 -include scripts/crash.mk
 include scripts/lint.mk
 
