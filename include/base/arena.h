@@ -1,7 +1,7 @@
 /*
  * arena - memory that is freed all at once: the strings of one transaction, one reply, one query.
  *
- * Blocks of 4 KiB, larger requests get their own. There is no limit here: callers check limits on what
+ * Blocks of 1 KiB, then of 2 and 4; larger requests get their own. There is no limit here: callers check limits on what
  * outsiders send before they copy it. A zeroed arena is ready for use. Thread: one at a time.
  */
 #ifndef BASE_ARENA_H

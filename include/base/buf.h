@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/str.h"
 
@@ -28,6 +29,8 @@ void buf_clear(struct buf *b); /* keeps the memory */
 void buf_append(struct buf *b, const void *data, size_t len);
 void buf_append_str(struct buf *b, struct str s);
 void buf_append_char(struct buf *b, char c);
+/* buf_append_number - decimal, with zeros in front up to digits_min (at most 20): where printf would cost. */
+void buf_append_number(struct buf *b, uint64_t number, unsigned digits_min);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));

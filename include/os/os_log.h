@@ -2,7 +2,9 @@
  * os_log - where log lines go: standard error or output, a file, or the syslog socket.
  *
  * A sink never blocks: what the target does not take at once waits in memory, 1 MiB at most; lines
- * that do not fit are dropped and counted in METRIC_log_dropped_total. Text lines have the shape of
+ * that do not fit are dropped and counted in METRIC_log_dropped_total. What the loop logs in one of its
+ * turns leaves at the end of the turn, before the replies of that turn, in one piece; warnings and
+ * errors, and lines of other threads, leave at once with all that stands before them. Text lines have the shape of
  * syslog files, "Nov  2 01:02:03 host outlast/smtp[123]: ...", JSON lines are as log_format_json
  * makes them.
  *

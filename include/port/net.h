@@ -87,6 +87,9 @@ struct net_ops {
 	void (*conn_read_start)(struct conn *c);
 	void (*conn_read_stop)(struct conn *c);
 	void (*conn_write)(struct conn *c, struct str octets);
+	/* conn_give - the same for content that need not be copied: octets is emptied, its memory may be the conn's now.
+	 * NULL: this adapter only copies; net_conn_give hides that. */
+	void (*conn_give)(struct conn *c, struct buf *octets);
 	size_t (*conn_unsent)(struct conn *c);
 	/* conn_start_tls - output written before leaves first, in clear text. Input already buffered in the adapter is
 	 * discarded: the handshake then fails with ERR_TLS (command or response injection, RELIABILITY section 3). */
@@ -110,6 +113,15 @@ static inline struct conn *net_connect(struct net *net, const struct endpoint *t
 	void *user)
 {
 	return net->ops->connect(net, to, source, timeout_ms, handler, user);
+}
+static inline void net_conn_give(const struct net_ops *ops, struct conn *c, struct buf *octets)
+{
+	if (ops->conn_give) {
+		ops->conn_give(c, octets);
+	} else {
+		ops->conn_write(c, buf_str(octets));
+		buf_clear(octets);
+	}
 }
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * buf - growing octets up to a bound.
  *
- * Grows by doubling. One octet more than cap is always allocated, for the NUL of buf_cstr. An
+ * Grows by doubling, or to what is needed and a little more: behind large content a few octets are often
+ * to come. One octet more than cap is always allocated, for the NUL of buf_cstr. An
  * append of several parts (printf, safe, json) is one append: it happens whole or not at all.
  */
 #include "base/buf.h"
@@ -14,13 +15,16 @@
 #include "base/mem.h"
 #include "utf8.h"
 
-enum { CAP_MIN_BYTES = 64 };
+/* With its NUL and malloc's own word this fills 256: enough for most lines without growing. */
+enum { CAP_MIN_BYTES = 247, NUMBER_DIGITS_MAX = 20 };
 
 struct mark {
 	size_t len;
 	bool is_full;
 };
 
+static size_t spare_room(const struct buf *b);
+static size_t printable_length(struct str s);
 static struct mark begin(struct buf *b);
 static void end(struct buf *b, struct mark mark);
 static void append_octets_safe(struct buf *b, const char *data, size_t len);
@@ -67,6 +71,18 @@ void buf_append_char(struct buf *b, char c)
 	buf_append(b, &c, 1);
 }
 
+void buf_append_number(struct buf *b, uint64_t number, unsigned digits_min)
+{
+	char digits[NUMBER_DIGITS_MAX];
+	size_t at = sizeof(digits);
+	CHECK(digits_min <= sizeof(digits));
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0 || sizeof(digits) - at < digits_min);
+	buf_append(b, digits + at, sizeof(digits) - at);
+}
+
 void buf_printf(struct buf *b, const char *format, ...)
 {
 	va_list args;
@@ -79,12 +95,16 @@ void buf_vprintf(struct buf *b, const char *format, va_list args)
 {
 	va_list again;
 	va_copy(again, args);
-	int n = vsnprintf(NULL, 0, format, args);
+	size_t room = spare_room(b);
+	/* Printed a second time only when it did not fit into what is there. */
+	int n = vsnprintf(
+		room > 0 ? b->data + b->len : NULL, room > 0 ? room + 1 : 0, format, args);
 	CHECK(n >= 0);
 	size_t len = (size_t)n;
 	char *to = buf_reserve(b, len);
 	if (to) {
-		vsnprintf(to, len + 1, format, again);
+		if (len > room)
+			vsnprintf(to, len + 1, format, again);
 		b->len += len;
 	} else {
 		b->is_full = true;
@@ -95,15 +115,17 @@ void buf_vprintf(struct buf *b, const char *format, va_list args)
 void buf_append_safe(struct buf *b, struct str s)
 {
 	struct mark mark = begin(b);
-	for (size_t at = 0; at < s.len && !b->is_full;) {
-		size_t len = utf8_sequence_len(str_slice(s, at, s.len));
-		if (len > 0 && !utf8_is_control(s.data + at, len)) {
-			buf_append(b, s.data + at, len);
+	while (s.len > 0 && !b->is_full) {
+		size_t len = printable_length(s);
+		if (len == 0)
+			len = utf8_sequence_len(s);
+		if (len > 0 && !utf8_is_control(s.data, len)) {
+			buf_append(b, s.data, len);
 		} else {
 			len = len > 0 ? len : 1;
-			append_octets_safe(b, s.data + at, len);
+			append_octets_safe(b, s.data, len);
 		}
-		at += len;
+		s = str_slice(s, len, s.len);
 	}
 	end(b, mark);
 }
@@ -130,8 +152,10 @@ char *buf_reserve(struct buf *b, size_t len)
 		size_t cap = b->cap > b->max_bytes / 2 ? b->max_bytes : b->cap * 2;
 		if (cap < CAP_MIN_BYTES)
 			cap = CAP_MIN_BYTES;
-		if (cap < needed)
-			cap = needed;
+		size_t more =
+			needed / 16 < b->max_bytes - needed ? needed / 16 : b->max_bytes - needed;
+		if (cap < needed + more)
+			cap = needed + more;
 		b->data = mem_realloc(b->data, cap + 1);
 		b->cap = cap;
 	}
@@ -153,6 +177,22 @@ const char *buf_cstr(struct buf *b)
 		return "";
 	b->data[b->len] = '\0';
 	return b->data;
+}
+
+/* What fits without growing; 0 without memory. */
+static size_t spare_room(const struct buf *b)
+{
+	size_t cap = b->cap < b->max_bytes ? b->cap : b->max_bytes;
+	return cap > b->len ? cap - b->len : 0;
+}
+
+/* The octets at the start of s that are shown as they are, as far as ASCII goes. */
+static size_t printable_length(struct str s)
+{
+	size_t len = 0;
+	while (len < s.len && s.data[len] >= ' ' && s.data[len] < 0x7f)
+		len++;
+	return len;
 }
 
 /* begin, end - bracket the parts of one append; end takes them all back when one did not fit. */

@@ -86,15 +86,17 @@ enum err endpoint_parse_ip(struct endpoint *out, struct str text)
 
 void endpoint_format(struct buf *out, const struct endpoint *e)
 {
-	char text[INET6_ADDRSTRLEN] = "";
 	switch (e->family) {
 	case FAMILY_IPV4:
-		inet_ntop(AF_INET, e->ip, text, sizeof(text));
-		buf_printf(out, "%s:%u", text, (unsigned)e->port);
+		endpoint_format_ip(out, e);
+		buf_append_char(out, ':');
+		buf_append_number(out, e->port, 1);
 		return;
 	case FAMILY_IPV6:
-		inet_ntop(AF_INET6, e->ip, text, sizeof(text));
-		buf_printf(out, "[%s]:%u", text, (unsigned)e->port);
+		buf_append_char(out, '[');
+		endpoint_format_ip(out, e);
+		buf_append_str(out, STR("]:"));
+		buf_append_number(out, e->port, 1);
 		return;
 	case FAMILY_UNIX:
 		buf_printf(out, "unix:%s", e->path);
@@ -108,12 +110,23 @@ void endpoint_format(struct buf *out, const struct endpoint *e)
 void endpoint_format_ip(struct buf *out, const struct endpoint *e)
 {
 	char text[INET6_ADDRSTRLEN] = "";
-	if (e->family != FAMILY_IPV4 && e->family != FAMILY_IPV6) {
+	switch (e->family) {
+	case FAMILY_IPV4:
+		for (size_t i = 0; i < 4; i++) {
+			if (i > 0)
+				buf_append_char(out, '.');
+			buf_append_number(out, e->ip[i], 1);
+		}
+		return;
+	case FAMILY_IPV6:
+		inet_ntop(AF_INET6, e->ip, text, sizeof(text));
+		buf_append_str(out, str_from_c(text));
+		return;
+	case FAMILY_UNIX:
+	case FAMILY_NONE:
 		endpoint_format(out, e);
 		return;
 	}
-	inet_ntop(e->family == FAMILY_IPV4 ? AF_INET : AF_INET6, e->ip, text, sizeof(text));
-	buf_append_str(out, str_from_c(text));
 }
 
 void endpoint_format_literal(struct buf *out, const struct endpoint *e)

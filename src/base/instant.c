@@ -31,6 +31,8 @@ static const struct unit units[] = {
 	{ { "w", 1 }, 7 * DAY_MS },
 };
 
+static void append_part(struct buf *out, struct str before, int number, unsigned digits_min);
+static void append_year(struct buf *out, int64_t year);
 static struct civil civil_of(struct wall t);
 static int64_t divide_down(int64_t a, int64_t b);
 static enum err parse_part(struct str *rest, uint64_t *out_ms);
@@ -41,15 +43,29 @@ void instant_format_rfc5322(struct buf *out, struct wall t)
 	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
 		"Sep", "Oct", "Nov", "Dec" };
 	struct civil c = civil_of(t);
-	buf_printf(out, "%s, %d %s %04lld %02d:%02d:%02d +0000", weekdays[c.weekday], c.day,
-		months[c.month - 1], (long long)c.year, c.hour, c.minute, c.second);
+	buf_append(out, weekdays[c.weekday], 3);
+	append_part(out, STR(", "), c.day, 1);
+	buf_append_char(out, ' ');
+	buf_append(out, months[c.month - 1], 3);
+	buf_append_char(out, ' ');
+	append_year(out, c.year);
+	append_part(out, STR(" "), c.hour, 2);
+	append_part(out, STR(":"), c.minute, 2);
+	append_part(out, STR(":"), c.second, 2);
+	buf_append_str(out, STR(" +0000"));
 }
 
 void instant_format_iso(struct buf *out, struct wall t)
 {
 	struct civil c = civil_of(t);
-	buf_printf(out, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", (long long)c.year, c.month, c.day,
-		c.hour, c.minute, c.second, c.ms);
+	append_year(out, c.year);
+	append_part(out, STR("-"), c.month, 2);
+	append_part(out, STR("-"), c.day, 2);
+	append_part(out, STR("T"), c.hour, 2);
+	append_part(out, STR(":"), c.minute, 2);
+	append_part(out, STR(":"), c.second, 2);
+	append_part(out, STR("."), c.ms, 3);
+	buf_append_char(out, 'Z');
 }
 
 void instant_format_span(struct buf *out, int64_t span_ms)
@@ -96,6 +112,19 @@ enum err instant_parse_span(struct str text, int64_t *out_ms)
 		return ERR_LIMIT;
 	*out_ms = (int64_t)total;
 	return OK;
+}
+
+static void append_part(struct buf *out, struct str before, int number, unsigned digits_min)
+{
+	buf_append_str(out, before);
+	buf_append_number(out, (uint64_t)number, digits_min);
+}
+
+static void append_year(struct buf *out, int64_t year)
+{
+	if (year < 0)
+		buf_append_char(out, '-');
+	buf_append_number(out, (uint64_t)(year < 0 ? -year : year), year < 0 ? 3 : 4);
 }
 
 /*

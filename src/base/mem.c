@@ -11,6 +11,8 @@
 
 #include "base/check.h"
 
+enum { SMALL_BYTES_MAX = 1024 };
+
 void *mem_alloc(size_t size_bytes)
 {
 	void *p = malloc(size_bytes ? size_bytes : 1);
@@ -20,7 +22,10 @@ void *mem_alloc(size_t size_bytes)
 
 void *mem_zalloc(size_t size_bytes)
 {
-	void *p = calloc(1, size_bytes ? size_bytes : 1);
+	/* calloc passes by what malloc keeps at hand for small sizes; large ones it need not clear. */
+	if (size_bytes <= SMALL_BYTES_MAX)
+		return memset(mem_alloc(size_bytes), 0, size_bytes);
+	void *p = calloc(1, size_bytes);
 	CHECK(p != NULL);
 	return p;
 }

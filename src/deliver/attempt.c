@@ -53,7 +53,7 @@ static void order_targets(struct attempt *a)
 	for (uint32_t begin = 0; begin < route->target_count; begin = end) {
 		uint32_t starts[ROUTE_TARGETS_MAX] = { begin };
 		uint32_t count = 1;
-		uint64_t chance;
+		uint64_t chance = 0;
 
 		for (end = begin; end < route->target_count; end++) {
 			const struct route_target *t = &route->targets[end];
@@ -63,7 +63,8 @@ static void order_targets(struct attempt *a)
 			if (end > begin && !str_equal(t->host, t[-1].host))
 				starts[count++] = end;
 		}
-		env_random(a->env, &chance, sizeof(chance));
+		if (count > 1) /* most have one host, and to ask costs a system call */
+			env_random(a->env, &chance, sizeof(chance));
 		uint32_t from = starts[chance % count];
 		for (uint32_t i = begin; i < end; i++) {
 			a->order[i] = (uint8_t)from++;
@@ -138,7 +139,8 @@ static void set_host(struct attempt *a)
 	buf_append_str(&host, target->host);
 	buf_append_char(&host, '[');
 	endpoint_format_ip(&host, &target->address);
-	buf_printf(&host, "]:%u", target->address.port);
+	buf_append_str(&host, STR("]:"));
+	buf_append_number(&host, target->address.port, 1);
 	a->host = arena_dup(&a->arena, buf_str(&host));
 	a->host_name = arena_dup(&a->arena, target->host);
 	buf_fini(&host);

@@ -149,7 +149,8 @@ void pool_give(struct pool *p, struct smtp_client *c, const struct endpoint *to,
 	i->client = c;
 	i->to = *to;
 	i->tls = tls;
-	i->user = arena_dup(&i->arena, user);
+	if (user.len > 0)
+		i->user = arena_dup(&i->arena, user);
 	i->timer.on_fire = on_idle_over;
 	list_push_back(&p->idle, &i->link);
 	p->idle_count++;
@@ -185,6 +186,8 @@ static struct bad *find_bad(const struct pool *p, const struct endpoint *to)
 	struct map_entry *at;
 	struct buf key;
 
+	if (p->bad.count == 0)
+		return NULL;
 	buf_init(&key, ENDPOINT_BYTES_MAX);
 	endpoint_format(&key, to);
 	at = map_find(&p->bad, buf_str(&key));

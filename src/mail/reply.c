@@ -45,6 +45,30 @@ static bool is_control(char c)
 	return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
+static bool is_shown(char c)
+{
+	return !is_control(c);
+}
+
+static bool is_sendable(char c)
+{
+	return !is_control(c) && (unsigned char)c < 0x80;
+}
+
+/* Appends text with '?' for each octet that is not good. */
+static void append_good(struct buf *out, struct str text, bool (*is_good)(char c))
+{
+	while (text.len > 0) {
+		size_t len = 0;
+		while (len < text.len && is_good(text.data[len]))
+			len++;
+		buf_append(out, text.data, len);
+		if (len < text.len)
+			buf_append_char(out, '?');
+		text = str_slice(text, len + 1, text.len);
+	}
+}
+
 static unsigned parse_code(struct str line)
 {
 	unsigned code = 0;
@@ -57,12 +81,6 @@ static unsigned parse_code(struct str line)
 		code = code * 10 + (unsigned)(line.data[i] - '0');
 	}
 	return code >= 200 && code <= 599 ? code : 0;
-}
-
-static void append_clean(struct buf *out, struct str text)
-{
-	for (size_t i = 0; i < text.len; i++)
-		buf_append_char(out, is_control(text.data[i]) ? '?' : text.data[i]);
 }
 
 /* The enhanced code counts when its class agrees with the reply code; the first line's is the
@@ -97,7 +115,7 @@ static bool take_line(struct reply_parser *p, struct str line)
 	if (separator != ' ' && separator != '-')
 		return false;
 	p->is_done = separator == ' ';
-	append_clean(&p->text, take_status(p, str_slice(line, 4, line.len)));
+	append_good(&p->text, take_status(p, str_slice(line, 4, line.len)), is_shown);
 	return !p->text.is_full;
 }
 
@@ -138,16 +156,14 @@ void reply_format(struct buf *out, unsigned code, struct status status, struct s
 		size_t len = str_find(text, '\n');
 		size_t start = out->len;
 		is_last = len == text.len;
-		buf_printf(out, "%u%c", code, is_last ? ' ' : '-');
+		buf_append_number(out, code, 1);
+		buf_append_char(out, is_last ? ' ' : '-');
 		if (status.klass != 0) {
 			status_format(out, status);
 			buf_append_char(out, ' ');
 		}
-		for (size_t i = 0; i < len && out->len - start < SENT_LINE_BYTES_MAX; i++) {
-			char c = text.data[i];
-			bool is_sendable = !is_control(c) && (unsigned char)c < 0x80;
-			buf_append_char(out, is_sendable ? c : '?');
-		}
+		size_t room = SENT_LINE_BYTES_MAX - (out->len - start);
+		append_good(out, str_slice(text, 0, len < room ? len : room), is_sendable);
 		buf_append(out, "\r\n", 2);
 		text = str_slice(text, is_last ? len : len + 1, text.len);
 	} while (!is_last);

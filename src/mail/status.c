@@ -46,5 +46,9 @@ enum err status_parse(struct str text, struct status *out, struct str *rest)
 
 void status_format(struct buf *out, struct status s)
 {
-	buf_printf(out, "%u.%u.%u", (unsigned)s.klass, (unsigned)s.subject, (unsigned)s.detail);
+	buf_append_number(out, s.klass, 1);
+	buf_append_char(out, '.');
+	buf_append_number(out, s.subject, 1);
+	buf_append_char(out, '.');
+	buf_append_number(out, s.detail, 1);
 }

@@ -139,15 +139,20 @@ static void on_uv_timer(uv_timer_t *timer)
 	(void)timer; /* it only ends the wait */
 }
 
+static void end_turn(struct env_uv *uv)
+{
+	LIST_FOR_EACH_SAFE (link, &uv->turn_hooks) {
+		struct turn_hook *hook = CONTAINER_OF(link, struct turn_hook, link);
+		hook->on_turn_end(hook);
+	}
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct os_env *e = prepare->data;
 	struct env_uv *uv = e->uv;
 
-	LIST_FOR_EACH_SAFE (link, &uv->turn_hooks) {
-		struct turn_hook *hook = CONTAINER_OF(link, struct turn_hook, link);
-		hook->on_turn_end(hook);
-	}
+	end_turn(uv);
 	struct mono next = timers_next(&uv->timers);
 	int64_t wait_ms = WAIT_MAX_MS;
 	if (next.ms != INT64_MAX && !uv->is_draining) {
@@ -244,14 +249,22 @@ void os_env_on_signal(struct os_env *e, void (*on_signal)(void *user, int number
 	}
 }
 
+static void turn(struct os_env *e, uv_run_mode mode)
+{
+	e->uv->is_turning = true;
+	uv_run(&e->uv->loop, mode);
+	e->uv->is_turning = false;
+	end_turn(e->uv); /* the last one ended without a wait */
+}
+
 void os_env_run(struct os_env *e)
 {
-	uv_run(&e->uv->loop, UV_RUN_DEFAULT);
+	turn(e, UV_RUN_DEFAULT);
 }
 
 void os_env_run_once(struct os_env *e)
 {
-	uv_run(&e->uv->loop, UV_RUN_ONCE);
+	turn(e, UV_RUN_ONCE);
 }
 
 void os_env_stop(struct os_env *e)
@@ -263,7 +276,7 @@ void env_uv_drain(struct os_env *e, const size_t *count_open)
 {
 	e->uv->is_draining = true;
 	while (*count_open > 0)
-		uv_run(&e->uv->loop, UV_RUN_ONCE);
+		turn(e, UV_RUN_ONCE);
 	e->uv->is_draining = false;
 }
 

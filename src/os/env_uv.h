@@ -32,6 +32,7 @@ struct env_uv {
 	struct timers timers;
 	struct list turn_hooks;
 	struct clock clock;
+	bool is_turning;  /* in uv_run: the turn hooks will run */
 	bool is_draining; /* handles are being closed: nobody's timers run any more */
 };
 

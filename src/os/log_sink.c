@@ -1,6 +1,8 @@
 /*
  * log_sink - formats a line and hands it to the target without ever waiting for it.
  *
+ * Lines of the loop gather in backlog until its turn ends: a write for each would cost more than all
+ * the rest of it. Only a crash of the process can lose those of one turn; under --fault none gather.
  * Lines wait in backlog, in order, while the target takes none; whoever logs next, or the timer,
  * tries again. A syslog daemon that restarts makes sends fail: the socket is connected anew on the
  * next try. A full disk is waited for like a full pipe. A reader that is gone (EPIPE) is one, too:
@@ -20,10 +22,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "env_uv.h"
 #include "os/os_log.h"
 
 #define BACKLOG_MAX_BYTES ((size_t)1024 * 1024)
 #define LINE_MAX_BYTES ((size_t)64 * 1024)
+#define GATHERED_MAX_BYTES ((size_t)64 * 1024)
 #define RETRY_MS 100
 #define FINI_MS 500
 #define FACILITY_MAIL (2 << 3)
@@ -35,14 +39,20 @@ struct log_sink {
 	char *tag;
 	char host[65];
 	bool is_json;
-	bool is_socket; /* send without blocking; others have O_NONBLOCK */
-	int fd;         /* -1: syslog is away */
+	bool is_socket;  /* send without blocking; others have O_NONBLOCK */
+	int fd;          /* -1: syslog is away */
+	struct buf line; /* the one being made */
 	struct buf backlog;
+	time_t stamp_second; /* of stamp */
+	char stamp[32];
+	long pid;
 	uint64_t dropped_count;
 	uint64_t published_count; /* of these, in the metric */
 	struct os_env *env;       /* NULL: not attached */
 	pthread_t loop_thread;
 	struct timer retry;
+	struct turn_hook turn_end;
+	bool is_gathering; /* the loop's: lines wait for the end of its turn */
 };
 
 static enum err err_from_open(int number)
@@ -173,22 +183,31 @@ static void flush(struct log_sink *s)
 
 static void put_line(struct log_sink *s, struct str line)
 {
-	flush(s);
-	bool was_empty = s->backlog.len == 0;
+	if (s->backlog.len + line.len > GATHERED_MAX_BYTES)
+		flush(s);
 	buf_append_str(&s->backlog, line);
 	if (s->backlog.is_full) {
 		s->backlog.is_full = false;
 		s->dropped_count++;
-	} else if (was_empty) {
-		flush(s);
 	}
+}
+
+static bool is_on_loop(const struct log_sink *s)
+{
+	return s->env && pthread_equal(s->loop_thread, pthread_self());
+}
+
+/* What may be the last line before a crash does not wait. */
+static bool may_gather(const struct log_sink *s, enum log_level level)
+{
+	return level > LOG_WARNING && is_on_loop(s) && s->env->uv->is_turning && !s->env->env.fault;
 }
 
 /* Metrics and timers are the loop's; a line from another thread leaves this to the next one from
  * the loop. */
 static void settle_on_loop(struct log_sink *s)
 {
-	if (!s->env || !pthread_equal(s->loop_thread, pthread_self()))
+	if (!is_on_loop(s))
 		return;
 	metric_add(s->env->env.metrics, METRIC_log_dropped_total,
 		s->dropped_count - s->published_count);
@@ -197,14 +216,27 @@ static void settle_on_loop(struct log_sink *s)
 		env_timer_after(&s->env->env, &s->retry, RETRY_MS);
 }
 
-static void on_retry(struct timer *t)
+static void flush_on_loop(struct log_sink *s)
 {
-	struct log_sink *s = CONTAINER_OF(t, struct log_sink, retry);
-
 	pthread_mutex_lock(&s->mutex);
 	flush(s);
 	settle_on_loop(s);
 	pthread_mutex_unlock(&s->mutex);
+}
+
+static void on_retry(struct timer *t)
+{
+	flush_on_loop(CONTAINER_OF(t, struct log_sink, retry));
+}
+
+static void on_turn_end(struct turn_hook *hook)
+{
+	struct log_sink *s = CONTAINER_OF(hook, struct log_sink, turn_end);
+
+	if (!s->is_gathering)
+		return;
+	s->is_gathering = false;
+	flush_on_loop(s);
 }
 
 static int severity(enum log_level level)
@@ -224,28 +256,39 @@ static int severity(enum log_level level)
 	return 7;
 }
 
-static void append_stamp(struct buf *out, struct wall at)
+/* Made once a second. */
+static void append_stamp(struct log_sink *s, struct buf *out, struct wall at)
 {
-	time_t seconds = (time_t)(at.ms / 1000);
+	time_t second = (time_t)(at.ms / 1000);
 	struct tm local;
-	char text[32];
 
-	if (localtime_r(&seconds, &local) &&
-		strftime(text, sizeof(text), "%b %e %H:%M:%S ", &local) > 0)
-		buf_append_str(out, str_from_c(text));
+	if (second != s->stamp_second || s->stamp[0] == '\0') {
+		s->stamp_second = second;
+		if (!localtime_r(&second, &local) ||
+			strftime(s->stamp, sizeof(s->stamp), "%b %e %H:%M:%S ", &local) == 0)
+			s->stamp[0] = '\0';
+	}
+	buf_append_str(out, str_from_c(s->stamp));
 }
 
-static void format_line(const struct log_sink *s, const struct log_event *event, struct buf *out)
+static void format_line(struct log_sink *s, const struct log_event *event, struct buf *out)
 {
 	struct wall now = s->env ? os_env_stamp(&s->env->env) : (struct wall){ os_real_ms() };
 
 	if (s->target == OS_LOG_SYSLOG)
 		buf_printf(out, "<%d>", FACILITY_MAIL + severity(event->level));
 	if (s->target == OS_LOG_SYSLOG || !s->is_json) {
-		append_stamp(out, now);
-		if (s->target != OS_LOG_SYSLOG)
-			buf_printf(out, "%s ", s->host);
-		buf_printf(out, "%s/%s[%ld]: ", s->tag, event->program, (long)getpid());
+		append_stamp(s, out, now);
+		if (s->target != OS_LOG_SYSLOG) {
+			buf_append_str(out, str_from_c(s->host));
+			buf_append_char(out, ' ');
+		}
+		buf_append_str(out, str_from_c(s->tag));
+		buf_append_char(out, '/');
+		buf_append_str(out, str_from_c(event->program));
+		buf_append_char(out, '[');
+		buf_append_number(out, (uint64_t)s->pid, 1);
+		buf_append_str(out, STR("]: "));
 	}
 	if (s->is_json)
 		log_format_json(out, event, now);
@@ -256,19 +299,22 @@ static void format_line(const struct log_sink *s, const struct log_event *event,
 static void on_emit(struct log *log, const struct log_event *event)
 {
 	struct log_sink *s = CONTAINER_OF(log, struct os_log, log)->sink;
-	struct buf line;
 
-	buf_init(&line, LINE_MAX_BYTES);
 	pthread_mutex_lock(&s->mutex);
-	format_line(s, event, &line);
+	buf_clear(&s->line);
+	format_line(s, event, &s->line);
 	/* A field that does not fit is left out by the formatter; the line end must be there. */
-	if (line.len == LINE_MAX_BYTES)
-		line.len--;
-	buf_append_char(&line, '\n');
-	put_line(s, buf_str(&line));
-	settle_on_loop(s);
+	if (s->line.len == LINE_MAX_BYTES)
+		s->line.len--;
+	buf_append_char(&s->line, '\n');
+	put_line(s, buf_str(&s->line));
+	if (may_gather(s, event->level)) {
+		s->is_gathering = true;
+	} else {
+		flush(s);
+		settle_on_loop(s);
+	}
 	pthread_mutex_unlock(&s->mutex);
-	buf_fini(&line);
 }
 
 enum err os_log_init(struct os_log *l, const struct os_log_params *params)
@@ -280,8 +326,11 @@ enum err os_log_init(struct os_log *l, const struct os_log_params *params)
 		.path = mem_strdup(params->path ? params->path : "/dev/log"),
 		.tag = mem_strdup(params->tag ? params->tag : "outlast"),
 		.is_json = params->is_json,
-		.retry.on_fire = on_retry };
+		.pid = (long)getpid(),
+		.retry.on_fire = on_retry,
+		.turn_end.on_turn_end = on_turn_end };
 	CHECK(pthread_mutex_init(&s->mutex, NULL) == 0);
+	buf_init(&s->line, LINE_MAX_BYTES);
 	buf_init(&s->backlog, BACKLOG_MAX_BYTES);
 	if (gethostname(s->host, sizeof(s->host) - 1) < 0 || s->host[0] == '\0')
 		snprintf(s->host, sizeof(s->host), "localhost");
@@ -302,15 +351,21 @@ void os_log_attach(struct os_log *l, struct os_env *env)
 	l->sink->loop_thread = pthread_self();
 	settle_on_loop(l->sink);
 	pthread_mutex_unlock(&l->sink->mutex);
+	list_push_front(&env->uv->turn_hooks, &l->sink->turn_end.link);
 }
 
 void os_log_detach(struct os_log *l)
 {
-	pthread_mutex_lock(&l->sink->mutex);
-	if (l->sink->env)
-		env_timer_stop(&l->sink->env->env, &l->sink->retry);
-	l->sink->env = NULL;
-	pthread_mutex_unlock(&l->sink->mutex);
+	struct log_sink *s = l->sink;
+
+	pthread_mutex_lock(&s->mutex);
+	if (s->env) {
+		flush(s);
+		list_remove(&s->turn_end.link);
+		env_timer_stop(&s->env->env, &s->retry);
+	}
+	s->env = NULL;
+	pthread_mutex_unlock(&s->mutex);
 }
 
 enum err os_log_reopen(struct os_log *l)
@@ -324,6 +379,7 @@ enum err os_log_reopen(struct os_log *l)
 	if (fd < 0) {
 		err = err_from_open(errno);
 	} else {
+		flush(s); /* what was logged before belongs into the old one */
 		if (s->fd >= 0)
 			close(s->fd);
 		s->fd = fd;
@@ -356,6 +412,7 @@ void os_log_fini(struct os_log *l)
 		flush_at_end(s);
 		close(s->fd);
 	}
+	buf_fini(&s->line);
 	buf_fini(&s->backlog);
 	pthread_mutex_destroy(&s->mutex);
 	free(s->path);

@@ -3,7 +3,8 @@
  *
  * Happy path: output gathers in wire (with TLS first in clear) and the conn is put on the dirty
  * list; at the end of the turn one uv_try_write sends it, and uv_write takes what the kernel did
- * not. Input is read into the net's one buffer and handed on during the callback. What must reach
+ * not. Input is read into the net's one buffer and handed on during the callback. A user who wants none
+ * for now leaves epoll only when some comes: most have asked for it again before. What must reach
  * the user but is found out inside one of its own calls is posted, and told by on_event in the next
  * turn.
  *
@@ -205,19 +206,30 @@ static void on_deadline(struct timer *t)
 		tls_fail(c, ERR_TIMEOUT, "TLS handshake timed out");
 }
 
+static bool should_poll(const struct conn *c)
+{
+	return c->is_open && !c->is_closing && !c->is_input_done && !tls_is_settled(c) &&
+	       (c->is_detached || c->wants_read || tls_is_handshaking(c));
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested_bytes, uv_buf_t *out)
 {
 	struct conn *c = handle->data;
 
 	(void)suggested_bytes;
-	*out = uv_buf_init(c->net->read_buffer, sizeof(c->net->read_buffer));
+	if (!should_poll(c))
+		*out = uv_buf_init(NULL, 0); /* on_octets gets UV_ENOBUFS; nothing is read */
+	else
+		*out = uv_buf_init(c->net->read_buffer, sizeof(c->net->read_buffer));
 }
 
 static void on_octets(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
 	struct conn *c = stream->data;
 
-	if (count < 0) {
+	if (count == UV_ENOBUFS && !should_poll(c)) {
+		conn_update_reading(c);
+	} else if (count < 0) {
 		c->is_input_done = true;
 		conn_update_reading(c);
 		if (c->is_shutting)
@@ -234,14 +246,10 @@ static void on_octets(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer
 
 void conn_update_reading(struct conn *c)
 {
-	bool should_poll = c->is_open && !c->is_closing && !c->is_input_done &&
-			   !tls_is_settled(c) &&
-			   (c->is_detached || c->wants_read || tls_is_handshaking(c));
-
-	if (should_poll == c->is_polling)
+	if (should_poll(c) == c->is_polling)
 		return;
-	c->is_polling = should_poll;
-	if (should_poll)
+	c->is_polling = !c->is_polling;
+	if (c->is_polling)
 		CHECK(uv_read_start(&c->uv.stream, on_alloc, on_octets) == 0);
 	else
 		uv_read_stop(&c->uv.stream);
@@ -257,8 +265,7 @@ static void on_read_start_asked(struct conn *c)
 
 static void on_read_stop_asked(struct conn *c)
 {
-	c->wants_read = false;
-	conn_update_reading(c);
+	c->wants_read = false; /* see on_alloc */
 }
 
 void conn_mark_dirty(struct conn *c)
@@ -386,6 +393,25 @@ static void on_write_asked(struct conn *c, struct str octets)
 		conn_mark_dirty(c);
 }
 
+static void on_give_asked(struct conn *c, struct buf *octets)
+{
+	struct buf *output = c->tls ? &c->clear : &c->wire;
+	size_t max_bytes = octets->max_bytes;
+
+	if (output->len > 0 || octets->len == 0 || c->is_broken) {
+		on_write_asked(c, buf_str(octets));
+		buf_clear(octets);
+		return;
+	}
+	buf_fini(output);
+	*output = *octets;
+	output->max_bytes = NET_OUTPUT_MAX_BYTES;
+	buf_init(octets, max_bytes);
+	c->was_unsent = true;
+	if (c->is_open)
+		conn_mark_dirty(c);
+}
+
 static size_t on_unsent_asked(struct conn *c)
 {
 	size_t flying = c->is_writing ? uv_stream_get_write_queue_size(&c->uv.stream) : 0;
@@ -493,6 +519,7 @@ const struct net_ops net_uv_ops = {
 	.conn_read_start = on_read_start_asked,
 	.conn_read_stop = on_read_stop_asked,
 	.conn_write = on_write_asked,
+	.conn_give = on_give_asked,
 	.conn_unsent = on_unsent_asked,
 	.conn_start_tls = tls_start,
 	.conn_close = on_close_asked,

@@ -56,11 +56,12 @@ static bool write_slice(struct smtp_client *c)
 
 	c->part = str_slice(c->part, slice.len, c->part.len);
 	buf_clear(&c->out);
+	(void)buf_reserve(&c->out, slice.len + slice.len / 16); /* at once, with some dots */
 	if (enddata_encode(&c->encoder, slice, &c->out) != OK) {
 		fail_content(c);
 		return false;
 	}
-	client_write(c, buf_str(&c->out));
+	net_conn_give(c->net, c->conn, &c->out);
 	if (fault_hit(c->env->fault, FAULT_attempt_in_data)) {
 		client_fail_err(c, STAGE_CONTENT, ERR_RESET);
 		return false;

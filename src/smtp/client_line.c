@@ -34,9 +34,13 @@ void client_write_mail(struct smtp_client *c)
 	struct buf line;
 
 	buf_init(&line, LINE_BYTES_MAX);
-	buf_printf(&line, "MAIL FROM:<%.*s>", STR_FMT(env->reverse_path));
-	if (c->info.has_size)
-		buf_printf(&line, " SIZE=%llu", (unsigned long long)env->size_bytes);
+	buf_append_str(&line, STR("MAIL FROM:<"));
+	buf_append_str(&line, env->reverse_path);
+	buf_append_char(&line, '>');
+	if (c->info.has_size) {
+		buf_append_str(&line, STR(" SIZE="));
+		buf_append_number(&line, env->size_bytes, 1);
+	}
 	if (env->body == BODY_8BITMIME && c->info.has_8bitmime)
 		buf_append_str(&line, STR(" BODY=8BITMIME"));
 	if (env->is_smtputf8 && c->info.has_smtputf8)
@@ -89,7 +93,9 @@ void client_write_rcpt(struct smtp_client *c, const struct recipient *rcpt)
 	struct buf line;
 
 	buf_init(&line, LINE_BYTES_MAX);
-	buf_printf(&line, "RCPT TO:<%.*s>", STR_FMT(rcpt->address));
+	buf_append_str(&line, STR("RCPT TO:<"));
+	buf_append_str(&line, rcpt->address);
+	buf_append_char(&line, '>');
 	if (c->info.has_dsn) {
 		append_notify(&line, rcpt->notify);
 		append_orcpt(&line, rcpt->orcpt);

@@ -48,8 +48,8 @@ void server_on_data(struct smtp_server *s, const struct command *c)
 	s->spool_err = OK;
 	s->data_started = env_now(s->env);
 	s->data_window_bytes = 0;
-	server_reply(s, 354, (struct status){ 0 },
-		"send the message, end with a dot on a line of its own");
+	server_say(s, 354, (struct status){ 0 },
+		STR("send the message, end with a dot on a line of its own"));
 	server_enter(s, SESSION_DATA);
 }
 
@@ -166,6 +166,7 @@ void server_on_content(struct smtp_server *s, struct str *in)
 		server_close(s, "fault", false);
 		return;
 	}
+	(void)buf_reserve(&t->content, offered); /* at once, whatever dots cut it into */
 	bool is_end = enddata_decode(&s->decoder, &slice, &t->content);
 	*in = str_slice(*in, offered - slice.len, in->len);
 	take_content(s, before);

@@ -68,7 +68,7 @@ void server_on_mail(struct smtp_server *s, const struct command *c)
 		server_reset(s);
 		server_answer(s, &answer);
 	} else {
-		server_reply(s, 250, STATUS(2, 1, 0), "sender ok");
+		server_say(s, 250, STATUS(2, 1, 0), STR("sender ok"));
 	}
 }
 
@@ -121,7 +121,7 @@ void server_on_rcpt(struct smtp_server *s, const struct command *c)
 		server_answer(s, &answer);
 	} else {
 		keep_recipient(t, rcpt);
-		server_reply(s, 250, STATUS(2, 1, 5), "recipient ok");
+		server_say(s, 250, STATUS(2, 1, 5), STR("recipient ok"));
 	}
 }
 

@@ -12,7 +12,7 @@
 #define TEXT_BYTES_MAX ((size_t)16 * 1024)
 #define REPLY_BYTES_MAX (4 * TEXT_BYTES_MAX)
 
-static void say(struct smtp_server *s, unsigned code, struct status status, struct str text)
+void server_say(struct smtp_server *s, unsigned code, struct status status, struct str text)
 {
 	struct buf out;
 
@@ -34,7 +34,7 @@ static void say_formatted(struct smtp_server *s, unsigned code, struct status st
 
 	buf_init(&text, TEXT_BYTES_MAX);
 	buf_vprintf(&text, format, args);
-	say(s, code, status, buf_str(&text));
+	server_say(s, code, status, buf_str(&text));
 	buf_fini(&text);
 }
 
@@ -81,7 +81,7 @@ void server_answer(struct smtp_server *s, const struct smtp_answer *answer)
 {
 	if (answer->code >= 500 && !answer->is_closing && !count_error(s))
 		return;
-	say(s, answer->code, answer->status, answer->text);
+	server_say(s, answer->code, answer->status, answer->text);
 	if (answer->is_closing || answer->code == 421)
 		server_close(s, "closed by policy", true);
 }

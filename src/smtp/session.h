@@ -82,6 +82,8 @@ void server_wipe(struct buf *b);
 void server_greet(struct smtp_server *s);
 void server_reply(struct smtp_server *s, unsigned code, struct status status, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
+/* server_say - the same for a text without parts. */
+void server_say(struct smtp_server *s, unsigned code, struct status status, struct str text);
 /* server_refuse - the same for an error of the client's; one too many is answered 421 and ends the session. */
 void server_refuse(struct smtp_server *s, unsigned code, struct status status, const char *format,
 	...) __attribute__((format(printf, 4, 5)));

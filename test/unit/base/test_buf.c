@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include <signal.h>
 #include <string.h>
 
@@ -78,6 +80,43 @@ static void test_buf_grows_and_consumes_from_the_front(void **state)
 	buf_fini(&b);
 }
 
+static void test_buf_append_number_prints_as_printf_does(void **state)
+{
+	(void)state;
+	static const uint64_t numbers[] = { 0, 1, 9, 10, 99, 12345, UINT32_MAX, UINT64_MAX };
+	struct buf b;
+	buf_init(&b, 100);
+	for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
+		for (unsigned digits = 0; digits <= 20; digits++) {
+			char expected[32];
+			snprintf(expected, sizeof(expected), "%0*llu", (int)digits,
+				(unsigned long long)numbers[i]);
+			buf_append_number(&b, numbers[i], digits);
+			assert_string_equal(buf_cstr(&b), expected);
+			buf_clear(&b);
+		}
+	buf_fini(&b);
+}
+
+/* Up to the octet that still fits into the memory there is, and with the one more that does not. */
+static void test_buf_printf_prints_all_at_every_length(void **state)
+{
+	(void)state;
+	for (int before = 0; before < 300; before++) {
+		struct buf b;
+		buf_init(&b, 400);
+		buf_printf(&b, "%*s", before, "");
+		buf_printf(&b, "%0100d", 7);
+		assert_int_equal(b.len, before + 100);
+		assert_int_equal(buf_cstr(&b)[before], '0');
+		assert_int_equal(buf_cstr(&b)[before + 99], '7');
+		buf_printf(&b, "%*s", 301 - before, "");
+		assert_true(b.is_full);
+		assert_int_equal(b.len, before + 100);
+		buf_fini(&b);
+	}
+}
+
 static void test_buf_zeroed_is_legal(void **state)
 {
 	(void)state;
@@ -130,6 +169,8 @@ int main(void)
 		cmocka_unit_test(test_buf_refuses_an_append_past_its_bound_whole),
 		cmocka_unit_test(test_buf_escapes_are_one_append),
 		cmocka_unit_test(test_buf_grows_and_consumes_from_the_front),
+		cmocka_unit_test(test_buf_append_number_prints_as_printf_does),
+		cmocka_unit_test(test_buf_printf_prints_all_at_every_length),
 		cmocka_unit_test(test_buf_zeroed_is_legal),
 		cmocka_unit_test(test_buf_escapes_what_could_harm),
 	};

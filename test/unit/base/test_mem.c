@@ -33,10 +33,15 @@ static void test_mem_serves_zero_octets(void **state)
 static void test_mem_array_is_zeroed(void **state)
 {
 	(void)state;
-	unsigned *a = mem_array(100, sizeof(*a));
-	for (size_t i = 0; i < 100; i++)
-		assert_int_equal(a[i], 0);
-	free(a);
+	for (size_t count = 1; count <= 1000; count++) {
+		unsigned *used = mem_alloc(count * sizeof(*used)); /* what the next one will get */
+		memset(used, 0xff, count * sizeof(*used));
+		free(used);
+		unsigned *a = mem_array(count, sizeof(*a));
+		for (size_t i = 0; i < count; i++)
+			assert_int_equal(a[i], 0);
+		free(a);
+	}
 }
 
 static void test_mem_array_aborts_on_overflow(void **state)

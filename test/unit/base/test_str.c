@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "base/check.h"
 #include "base/rng.h"
 #include "base/str.h"
@@ -129,6 +131,16 @@ static void test_str_is_utf8_refuses_ill_formed_sequences(void **state)
 		assert_int_equal(str_is_utf8(str_from_c(rows[i].text)), rows[i].is_utf8);
 	assert_true(str_is_ascii(STR("a\x7f")));
 	assert_false(str_is_ascii(STR("a\x80")));
+	char text[200];
+	for (size_t len = 0; len <= sizeof(text); len++) {
+		memset(text, 0x7f, sizeof(text));
+		assert_true(str_is_ascii(str_of(text, len)));
+		for (size_t at = 0; at < sizeof(text); at++) {
+			text[at] = (char)0x80;
+			assert_int_equal(str_is_ascii(str_of(text, len)), at >= len);
+			text[at] = 0x7f;
+		}
+	}
 }
 
 static void test_str_match_glob_follows_the_table(void **state)

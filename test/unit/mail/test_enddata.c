@@ -182,6 +182,96 @@ static void test_decode_agrees_with_the_definition_on_all_short_inputs(void **st
 	}
 }
 
+/* Content long enough to be looked at by blocks: a row of the table lies across each place of their edges. */
+#define LONG_BEFORE_MAX 150
+#define LONG_BEHIND 150
+
+static struct str long_content(struct buf *content, const char *row, size_t row_len, size_t before)
+{
+	buf_clear(content);
+	for (size_t i = 0; i < before; i++)
+		buf_append_char(content, i % 37 == 35 ? '\r' : i % 37 == 36 ? '\n' : 'x');
+	buf_append(content, row, row_len);
+	for (size_t i = 0; i < LONG_BEHIND; i++)
+		buf_append_char(content, i % 41 == 39 ? '\r' : i % 41 == 40 ? '\n' : '.');
+	return buf_str(content);
+}
+
+static void decode_by(size_t piece, struct str in, struct enddata_decoder *d, struct buf *out)
+{
+	bool is_end = false;
+
+	buf_init(out, 1000);
+	enddata_decoder_init(d);
+	while (in.len > 0 && !is_end) {
+		struct str part = str_slice(in, 0, piece);
+		size_t before = part.len;
+		is_end = enddata_decode(d, &part, out);
+		in = str_slice(in, before - part.len, in.len);
+	}
+}
+
+static void test_decode_of_long_content_is_that_of_its_octets(void **state)
+{
+	struct buf content;
+
+	(void)state;
+	buf_init(&content, 1000);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (size_t before = 0; before < LONG_BEFORE_MAX; before++) {
+			size_t len = rows[i].len ? rows[i].len : strlen(rows[i].in);
+			struct str in = long_content(&content, rows[i].in, len, before);
+			struct enddata_decoder whole, octets;
+			struct buf out_whole, out_octets;
+
+			decode_by(in.len, in, &whole, &out_whole);
+			decode_by(1, in, &octets, &out_octets);
+			assert_int_equal(whole.state, octets.state);
+			assert_int_equal(whole.fault, octets.fault);
+			assert_int_equal(whole.raw_bytes, octets.raw_bytes);
+			assert_int_equal(whole.line_bytes, octets.line_bytes);
+			assert_int_equal(whole.line_max_bytes, octets.line_max_bytes);
+			assert_true(str_equal(buf_str(&out_whole), buf_str(&out_octets)));
+			buf_fini(&out_whole);
+			buf_fini(&out_octets);
+		}
+	buf_fini(&content);
+}
+
+static enum err encode_by(size_t piece, struct str in, struct buf *out)
+{
+	struct enddata_encoder e;
+	enum err err = OK;
+
+	buf_init(out, 1000);
+	enddata_encoder_init(&e);
+	for (; in.len > 0 && err == OK; in = str_slice(in, piece, in.len))
+		err = enddata_encode(&e, str_slice(in, 0, piece), out);
+	return err != OK ? err : enddata_finish(&e, out);
+}
+
+static void test_encode_of_long_content_is_that_of_its_octets(void **state)
+{
+	struct buf content;
+
+	(void)state;
+	buf_init(&content, 1000);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (size_t before = 0; before < LONG_BEFORE_MAX; before++) {
+			size_t len = rows[i].len ? rows[i].len : strlen(rows[i].in);
+			struct str in = long_content(&content, rows[i].in, len, before);
+			struct buf out_whole, out_octets;
+			enum err err = encode_by(1, in, &out_octets);
+
+			assert_int_equal(encode_by(in.len, in, &out_whole), err);
+			if (err == OK)
+				assert_true(str_equal(buf_str(&out_whole), buf_str(&out_octets)));
+			buf_fini(&out_whole);
+			buf_fini(&out_octets);
+		}
+	buf_fini(&content);
+}
+
 static void test_decode_goes_on_when_out_is_full(void **state)
 {
 	struct enddata_decoder d;
@@ -286,6 +376,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decode_is_the_same_at_every_cut),
 		cmocka_unit_test(test_decode_agrees_with_the_definition_on_all_short_inputs),
+		cmocka_unit_test(test_decode_of_long_content_is_that_of_its_octets),
+		cmocka_unit_test(test_encode_of_long_content_is_that_of_its_octets),
 		cmocka_unit_test(test_decode_goes_on_when_out_is_full),
 		cmocka_unit_test(test_encode_doubles_dots_and_refuses_bare_octets),
 		cmocka_unit_test(test_encode_sends_nothing_of_a_refused_call),

@@ -289,6 +289,135 @@ static void test_log_takes_lines_from_any_thread(void **state)
 	log_fixture_fini(&f);
 }
 
+/* What one turn of the loop logs, and how many lines are in the file before it ends. */
+struct turn {
+	struct deferred call;
+	struct log_fixture *f;
+	void (*log)(struct log_fixture *f);
+	size_t early_count;
+};
+
+static size_t count_lines(struct log_fixture *f)
+{
+	size_t count = 0;
+
+	read_all(f);
+	for (const char *at = f->text; (at = strchr(at, '\n')) != NULL; at++)
+		count++;
+	return count;
+}
+
+static void on_turn(struct deferred *d)
+{
+	struct turn *t = CONTAINER_OF(d, struct turn, call);
+
+	t->log(t->f);
+	t->early_count = count_lines(t->f);
+}
+
+static void log_two(struct log_fixture *f)
+{
+	log_text(&f->log.log, LOG_INFO, "smtp", "#1");
+	log_text(&f->log.log, LOG_NOTICE, "qmgr", "#2");
+}
+
+static void log_warning_last(struct log_fixture *f)
+{
+	log_two(f);
+	log_text(&f->log.log, LOG_WARNING, "smtp", "#3");
+}
+
+static void *log_third(void *context)
+{
+	log_text(context, LOG_INFO, "outlastd", "#3");
+	return NULL;
+}
+
+static void log_thread_last(struct log_fixture *f)
+{
+	pthread_t thread;
+
+	log_two(f);
+	assert_int_equal(pthread_create(&thread, NULL, log_third, &f->log.log), 0);
+	pthread_join(thread, NULL);
+}
+
+static void log_and_rotate(struct log_fixture *f)
+{
+	log_two(f);
+	assert_int_equal(os_log_reopen(&f->log), OK);
+}
+
+static void log_two_and_detach(struct log_fixture *f)
+{
+	log_two(f);
+	os_log_detach(&f->log);
+}
+
+static void test_log_lines_of_a_turn_gather_until_its_end(void **state)
+{
+	static struct fault fault = { .armed = FAULT_accept_replied, .countdown = 1 };
+	static const struct {
+		void (*log)(struct log_fixture *f);
+		struct fault *fault;
+		size_t early_count, count;
+	} rows[] = {
+		{ log_two, NULL, 0, 2 },
+		{ log_two, &fault, 2, 2 }, /* any line may be the last one */
+		{ log_warning_last, NULL, 3, 3 },
+		{ log_thread_last, NULL, 3, 3 },
+		{ log_and_rotate, NULL, 2, 2 },
+		{ log_two_and_detach, NULL, 2, 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct log_fixture f;
+
+		log_fixture_init(&f, "turn");
+		f.base.env->fault = rows[i].fault;
+		open_log(&f, OS_LOG_FILE, false);
+		struct turn turn = { .call.on_run = on_turn, .f = &f, .log = rows[i].log };
+		env_defer(f.base.env, &turn.call);
+		os_env_run_once(&f.base.os);
+		assert_int_equal(turn.early_count, rows[i].early_count);
+		assert_int_equal(count_lines(&f), rows[i].count);
+		const char *at = f.text;
+		for (size_t n = 1; n <= rows[i].count; n++) {
+			at = strchr(at, '#');
+			assert_int_equal(*++at, '0' + (int)n);
+		}
+		log_two(&f); /* between turns nothing waits */
+		assert_int_equal(count_lines(&f), rows[i].count + 2);
+		log_fixture_fini(&f);
+	}
+}
+
+static void log_much(struct log_fixture *f)
+{
+	for (int i = 0; i < 2000; i++)
+		log_text(&f->log.log, LOG_INFO, "smtp", "a line of some length %d", i);
+}
+
+static void test_log_gathers_a_bounded_amount(void **state)
+{
+	struct log_fixture f;
+	struct stat early, late;
+
+	(void)state;
+	log_fixture_init(&f, "much");
+	open_log(&f, OS_LOG_FILE, false);
+	struct turn turn = { .call.on_run = on_turn, .f = &f, .log = log_much };
+	env_defer(f.base.env, &turn.call);
+	os_env_run_once(&f.base.os);
+	assert_true(turn.early_count > 0);
+	assert_int_equal(stat(f.path, &early), 0);
+	log_much(&f); /* each at once */
+	assert_int_equal(stat(f.path, &late), 0);
+	assert_int_equal(late.st_size, 2 * early.st_size);
+	log_fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +429,8 @@ int main(void)
 		cmocka_unit_test(test_log_syslog_sends_datagrams_and_survives_a_restart),
 		cmocka_unit_test(test_log_waiting_lines_leave_by_the_timer),
 		cmocka_unit_test(test_log_takes_lines_from_any_thread),
+		cmocka_unit_test(test_log_lines_of_a_turn_gather_until_its_end),
+		cmocka_unit_test(test_log_gathers_a_bounded_amount),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -325,6 +325,68 @@ static void test_net_large_transfer_drains_under_back_pressure(void **state)
 	net_fixture_fini(&f);
 }
 
+/* What is given leaves in order with what is written, behind output that waits and without. */
+static void test_net_given_octets_keep_their_place(void **state)
+{
+	enum { LARGE = 5 * 1000 * 1000 };
+	struct net_fixture f;
+	struct buf small, large;
+
+	(void)state;
+	net_fixture_init(&f, "127.0.0.1:0");
+	net_fixture_connect(&f);
+	buf_init(&small, 100);
+	buf_init(&large, LARGE);
+	memset(buf_reserve(&large, LARGE), 'x', LARGE);
+	large.len = LARGE;
+	f.net.net.ops->conn_give(f.client.conn, &small); /* nothing at all */
+	assert_int_equal(side_unsent(&f.client), 0);
+	f.net.net.ops->conn_give(f.client.conn, &large);
+	assert_int_equal(large.len, 0);
+	assert_int_equal(large.max_bytes, LARGE);
+	side_write(&f.client, "1");
+	buf_append_str(&small, STR("2"));
+	f.net.net.ops->conn_give(f.client.conn, &small);
+	assert_int_equal(small.len, 0);
+	assert_int_equal(side_unsent(&f.client), LARGE + 2);
+	net_fixture_turn(&f); /* some of it is with the kernel now, the rest with libuv */
+	buf_append_str(&small, STR("3"));
+	f.net.net.ops->conn_give(f.client.conn, &small);
+	side_write(&f.client, "4");
+	net_fixture_wait_input(&f, &f.server, LARGE + 4);
+	assert_memory_equal(f.server.input.data + LARGE - 1, "x1234", 5);
+	buf_fini(&small);
+	buf_fini(&large);
+	net_fixture_fini(&f);
+}
+
+/* Octets that come while the user wants none wait in the kernel, as does the end; none are lost. */
+static void test_net_input_waits_while_it_is_not_wanted(void **state)
+{
+	struct net_fixture f;
+
+	(void)state;
+	net_fixture_init(&f, "127.0.0.1:0");
+	net_fixture_connect(&f);
+	for (int round = 0; round < 3; round++) {
+		f.net.net.ops->conn_read_stop(f.server.conn);
+		f.net.net.ops->conn_read_start(f.server.conn); /* at once: as if nothing had been */
+		f.net.net.ops->conn_read_stop(f.server.conn);
+		side_write(&f.client, "octets");
+		if (round == 2)
+			side_close(&f.client, true);
+		for (int turn = 0; turn < 5; turn++)
+			net_fixture_turn(&f);
+		assert_int_equal(f.server.input.len, round * 6);
+		assert_false(f.server.is_ended);
+		f.net.net.ops->conn_read_start(f.server.conn);
+		net_fixture_wait_input(&f, &f.server, (size_t)(round + 1) * 6);
+	}
+	fixture_wait(&f.base, &f.server.is_ended);
+	assert_int_equal(f.server.end, ERR_EOF);
+	net_fixture_fini(&f);
+}
+
 static void test_net_flushed_close_delivers_the_last_reply(void **state)
 {
 	enum { TOTAL = 3 * 1000 * 1000 };
@@ -468,6 +530,8 @@ int main(void)
 		cmocka_unit_test(test_net_paused_reading_holds_octets_back),
 		cmocka_unit_test(test_net_paused_listener_keeps_clients_waiting),
 		cmocka_unit_test(test_net_large_transfer_drains_under_back_pressure),
+		cmocka_unit_test(test_net_given_octets_keep_their_place),
+		cmocka_unit_test(test_net_input_waits_while_it_is_not_wanted),
 		cmocka_unit_test(test_net_flushed_close_delivers_the_last_reply),
 		cmocka_unit_test(test_net_flushed_close_gives_up_on_a_peer_that_takes_nothing),
 		cmocka_unit_test(test_net_user_may_close_in_any_handler),
