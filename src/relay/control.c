@@ -333,7 +333,7 @@ static void host_forget_pending(void *user)
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		struct hop *h = CONTAINER_OF(e, struct hop, entry);
 
-		if (!h->pending_count && !h->claims_out)
+		if (!h->pending_count && !h->late_count && !h->claims_out)
 			continue;
 		h->is_claim_stale = h->claims_out > 0;
 		hop_drop_pending(h);

@@ -32,7 +32,7 @@ static struct delivery *delivery_new(struct hop *h, struct message *m, uint32_t 
 }
 
 /* Pending mail is kept in drain order: a higher priority goes before lower ones, else it joins the end. */
-static void push_pending(struct delivery *d)
+void delivery_wait(struct delivery *d)
 {
 	struct hop *h = d->hop;
 	struct list *at = &h->pending;
@@ -44,6 +44,19 @@ static void push_pending(struct delivery *d)
 	list_insert_before(at, &d->link);
 	h->pending_count++;
 	h->relay->pending_count++;
+	h->relay->waiting_bytes += d->message->env.size_bytes;
+}
+
+void delivery_stop_waiting(struct delivery *d)
+{
+	struct hop *h = d->hop;
+
+	if (!list_is_linked(&d->link))
+		return;
+	list_remove(&d->link);
+	h->pending_count--;
+	h->relay->pending_count--;
+	h->relay->waiting_bytes -= d->message->env.size_bytes;
 }
 
 /* A recipient whose sender rule changed since it was accepted moves to the next hop of today's configuration. */
@@ -117,6 +130,8 @@ bool delivery_from_store(struct hop *h, const struct queued_message *q)
 	struct delivery *d = delivery_new(h, m, q->recipient_count);
 
 	message_unref(m);
+	if (q->env.id > h->claimed_id_max)
+		h->claimed_id_max = q->env.id;
 	for (uint32_t i = 0; i < q->recipient_count; i++) {
 		struct str hop = route_hop_of(
 			r->conf, q->recipients[i].rcpt.domain, q->env.reverse_path, &d->arena);
@@ -131,11 +146,11 @@ bool delivery_from_store(struct hop *h, const struct queued_message *q)
 		delivery_free(d);
 		return false;
 	}
-	push_pending(d);
+	delivery_wait(d);
 	return true;
 }
 
-void delivery_from_message(
+struct delivery *delivery_make(
 	struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count)
 {
 	struct delivery *d = delivery_new(h, m, count);
@@ -149,7 +164,7 @@ void delivery_from_message(
 		copy_recipient(&d->arena, &d->recipients[d->recipient_count++], &fresh);
 	}
 	CHECK(d->recipient_count > 0);
-	push_pending(d);
+	return d;
 }
 
 void delivery_free(struct delivery *d)
@@ -178,11 +193,7 @@ static void become_active(struct delivery *d, struct site *site)
 	struct hop *h = d->hop;
 	struct relay *r = h->relay;
 
-	if (list_is_linked(&d->link)) {
-		list_remove(&d->link);
-		h->pending_count--;
-		r->pending_count--;
-	}
+	delivery_stop_waiting(d);
 	list_push_back(&h->active, &d->link);
 	h->active_count++;
 	d->is_active = true;
@@ -275,6 +286,7 @@ void delivery_finish(struct delivery *d)
 	struct site *site = d->site;
 
 	leave_active(d);
+	flow_note_ended(&r->flow);
 	if (d->has_others)
 		hop_note_more(h);
 	delivery_free(d);
@@ -304,7 +316,7 @@ void delivery_requeue(struct delivery *d)
 		for (uint32_t i = 0; i < d->recipient_count; i++)
 			copy_recipient(&again->arena, &again->recipients[again->recipient_count++],
 				&d->recipients[i]);
-		push_pending(again);
+		delivery_wait(again);
 	} else {
 		hop_note_more(h);
 	}

@@ -36,8 +36,11 @@ struct delivery {
 /* delivery_from_store - what CLAIM gave becomes pending; false when nothing of it belongs to this hop any more. */
 bool delivery_from_store(struct hop *h, const struct queued_message *m);
 /* delivery_from_message - fresh mail: the recipients of this hop. */
-void delivery_from_message(
+/* delivery_make - of those recipients of a fresh message that are the hop's, in no list yet; delivery_wait - it is pending now. */
+struct delivery *delivery_make(
 	struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count);
+void delivery_wait(struct delivery *d);
+void delivery_stop_waiting(struct delivery *d); /* in no list; legal when it was in none */
 void delivery_free(struct delivery *d);
 /* delivery_start - from pending to active: the attempt. */
 void delivery_start(struct delivery *d);
@@ -60,5 +63,12 @@ void recorder_take(struct delivery *d);
 bool notice_is_needed(const struct delivery *d);
 void notice_build(struct delivery *d, struct str headers);
 void notice_log(const struct delivery *d); /* once it is durable */
+
+/* late.c: fresh mail behind older mail in the store. */
+/* late_add - false: there is no room, and all that waited is forgotten; the store has it. */
+bool late_add(struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count);
+bool late_take(struct hop *h, uint64_t id); /* a CLAIM saw it: it becomes pending */
+void late_admit(struct hop *h);             /* there is no more in the store: all become pending */
+void late_drop(struct hop *h);
 
 #endif

@@ -65,11 +65,15 @@ struct hop {
 	uint64_t *
 		settled; /* messages recorded while a CLAIM was under way: its answer may be older */
 	uint32_t settled_count, settled_cap;
-	bool is_more_noted; /* hop_note_more came while a CLAIM was under way */
-	bool has_more;      /* the store may hold READY recipients that are not in memory */
+	uint64_t claimed_id_max; /* of all deliveries that came from the store */
+	bool is_more_noted;      /* hop_note_more came while a CLAIM was under way */
+	bool has_more;           /* the store may hold READY recipients that are not in memory */
 	bool is_stalled; /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
 	bool is_retry_wanted; /* an operator's word, or a probe, that came before it was loaded */
 	struct list pending;  /* of delivery.link, in drain order */
+	struct list
+		late; /* the same, fresh mail that waits for the store to have no more: late.c */
+	uint32_t late_count;
 	uint32_t pending_count;
 	struct list active; /* of delivery.link: attempt or record running */
 	uint32_t active_count;

@@ -225,6 +225,7 @@ struct hop *hop_get(struct relay *r, struct str name)
 	h->relay = r;
 	h->name = relay_copy_name(name);
 	list_init(&h->pending);
+	list_init(&h->late);
 	list_init(&h->active);
 	h->pause.on_fire = on_pause_over;
 	h->advance.on_run = on_advance;
@@ -259,12 +260,13 @@ bool hop_is_parked(const struct hop *h, struct wall now)
 
 void hop_drop_pending(struct hop *h)
 {
-	struct list *link;
+	late_drop(h);
+	while (!list_is_empty(&h->pending)) {
+		struct delivery *d = CONTAINER_OF(h->pending.next, struct delivery, link);
 
-	while ((link = list_pop_front(&h->pending)) != NULL)
-		delivery_free(CONTAINER_OF(link, struct delivery, link));
-	h->relay->pending_count -= h->pending_count;
-	h->pending_count = 0;
+		delivery_stop_waiting(d);
+		delivery_free(d);
+	}
 }
 
 const struct conf_policy *hop_policy(const struct hop *h)
@@ -393,7 +395,7 @@ static uint32_t probe_rotation(const struct hop *h, uint32_t message_count)
 static void take_claimed(struct hop *h, const struct store_claim *c)
 {
 	uint32_t rotation = probe_rotation(h, c->message_count), taken = 0;
-	bool is_cut = false, is_old = h->is_more_noted || h->is_claim_stale;
+	bool is_cut = false, is_old = h->is_more_noted || h->is_claim_stale, has_settled = false;
 
 	for (uint32_t i = 0; !h->is_claim_stale && i < c->message_count; i++) {
 		const struct queued_message *m = &c->messages[(i + rotation) % c->message_count];
@@ -402,14 +404,19 @@ static void take_claimed(struct hop *h, const struct store_claim *c)
 		if (held)
 			note_others(held, m);
 		else if (was_settled(h, m->env.id))
-			is_old = true;
+			has_settled = true;
+		else if (late_take(h, m->env.id))
+			taken++;
 		else if (h->pending_count >= HOP_PENDING_MAX)
 			is_cut = true;
 		else
 			taken += delivery_from_store(h, m);
 	}
 	h->has_more = c->is_more || is_cut || is_old;
-	h->is_stalled = h->has_more && !is_old && taken == 0;
+	/* What was recorded meanwhile took places in the answer that others would have had. */
+	h->is_stalled = h->has_more && !is_old && !has_settled && taken == 0;
+	if (!h->has_more)
+		late_admit(h);
 }
 
 static void on_claimed(struct store_op *op)
@@ -444,7 +451,8 @@ static void on_claimed(struct store_op *op)
 
 static void hop_claim(struct hop *h)
 {
-	uint32_t in_memory = h->pending_count + h->active_count;
+	/* What is late is in the store too, and more of it will be when this is read. */
+	uint32_t in_memory = h->pending_count + h->active_count + 2 * h->late_count;
 
 	h->is_claiming = true;
 	hop_claim_begins(h);
@@ -475,14 +483,9 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 	struct verdict v = verdict_of(outcome, hop_is_known_good(h));
 
 	if (v.disposition == DISPOSE_FAIL) {
-		struct list *link;
-
-		while ((link = list_pop_front(&h->pending)) != NULL) {
-			h->pending_count--;
-			h->relay->pending_count--;
+		while (!list_is_empty(&h->pending))
 			delivery_fail_without_route(
-				CONTAINER_OF(link, struct delivery, link), outcome, &v);
-		}
+				CONTAINER_OF(h->pending.next, struct delivery, link), outcome, &v);
 		return;
 	}
 	delivery_note_hop_failure(h, outcome, STR(""));
@@ -568,7 +571,7 @@ void destination_reload(struct relay *r)
 		if (h->site)
 			window_set_max(&h->site->window, hop_policy(h)->connections_max);
 		/* another rule may send it elsewhere: it is claimed anew */
-		if (h->pending_count > 0) {
+		if (h->pending_count > 0 || h->late_count > 0) {
 			hop_drop_pending(h);
 			hop_note_more(h);
 		}

@@ -49,6 +49,7 @@ struct session {
 /* A message on its way into the store. Outlives its session. */
 struct accept {
 	struct loose loose;
+	struct flow_hold hold; /* while the 250 waits */
 	struct store_accept op;
 	struct intake *intake;
 	struct session *session; /* NULL: the client left */
@@ -278,8 +279,8 @@ static void log_accepted(const struct accept *a)
 
 	buf_init(&size, 32);
 	buf_init(&count, 32);
-	buf_printf(&size, "%llu", (unsigned long long)e->size_bytes);
-	buf_printf(&count, "%u", a->recipient_count);
+	buf_append_number(&size, e->size_bytes, 1);
+	buf_append_number(&count, a->recipient_count, 1);
 
 	const struct log_field client[] = {
 		{ "client", e->client, LOG_PLAIN, false },
@@ -369,33 +370,56 @@ static void accept_free(struct loose *l)
 	struct accept *a = CONTAINER_OF(l, struct accept, loose);
 
 	loose_end(l);
+	list_remove(&a->hold.link);
 	message_unref(a->message);
 	store_op_fini(&a->op.op);
 	free(a);
 }
 
+static void finish_accept(struct accept *a)
+{
+	struct intake *in = a->intake;
+
+	accept_free(&a->loose);
+	done_one(in);
+}
+
+static void on_go(struct flow_hold *hold)
+{
+	struct accept *a = CONTAINER_OF(hold, struct accept, hold);
+
+	answer_accepted(a);
+	finish_accept(a);
+}
+
 static void on_accepted(struct store_op *op)
 {
 	struct accept *a = CONTAINER_OF(op, struct accept, op.op);
-	struct intake *in = a->intake;
-	struct relay *r = in->relay;
+	struct relay *r = a->intake->relay;
 	struct message *m = a->message;
 
-	if (op->err == OK) {
-		log_accepted(a);
-		count_accepted(a);
-		answer_accepted(a);
-		m->env.recipients = NULL;
-		m->env.recipient_count = 0;
-		if (m->env.hold_until.ms > env_wall(r->env).ms)
-			agenda_note_due(r, m->env.hold_until);
-		else
-			offer(r, a);
-	} else {
+	if (op->err != OK) {
 		refuse_accepted(a, op->err);
+		finish_accept(a);
+		return;
 	}
-	accept_free(&a->loose);
-	done_one(in);
+	log_accepted(a);
+	count_accepted(a);
+	bool must_hold = a->session && flow_must_hold(&r->flow);
+	if (!must_hold)
+		answer_accepted(a);
+	m->env.recipients = NULL;
+	m->env.recipient_count = 0;
+	if (m->env.hold_until.ms > env_wall(r->env).ms)
+		agenda_note_due(r, m->env.hold_until);
+	else
+		offer(r, a);
+	if (must_hold) {
+		a->hold.on_go = on_go;
+		flow_hold(&r->flow, &a->hold);
+	} else {
+		finish_accept(a);
+	}
 }
 
 /* The transaction becomes a message: strings and content move, nothing is copied. */

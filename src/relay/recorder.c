@@ -10,6 +10,7 @@
 #include "relay/delivery.h"
 
 #define RECORD_RETRY_MS SECOND_MS
+#define STATUS_BYTES_MAX ((size_t)32)
 
 static void submit(struct delivery *d);
 
@@ -185,12 +186,17 @@ static const char *disposition_text(enum result_kind kind, bool is_parked)
 /* The reply as it stood: with its enhanced code, which the client takes apart from the text. */
 static struct str reply_text(struct delivery *d, const struct outcome *outcome)
 {
-	const struct status *s = &outcome->status;
+	struct buf text;
 
-	if (outcome->code == 0 || s->klass == 0)
+	if (outcome->code == 0 || outcome->status.klass == 0)
 		return outcome->text;
-	return arena_printf(&d->arena, "%u.%u.%u %.*s", s->klass, s->subject, s->detail,
-		STR_FMT(outcome->text));
+	buf_init(&text, STATUS_BYTES_MAX + outcome->text.len);
+	status_format(&text, outcome->status);
+	buf_append_char(&text, ' ');
+	buf_append_str(&text, outcome->text);
+	struct str kept = arena_dup(&d->arena, buf_str(&text));
+	buf_fini(&text);
+	return kept;
 }
 
 static void add_attempt(
@@ -265,11 +271,11 @@ static void append_seconds(struct buf *b, int64_t ms)
 {
 	if (ms < 0)
 		ms = 0;
-	if (ms >= 100 * SECOND_MS)
-		buf_printf(b, "%lld", (long long)(ms / SECOND_MS));
-	else
-		buf_printf(b, "%lld.%02lld", (long long)(ms / SECOND_MS),
-			(long long)(ms % SECOND_MS / 10));
+	buf_append_number(b, (uint64_t)(ms / SECOND_MS), 1);
+	if (ms < 100 * SECOND_MS) {
+		buf_append_char(b, '.');
+		buf_append_number(b, (uint64_t)(ms % SECOND_MS / 10), 2);
+	}
 }
 
 static const char *log_status(enum result_kind kind)
@@ -307,8 +313,10 @@ static void log_result(struct delivery *d, const struct store_result *res, struc
 	buf_append_char(&delays, '/');
 	append_seconds(&delays, d->attempt.transmit_ms);
 	status_format(&dsn, res->status);
-	if (res->code)
-		buf_printf(&detail, "%u ", res->code);
+	if (res->code) {
+		buf_append_number(&detail, res->code, 1);
+		buf_append_char(&detail, ' ');
+	}
 	buf_append_str(&detail, res->text);
 
 	const struct log_field fields[] = {

@@ -83,6 +83,7 @@ struct relay *relay_new(const struct relay_params *params)
 	r->resolver = resolver_new(r->env, r->dns, r->conf);
 	r->pool = pool_new(r->env, r->net, r->conf);
 	sched_init(r);
+	flow_init(&r->flow, r);
 	agenda_init(r);
 	upkeep_init(r);
 	r->intake = intake_new(r);
@@ -366,6 +367,7 @@ void relay_free(struct relay *r)
 	control_free(r->control);
 	intake_free(r->intake);
 	free_loose(r);
+	flow_fini(&r->flow);
 	destination_free_all(r);
 	env_undefer(r->env, &r->stop_check);
 	env_undefer(r->env, &r->sched);

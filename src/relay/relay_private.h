@@ -8,16 +8,20 @@
 #include "deliver/resolver.h"
 #include "mail/queue_id.h"
 #include "queue/message.h"
+#include "relay/flow.h"
 #include "relay/relay.h"
 
 /* Hops held in memory with work to do; beyond it the start-up scan is repeated later (memory is bounded). */
 #define HOPS_BUSY_MAX 4096
 /* Hops and sites kept in memory without work, for what they know. */
 #define HOPS_IDLE_MAX 4096
-/* Deliveries of one hop waiting in memory. */
+/* Deliveries of one hop waiting in memory: what each may have, and what it may have while PENDING_SPARE places are taken at
+ * most. A burst that fits need not be read back from the store, which costs a delivery half as much again. */
 #define HOP_PENDING_MAX 64
+#define HOP_PENDING_BURST_MAX 1024
 /* Deliveries waiting in memory, of all hops: beyond it each hop has one at a time. */
 #define PENDING_MAX 4096
+#define PENDING_SPARE (PENDING_MAX / 2)
 /* Content of fresh messages held in memory until delivered, in all. */
 #define FRESH_BYTES_MAX (32u << 20)
 
@@ -68,6 +72,11 @@ struct upkeep {
 	struct store_sweep sweep;
 	bool is_sweeping;
 	struct wall swept;
+	bool is_clearing; /* history older than queue.history is left */
+	bool has_excess;  /* the last look found more free space in the file than it may keep */
+	bool is_shrinking;
+	uint64_t given_back_bytes; /* since it is */
+	struct timer pause;        /* between steps of it */
 	struct store_put trial; /* written while is_full, to see whether it can be again */
 	bool is_trying;
 	uint64_t disk_free_bytes;
@@ -93,6 +102,7 @@ struct relay {
 	struct control *control;
 	struct agenda agenda;
 	struct upkeep upkeep;
+	struct flow flow;
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */
@@ -103,6 +113,8 @@ struct relay {
 	uint32_t delivery_count; /* attempts and records in flight */
 	uint32_t attempt_count;  /* attempts in flight: connections-max */
 	uint32_t pending_count;  /* deliveries waiting in memory */
+	uint32_t late_count;     /* the same, behind older mail in the store */
+	uint64_t waiting_bytes;  /* size of both */
 	uint64_t fresh_bytes;    /* content held in memory */
 	struct list saving;      /* records without a message: struct save */
 	struct list loose;       /* of loose.link */

@@ -69,8 +69,11 @@ void sched_init(struct relay *r)
 
 static bool has_room(const struct hop *h)
 {
+	uint32_t of_all = h->relay->pending_count;
+
 	return h->pending_count == 0 ||
-	       (h->pending_count < HOP_PENDING_MAX && h->relay->pending_count < PENDING_MAX);
+	       (h->pending_count < HOP_PENDING_MAX && of_all < PENDING_MAX) ||
+	       (h->pending_count < HOP_PENDING_BURST_MAX && of_all < PENDING_SPARE);
 }
 
 static uint32_t count_of_hop(
@@ -93,15 +96,19 @@ static void offer_to_hop(struct relay *r, struct message *m, const struct recipi
 		return; /* a scan is noted: the store has it */
 	if (h->is_loaded && hop_is_parked(h, env_wall(r->env)))
 		return;
-	if (hop_holds(h, m->env.id))
+	if (m->env.id <= h->claimed_id_max && hop_holds(h, m->env.id))
 		return; /* a CLAIM saw it in the store before we heard that it is there */
-	if (h->has_more || !has_room(h) ||
-		count_of_hop(h, recipients, count) > hop_policy(h)->recipients_per_message) {
+	if (count_of_hop(h, recipients, count) > hop_policy(h)->recipients_per_message) {
 		hop_note_more(h);
-		return;
+	} else if (h->has_more) {
+		if (!late_add(h, m, recipients, count))
+			hop_note_more(h);
+	} else if (has_room(h)) {
+		delivery_wait(delivery_make(h, m, recipients, count));
+		hop_kick(h);
+	} else {
+		hop_note_more(h);
 	}
-	delivery_from_message(h, m, recipients, count);
-	hop_kick(h);
 }
 
 void sched_offer(
