@@ -30,6 +30,8 @@ struct commit_store {
 
 	/* Under the lock. */
 	struct list writes, reads, done;
+	struct list fetches;     /* of content that may be young: the writer looks first */
+	struct list table_reads; /* of content that is not */
 	bool is_stopping;
 	bool is_dead; /* the writer met a fatal error: problem says which */
 	/* A read must see what was completed before it, which may still be young: the reader asks, the writer
@@ -58,8 +60,10 @@ static void *run_writer(void *context);
 static bool write_batch(struct commit_store *s, struct list *batch);
 static void take_batch(struct commit_store *s, struct list *out);
 static size_t input_bytes(const struct store_op *op);
+static void fetch_young(struct commit_store *s, struct list *fetches);
 static bool retire(struct commit_store *s, uint64_t asked);
 static void *run_reader(void *context);
+static bool pass_to_writer(struct commit_store *s, struct list *link);
 static enum err wait_for_young(struct commit_store *s);
 static void finish(struct commit_store *s, struct list *done);
 static void die(struct commit_store *s, enum err err);
@@ -78,6 +82,8 @@ enum err store_open(struct env *env, struct str directory, const struct store_op
 	s->a.close = commit_close;
 	list_init(&s->writes);
 	list_init(&s->reads);
+	list_init(&s->fetches);
+	list_init(&s->table_reads);
 	list_init(&s->done);
 	enum err err = adapter_open(&s->a, env, directory, options, false, message);
 	if (err == OK) {
@@ -210,26 +216,53 @@ static void stop_threads(struct commit_store *s)
 static void *run_writer(void *context)
 {
 	struct commit_store *s = context;
-	struct list batch;
+	struct list batch, fetches;
 	bool is_alive = true;
 	list_init(&batch);
+	list_init(&fetches);
 	while (is_alive) {
 		lock(s);
-		while (list_is_empty(&s->writes) && s->retire_done == s->retire_asked &&
-			!s->is_stopping)
+		while (list_is_empty(&s->writes) && list_is_empty(&s->fetches) &&
+			s->retire_done == s->retire_asked && !s->is_stopping)
 			wait_for(s, &s->on_write);
 		uint64_t asked = s->retire_asked;
 		bool must_retire = s->retire_done != asked;
+		list_splice(&fetches, &s->fetches);
 		take_batch(s, &batch);
 		unlock(s);
-		if (list_is_empty(&batch) && !must_retire)
+		if (list_is_empty(&batch) && list_is_empty(&fetches) && !must_retire)
 			break;
+		if (!list_is_empty(&fetches))
+			fetch_young(s, &fetches);
 		if (!list_is_empty(&batch))
 			is_alive = write_batch(s, &batch);
 		if (is_alive && must_retire)
 			is_alive = retire(s, asked);
 	}
 	return NULL;
+}
+
+static void fetch_young(struct commit_store *s, struct list *fetches)
+{
+	struct list found, *link;
+	struct engine *writer = s->a.writer;
+	list_init(&found);
+	while ((link = list_pop_front(fetches))) {
+		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+		bool is_found = false;
+		op->err = writer->ops->fetch(
+			writer, CONTAINER_OF(op, struct store_fetch, op), &is_found);
+		if (is_found) {
+			list_push_back(&found, link);
+			continue;
+		}
+		lock(s);
+		list_push_back(&s->table_reads, link);
+		pthread_cond_signal(&s->on_read);
+		unlock(s);
+	}
+	if (!list_is_empty(&found))
+		finish(s, &found);
 }
 
 static bool retire(struct commit_store *s, uint64_t asked)
@@ -298,12 +331,20 @@ static void *run_reader(void *context)
 	struct engine *reader = s->a.reader;
 	for (;;) {
 		struct list one;
+		enum err err = OK;
 		list_init(&one);
 		lock(s);
-		while (list_is_empty(&s->reads) && !s->is_stopping)
+		while (list_is_empty(&s->reads) && list_is_empty(&s->table_reads) &&
+			!s->is_stopping)
 			wait_for(s, &s->on_read);
-		struct list *link = list_pop_front(&s->reads);
-		enum err err = link ? wait_for_young(s) : OK;
+		struct list *link = list_pop_front(&s->table_reads);
+		if (!link && (link = list_pop_front(&s->reads))) {
+			if (s->is_young && pass_to_writer(s, link)) {
+				unlock(s);
+				continue;
+			}
+			err = wait_for_young(s);
+		}
 		unlock(s);
 		if (!link)
 			return NULL;
@@ -312,6 +353,16 @@ static void *run_reader(void *context)
 		list_push_back(&one, link);
 		finish(s, &one);
 	}
+}
+
+/* Under the lock. Content is read where it is; for all else the tables must be told first. */
+static bool pass_to_writer(struct commit_store *s, struct list *link)
+{
+	if (CONTAINER_OF(link, struct store_op, link)->kind != STORE_FETCH || s->is_dead)
+		return false;
+	list_push_back(&s->fetches, link);
+	pthread_cond_signal(&s->on_write);
+	return true;
 }
 
 /* Under the lock. What completes meanwhile may stay young. */

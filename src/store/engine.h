@@ -48,6 +48,8 @@ struct engine_ops {
 	/* retire - at most limit (0: any number) of what was appended becomes visible. Outside a transaction. Errors:
 	 * ERR_NO_SPACE (nothing changed), others fatal. */
 	enum err (*retire)(struct engine *e, uint32_t limit);
+	/* fetch - content that did not retire, which need not for that: else not *is_found. */
+	enum err (*fetch)(struct engine *e, struct store_fetch *op, bool *is_found);
 	uint32_t (*young_count)(struct engine *e); /* operations that did not retire */
 	/* checkpoint - is_full: waits a little for readers, so that the log can start over.
 	 * Errors: ERR_BUSY (readers; try later), ERR_NO_SPACE (the log goes on), others fatal. */

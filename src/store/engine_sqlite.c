@@ -46,6 +46,7 @@ static void engine_close(struct engine *base, bool is_clean);
 static enum err engine_way(struct engine *base, struct store_op *op, enum engine_way *out);
 static enum err engine_append(struct engine *base, struct list *ops);
 static enum err engine_retire(struct engine *base, uint32_t limit);
+static enum err engine_fetch(struct engine *base, struct store_fetch *op, bool *is_found);
 static uint32_t engine_young_count(struct engine *base);
 static int on_wal(void *context, sqlite3 *db, const char *name, int pages);
 static struct sqlite_engine *self(struct engine *base);
@@ -59,6 +60,7 @@ static const struct engine_ops sqlite_ops = {
 	.way = engine_way,
 	.append = engine_append,
 	.retire = engine_retire,
+	.fetch = engine_fetch,
 	.young_count = engine_young_count,
 	.checkpoint = engine_checkpoint,
 	.wal_pages = engine_wal_pages,
@@ -180,7 +182,7 @@ static enum err prepare_schema(struct sqlite_engine *e, struct fault *fault)
 					  : OK;
 }
 
-/* look_around - statements, totals, the ends of the big tables; and orphans of the last run go. */
+/* look_around - statements, totals, the ends of the big tables. */
 static enum err look_around(struct sqlite_engine *e)
 {
 	struct store_stats stats = { 0 };
@@ -192,15 +194,6 @@ static enum err look_around(struct sqlite_engine *e)
 		err = inspect_ends(&e->sql);
 	if (err != OK || e->mode != ENGINE_WRITE)
 		return err;
-	err = engine_begin(&e->base);
-	if (err == OK)
-		err = spool_sweep(e);
-	if (err == OK)
-		err = engine_commit(&e->base);
-	if (err != OK) {
-		engine_rollback(&e->base);
-		return err;
-	}
 	/* Start with an empty log: remains of a torn transaction must not mix with those of the
 	 * next (inspect.c). */
 	err = engine_checkpoint(&e->base, true);
@@ -446,6 +439,11 @@ static enum err engine_append(struct engine *base, struct list *ops)
 static enum err engine_retire(struct engine *base, uint32_t limit)
 {
 	return young_retire(self(base), limit);
+}
+
+static enum err engine_fetch(struct engine *base, struct store_fetch *op, bool *is_found)
+{
+	return young_fetch(self(base), op, is_found);
 }
 
 static uint32_t engine_young_count(struct engine *base)

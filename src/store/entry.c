@@ -19,7 +19,7 @@ static bool take_bool(struct octets *in);
 static uint32_t take_count(struct octets *in, size_t bytes_min);
 static enum err end_of(const struct octets *in);
 
-void entry_put_accept(struct buf *b, const struct envelope *env)
+void entry_put_accept(struct buf *b, const struct envelope *env, uint32_t spooled_chunks)
 {
 	put_u64(b, env->id);
 	put_i64(b, env->accepted.ms);
@@ -38,6 +38,7 @@ void entry_put_accept(struct buf *b, const struct envelope *env)
 	put_text(b, env->helo);
 	put_text(b, env->message_id);
 	put_u64(b, env->size_bytes);
+	put_u32(b, spooled_chunks);
 	put_u32(b, env->recipient_count);
 	for (uint32_t i = 0; i < env->recipient_count; i++) {
 		const struct recipient *r = &env->recipients[i];
@@ -50,7 +51,8 @@ void entry_put_accept(struct buf *b, const struct envelope *env)
 	}
 }
 
-enum err entry_take_accept(struct str head, struct arena *arena, struct envelope *out)
+enum err entry_take_accept(
+	struct str head, struct arena *arena, struct envelope *out, uint32_t *spooled_chunks)
 {
 	struct octets in = { .rest = head };
 	*out = (struct envelope){ .id = take_u64(&in) };
@@ -70,6 +72,7 @@ enum err entry_take_accept(struct str head, struct arena *arena, struct envelope
 	out->helo = take_text(&in);
 	out->message_id = take_text(&in);
 	out->size_bytes = (uint64_t)take_range(&in, 0, INT64_MAX);
+	*spooled_chunks = take_u32(&in);
 	out->recipient_count = take_count(&in, RECIPIENT_BYTES_MIN);
 	out->recipients = arena_array(arena, out->recipient_count, sizeof(*out->recipients));
 	for (uint32_t i = 0; i < out->recipient_count; i++) {
@@ -83,6 +86,20 @@ enum err entry_take_accept(struct str head, struct arena *arena, struct envelope
 	}
 	if (out->id == 0 || out->id > INT64_MAX || out->recipient_count == 0)
 		in.is_bad = true;
+	return end_of(&in);
+}
+
+void entry_put_spool(struct buf *b, uint64_t id, uint32_t chunk)
+{
+	put_u64(b, id);
+	put_u32(b, chunk);
+}
+
+enum err entry_take_spool(struct str head, uint64_t *id, uint32_t *chunk)
+{
+	struct octets in = { .rest = head };
+	*id = (uint64_t)take_range(&in, 1, INT64_MAX);
+	*chunk = take_u32(&in);
 	return end_of(&in);
 }
 

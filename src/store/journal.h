@@ -43,6 +43,7 @@ struct journal_entry {
 
 struct journal {
 	sqlite3_file *file; /* NULL: there is none */
+	char *path;         /* the VFS borrows it until the file is closed */
 	uint64_t size_bytes;
 	uint64_t tail;       /* where the next batch goes, if it fits there */
 	uint64_t next_entry; /* number of the next entry, 1.. */

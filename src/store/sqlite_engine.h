@@ -66,6 +66,11 @@ MUST_USE enum err record_attempt(
 MUST_USE enum err content_insert(
 	struct sqlite_engine *e, uint64_t id, uint32_t chunk, struct str data);
 MUST_USE enum err content_delete(struct sqlite_engine *e, uint64_t id);
+/* spool_drop - the chunks of a message that no ACCEPT will follow; those of one that is there stay. */
+MUST_USE enum err spool_drop(struct sqlite_engine *e, uint64_t id);
+/* sqlite_file_size - how much of the file is in use, and how much is not. */
+MUST_USE enum err sqlite_file_size(
+	struct sqlite_engine *e, uint64_t *used_bytes, uint64_t *free_bytes);
 /* spool_sweep - drops the chunks that no ACCEPT followed. Inside a transaction. */
 MUST_USE enum err spool_sweep(struct sqlite_engine *e);
 

@@ -23,6 +23,7 @@ static void submit(struct store *store, struct store_op *op);
 static void on_turn(struct deferred *d);
 static enum err apply_turn(struct sync_store *s);
 static enum err apply_writes(struct sync_store *s, struct list *turn, struct list *writes);
+static enum err read_one(struct sync_store *s, struct store_op *op);
 static bool is_write(struct list *link);
 static void complete_all(struct sync_store *s);
 static void die(struct sync_store *s, enum err err);
@@ -97,13 +98,29 @@ static enum err apply_turn(struct sync_store *s)
 			list_remove(link);
 			struct store_op *op = CONTAINER_OF(link, struct store_op, link);
 			list_push_back(&part, link);
-			err = batch_retire(&s->a.batch, 0);
-			if (err != OK && err != ERR_NO_SPACE)
+			err = read_one(s, op);
+			if (err != OK)
 				return err;
-			op->err = err == OK ? s->a.reader->ops->read(s->a.reader, op) : err;
 		}
 		list_splice(&s->done, &part);
 	}
+	return OK;
+}
+
+/* Errors: fatal ones. */
+static enum err read_one(struct sync_store *s, struct store_op *op)
+{
+	bool is_found = false;
+	enum err err = OK;
+	if (op->kind == STORE_FETCH)
+		op->err = s->a.writer->ops->fetch(
+			s->a.writer, CONTAINER_OF(op, struct store_fetch, op), &is_found);
+	else
+		err = batch_retire(&s->a.batch, 0);
+	if (err != OK && err != ERR_NO_SPACE)
+		return err;
+	if (!is_found)
+		op->err = err == OK ? s->a.reader->ops->read(s->a.reader, op) : err;
 	return OK;
 }
 

@@ -13,7 +13,6 @@ static enum err close_spool(struct sqlite_engine *e, uint64_t id, uint32_t spool
 static enum err insert_message(
 	struct sqlite_engine *e, const struct envelope *env, uint32_t chunks);
 static enum err insert_recipients(struct sqlite_engine *e, const struct envelope *env);
-static enum err drop_spooled(struct sqlite_engine *e, uint64_t id);
 static enum err delete_spool(struct sqlite_engine *e, uint64_t id);
 static enum err run_with_id(struct sqlite_engine *e, enum sql_id statement, uint64_t id);
 
@@ -39,7 +38,7 @@ enum err write_discard(struct sqlite_engine *e, struct store_discard *op)
 	enum err err = sql_done(&q);
 	if (err != OK || !is_spooled)
 		return err;
-	return drop_spooled(e, op->id);
+	return spool_drop(e, op->id);
 }
 
 enum err message_insert(struct sqlite_engine *e, const struct envelope *env, struct str content,
@@ -89,7 +88,7 @@ enum err spool_sweep(struct sqlite_engine *e)
 		enum err err = sql_done(&q);
 		if (err != OK || id == 0)
 			return err;
-		err = drop_spooled(e, id);
+		err = spool_drop(e, id);
 		if (err != OK)
 			return err;
 	}
@@ -155,7 +154,7 @@ static enum err insert_recipients(struct sqlite_engine *e, const struct envelope
 
 /* A chunk that came after its ACCEPT must not take the content of a message that we answer for
  * along. */
-static enum err drop_spooled(struct sqlite_engine *e, uint64_t id)
+enum err spool_drop(struct sqlite_engine *e, uint64_t id)
 {
 	bool is_accepted = false;
 	enum err err = message_exists(e, id, &is_accepted);

@@ -21,16 +21,21 @@ enum { RETIRE_FOR_ROOM = 32 };
 struct young_message {
 	struct map_entry by_id;
 	uint64_t id;
-	uint64_t waiting;    /* bits of recipients that are not delivered, by number - 1 */
-	struct list records; /* young_entry.of_message */
+	bool is_accepted;        /* else only chunks of it have come */
+	bool has_stored;         /* some chunk of it may be in the tables */
+	bool is_history;         /* its rows are in the tables with all that the records say */
+	uint32_t spooled_chunks; /* that have come, from 0 on */
+	uint64_t waiting;        /* bits of recipients that are not delivered, by number - 1 */
+	struct list parts;       /* of its content: young_entry.of_message */
+	struct list records;     /* the same */
 	uint32_t entry_count;
-	bool is_history; /* its rows are in the tables with all that the records say */
 };
 
 struct young_entry {
 	struct list link;
-	struct list of_message; /* a record of message */
+	struct list of_message; /* a part or a record of message */
 	struct journal_entry at;
+	uint32_t chunk;                /* of a part */
 	struct young_message *message; /* NULL: none, or not young */
 };
 
@@ -79,16 +84,34 @@ static struct young_message *find_message(struct young *y, uint64_t id)
 	return found ? CONTAINER_OF(found, struct young_message, by_id) : NULL;
 }
 
-static struct young_message *add_message(struct young *y, uint64_t id, uint32_t recipient_count)
+static struct young_message *add_message(struct young *y, uint64_t id)
 {
 	struct young_message *m = mem_zalloc(sizeof(*m));
 	m->id = id;
-	m->waiting = recipient_count == 64 ? UINT64_MAX : (UINT64_C(1) << recipient_count) - 1;
+	m->waiting = UINT64_MAX;
+	list_init(&m->parts);
 	list_init(&m->records);
 	map_insert(&y->messages, &m->by_id, map_key_u64(&m->id));
 	if (id > y->last_id)
 		y->last_id = id;
 	return m;
+}
+
+static void drop_message(struct young *y, struct young_message *m)
+{
+	map_remove(&y->messages, &m->by_id);
+	free(m);
+}
+
+static void note_accepted(struct young_message *m, uint32_t recipient_count)
+{
+	m->is_accepted = true;
+	m->waiting = recipient_count == 64 ? UINT64_MAX : (UINT64_C(1) << recipient_count) - 1;
+}
+
+static bool is_delivered(const struct young_message *m)
+{
+	return m->is_accepted && m->waiting == 0;
 }
 
 static void add_entry(struct young *y, const struct journal_entry *at, struct young_message *m)
@@ -98,10 +121,16 @@ static void add_entry(struct young *y, const struct journal_entry *at, struct yo
 	entry->message = m;
 	list_push_back(&y->entries, &entry->link);
 	y->count++;
-	if (m)
-		m->entry_count++;
-	if (m && at->kind == ENTRY_RECORD)
+	if (!m)
+		return;
+	m->entry_count++;
+	if (at->kind == ENTRY_RECORD) {
 		list_push_back(&m->records, &entry->of_message);
+	} else {
+		entry->chunk = m->spooled_chunks;
+		m->spooled_chunks += at->kind == ENTRY_SPOOL;
+		list_push_back(&m->parts, &entry->of_message);
+	}
 }
 
 static void forget_places(struct young *y);
@@ -112,10 +141,8 @@ static void drop_entry(struct young *y, struct young_entry *entry)
 	list_remove(&entry->link);
 	list_remove(&entry->of_message);
 	y->count--;
-	if (m && --m->entry_count == 0) {
-		map_remove(&y->messages, &m->by_id);
-		free(m);
-	}
+	if (m && --m->entry_count == 0)
+		drop_message(y, m);
 	free(entry);
 }
 
@@ -170,30 +197,67 @@ void young_fini(struct young *y)
 
 /* ---- opening ---- */
 
+static enum err take_in_accept(struct sqlite_engine *e, struct str head, struct young_message **out)
+{
+	struct envelope env;
+	uint32_t spooled_chunks;
+	enum err err = entry_take_accept(head, &e->scratch, &env, &spooled_chunks);
+	if (err != OK)
+		return err;
+	struct young_message *m = find_message(&e->young, env.id);
+	if (env.recipient_count > YOUNG_RECIPIENTS_MAX || (m && m->is_accepted))
+		return ERR_CORRUPT;
+	if (!m)
+		m = add_message(&e->young, env.id);
+	m->has_stored = m->has_stored || spooled_chunks > m->spooled_chunks;
+	m->spooled_chunks = spooled_chunks;
+	note_accepted(m, env.recipient_count);
+	*out = m;
+	return OK;
+}
+
+static enum err take_in_spool(struct sqlite_engine *e, struct str head, struct young_message **out)
+{
+	uint64_t id;
+	uint32_t chunk;
+	enum err err = entry_take_spool(head, &id, &chunk);
+	if (err != OK)
+		return err;
+	struct young_message *m = find_message(&e->young, id);
+	if (!m)
+		m = add_message(&e->young, id);
+	/* Chunks before the first that is still young have retired. */
+	m->has_stored = m->has_stored || chunk > m->spooled_chunks;
+	m->spooled_chunks = chunk;
+	*out = m;
+	return OK;
+}
+
 static enum err take_in(void *context, const struct journal_entry *at, struct str head)
 {
 	struct sqlite_engine *e = context;
-	struct young *y = &e->young;
 	struct young_message *m = NULL;
+	struct store_record op;
 	enum err err = ERR_CORRUPT;
 	arena_fini(&e->scratch);
-	if (at->kind == ENTRY_ACCEPT) {
-		struct envelope env;
-		err = entry_take_accept(head, &e->scratch, &env);
-		if (err == OK &&
-			(env.recipient_count > YOUNG_RECIPIENTS_MAX || find_message(y, env.id)))
-			err = ERR_CORRUPT;
-		if (err == OK)
-			m = add_message(y, env.id, env.recipient_count);
-	} else if (at->kind == ENTRY_RECORD) {
-		struct store_record op;
+	switch (at->kind) {
+	case ENTRY_ACCEPT:
+		err = take_in_accept(e, head, &m);
+		break;
+	case ENTRY_SPOOL:
+		err = take_in_spool(e, head, &m);
+		break;
+	case ENTRY_RECORD:
 		err = entry_take_record(head, &e->scratch, &op);
-		m = err == OK && op.id != 0 ? find_message(y, op.id) : NULL;
+		m = err == OK && op.id != 0 ? find_message(&e->young, op.id) : NULL;
 		if (m)
 			(void)note_delivered(m, &op);
+		break;
+	default:
+		break;
 	}
 	if (err == OK)
-		add_entry(y, at, m);
+		add_entry(&e->young, at, m);
 	return err;
 }
 
@@ -230,6 +294,14 @@ static enum err retire_all(struct sqlite_engine *e)
 	return err == ERR_NO_SPACE ? OK : err;
 }
 
+static enum err sweep_spool(struct sqlite_engine *e)
+{
+	enum err err = engine_transaction_begin(e);
+	if (err == OK)
+		err = spool_sweep(e);
+	return engine_transaction_end(e, err);
+}
+
 static enum err start(struct sqlite_engine *e, bool has_room)
 {
 	struct store_stats stats = { 0 };
@@ -240,6 +312,9 @@ static enum err start(struct sqlite_engine *e, bool has_room)
 	if (stats.last_id > e->young.last_id)
 		e->young.last_id = stats.last_id;
 	e->young.is_on = has_room && e->young.count == 0;
+	/* Chunks without a message: only now, when every message is in the tables. */
+	if (err == OK && e->young.count == 0)
+		err = sweep_spool(e);
 	if (err == OK && e->young.count == 0)
 		err = tell_state(e, e->young.is_on ? STATE_OPEN : STATE_CLOSED);
 	return err == ERR_NO_SPACE ? OK : err;
@@ -258,7 +333,7 @@ enum err young_open(struct sqlite_engine *e, const char *vfs, uint64_t size_byte
 		err = explain(e, true, message);
 	if (err != OK || (!is_there && !is_wanted)) {
 		free(path);
-		return err;
+		return err == OK && !is_readonly ? start(e, false) : err;
 	}
 	if (!is_there) {
 		/* Made here for its mode, which SQLite would take from the umask. */
@@ -282,23 +357,38 @@ static enum err way_of_accept(
 	struct sqlite_engine *e, const struct store_accept *op, enum engine_way *out)
 {
 	const struct envelope *env = op->env;
-	*out = WAY_TABLE;
-	if (env->hold_until.ms > env->accepted.ms || op->spooled_chunks > 0 ||
-		op->content.len > YOUNG_CONTENT_MAX || env->recipient_count > YOUNG_RECIPIENTS_MAX)
+	struct young_message *m = find_message(&e->young, env->id);
+	*out = m ? WAY_LAST : WAY_TABLE;
+	if (env->hold_until.ms > env->accepted.ms || op->content.len > YOUNG_CONTENT_MAX ||
+		env->recipient_count > YOUNG_RECIPIENTS_MAX)
 		return OK;
 	for (uint32_t i = 0; i < env->recipient_count; i++) {
 		if (env->recipients[i].number != i + 1)
 			return OK;
 	}
+	if (m || op->spooled_chunks > 0) {
+		/* A known id is for the tables to refuse; chunks that have retired, for them to join. */
+		if (m && !m->is_accepted && m->spooled_chunks == op->spooled_chunks)
+			*out = WAY_YOUNG;
+		return OK;
+	}
 	bool is_known = false;
 	enum err err = OK;
-	if (find_message(&e->young, env->id))
-		*out = WAY_LAST; /* the tables will refuse it */
-	else if (env->id <= e->young.last_id)
+	if (env->id <= e->young.last_id)
 		err = message_exists(e, env->id, &is_known);
-	if (*out == WAY_TABLE && !is_known)
+	if (!is_known)
 		*out = WAY_YOUNG;
 	return err;
+}
+
+static enum engine_way way_of_spool(struct sqlite_engine *e, const struct store_spool *op)
+{
+	struct young_message *m = find_message(&e->young, op->id);
+	if (op->content.len > YOUNG_CONTENT_MAX)
+		return m ? WAY_LAST : WAY_TABLE;
+	if (!m)
+		return op->chunk == 0 ? WAY_YOUNG : WAY_TABLE;
+	return !m->is_accepted && m->spooled_chunks == op->chunk ? WAY_YOUNG : WAY_LAST;
 }
 
 static enum engine_way way_of_record(struct sqlite_engine *e, const struct store_record *op)
@@ -310,7 +400,7 @@ static enum engine_way way_of_record(struct sqlite_engine *e, const struct store
 	struct young_message *m = find_message(&e->young, op->id);
 	if (!m)
 		return WAY_TABLE;
-	if (op->notice_count > 0)
+	if (op->notice_count > 0 || !m->is_accepted)
 		return WAY_LAST;
 	for (uint32_t i = 0; i < op->result_count; i++) {
 		const struct store_result *r = &op->results[i];
@@ -328,35 +418,54 @@ enum err young_way(struct sqlite_engine *e, struct store_op *op, enum engine_way
 		err = way_of_accept(e, CONTAINER_OF(op, struct store_accept, op), out);
 	} else if (op->kind == STORE_RECORD) {
 		*out = way_of_record(e, CONTAINER_OF(op, struct store_record, op));
+	} else if (op->kind == STORE_SPOOL) {
+		*out = way_of_spool(e, CONTAINER_OF(op, struct store_spool, op));
 	} else {
-		*out = op->kind == STORE_SPOOL || op->kind == STORE_DISCARD ? WAY_TABLE : WAY_LAST;
+		*out = WAY_LAST;
 	}
 	if (*out == WAY_YOUNG && !e->young.is_on)
 		*out = WAY_TABLE;
 	return err;
 }
 
-/* The entries of the batch go to `at`, one for each operation whose err is OK. */
-static void put_together(struct sqlite_engine *e, struct list *ops, struct journal_entry *at)
+static struct journal_entry put_one(struct young *y, struct store_op *op)
 {
-	struct young *y = &e->young;
+	struct str content = STR("");
+	enum entry_kind kind = ENTRY_RECORD;
+	buf_clear(&y->scratch);
+	if (op->kind == STORE_ACCEPT) {
+		struct store_accept *accept = CONTAINER_OF(op, struct store_accept, op);
+		kind = ENTRY_ACCEPT;
+		content = accept->content;
+		entry_put_accept(&y->scratch, accept->env, accept->spooled_chunks);
+	} else if (op->kind == STORE_SPOOL) {
+		struct store_spool *spool = CONTAINER_OF(op, struct store_spool, op);
+		kind = ENTRY_SPOOL;
+		content = spool->content;
+		entry_put_spool(&y->scratch, spool->id, spool->chunk);
+	} else {
+		entry_put_record(&y->scratch, CONTAINER_OF(op, struct store_record, op));
+	}
+	return journal_add(&y->journal, kind, buf_str(&y->scratch), content);
+}
+
+/* The entries of the batch go to `at`, one for each operation whose err is OK. */
+static void put_together(struct young *y, struct list *ops, struct journal_entry *at)
+{
 	journal_begin(&y->journal);
 	LIST_FOR_EACH (link, ops) {
 		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
-		if (op->err != OK)
-			continue;
-		buf_clear(&y->scratch);
-		if (op->kind == STORE_ACCEPT) {
-			struct store_accept *accept = CONTAINER_OF(op, struct store_accept, op);
-			entry_put_accept(&y->scratch, accept->env);
-			*at++ = journal_add(
-				&y->journal, ENTRY_ACCEPT, buf_str(&y->scratch), accept->content);
-		} else {
-			entry_put_record(&y->scratch, CONTAINER_OF(op, struct store_record, op));
-			*at++ = journal_add(
-				&y->journal, ENTRY_RECORD, buf_str(&y->scratch), STR(""));
-		}
+		if (op->err == OK)
+			*at++ = put_one(y, op);
 	}
+}
+
+/* The id of a message that op brings, or a part of it; 0: op is a RECORD. */
+static uint64_t coming_id(struct store_op *op)
+{
+	if (op->kind == STORE_ACCEPT)
+		return CONTAINER_OF(op, struct store_accept, op)->env->id;
+	return op->kind == STORE_SPOOL ? CONTAINER_OF(op, struct store_spool, op)->id : 0;
 }
 
 /* New messages become known before they are written: one id may come twice in a batch. */
@@ -364,13 +473,14 @@ static void meet(struct young *y, struct list *ops)
 {
 	LIST_FOR_EACH (link, ops) {
 		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
-		if (op->err != OK || op->kind != STORE_ACCEPT)
+		uint64_t id = op->err == OK ? coming_id(op) : 0;
+		if (id == 0)
 			continue;
-		const struct envelope *env = CONTAINER_OF(op, struct store_accept, op)->env;
-		if (find_message(y, env->id))
+		struct young_message *m = find_message(y, id);
+		if (!m)
+			m = add_message(y, id);
+		else if (m->is_accepted || m->entry_count == 0)
 			op->err = ERR_EXISTS;
-		else
-			(void)add_message(y, env->id, env->recipient_count);
 	}
 }
 
@@ -378,34 +488,28 @@ static void meet(struct young *y, struct list *ops)
 static void part_again(struct young *y, struct list *ops)
 {
 	LIST_FOR_EACH (link, ops) {
-		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
-		if (op->err != OK || op->kind != STORE_ACCEPT)
-			continue;
-		struct young_message *m =
-			find_message(y, CONTAINER_OF(op, struct store_accept, op)->env->id);
-		map_remove(&y->messages, &m->by_id);
-		free(m);
+		uint64_t id = coming_id(CONTAINER_OF(link, struct store_op, link));
+		struct young_message *m = id ? find_message(y, id) : NULL;
+		if (m && m->entry_count == 0)
+			drop_message(y, m);
 	}
 }
 
-static void remember(struct young *y, struct list *ops, const struct journal_entry *at)
+static void remember_one(struct young *y, struct store_op *op, const struct journal_entry *at)
 {
-	LIST_FOR_EACH (link, ops) {
-		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
-		if (op->err != OK)
-			continue;
-		if (op->kind == STORE_ACCEPT) {
-			add_entry(y, at++,
-				find_message(
-					y, CONTAINER_OF(op, struct store_accept, op)->env->id));
-		} else {
-			struct store_record *record = CONTAINER_OF(op, struct store_record, op);
-			struct young_message *m = record->id ? find_message(y, record->id) : NULL;
-			record->applied_count = m ? note_delivered(m, record) : 0;
-			record->is_finished = m && m->waiting == 0;
-			add_entry(y, at++, m);
-		}
+	struct store_record *record = CONTAINER_OF(op, struct store_record, op);
+	bool is_record = op->kind == STORE_RECORD;
+	struct young_message *m = find_message(y, is_record ? record->id : coming_id(op));
+	if (is_record) {
+		record->applied_count = m ? note_delivered(m, record) : 0;
+		record->is_finished = m && is_delivered(m);
+	} else {
+		CHECK(m != NULL); /* it was met */
+		if (op->kind == STORE_ACCEPT)
+			note_accepted(
+				m, CONTAINER_OF(op, struct store_accept, op)->env->recipient_count);
 	}
+	add_entry(y, at, m);
 }
 
 /* When the journal has no room left the oldest retire, as many as it takes. */
@@ -414,7 +518,7 @@ static enum err write_batch(
 {
 	struct young *y = &e->young;
 	enum err err = OK;
-	put_together(e, ops, at);
+	put_together(y, ops, at);
 	while (!journal_place(&y->journal, oldest(y), at, count)) {
 		if (y->count == 0)
 			return ERR_NO_SPACE; /* larger than the journal */
@@ -429,17 +533,23 @@ static enum err write_batch(
 enum err young_append(struct sqlite_engine *e, struct list *ops)
 {
 	uint32_t count = 0;
+	meet(&e->young, ops);
 	LIST_FOR_EACH (link, ops)
 		count += CONTAINER_OF(link, struct store_op, link)->err == OK;
 	if (count == 0)
 		return OK;
 	struct journal_entry *at = mem_array(count, sizeof(*at));
-	meet(&e->young, ops);
 	enum err err = write_batch(e, ops, at, count);
-	if (err == OK)
-		remember(&e->young, ops, at);
-	else
+	if (err == OK) {
+		const struct journal_entry *next = at;
+		LIST_FOR_EACH (link, ops) {
+			struct store_op *op = CONTAINER_OF(link, struct store_op, link);
+			if (op->err == OK)
+				remember_one(&e->young, op, next++);
+		}
+	} else {
 		part_again(&e->young, ops);
+	}
 	free(at);
 	return err;
 }
@@ -542,24 +652,49 @@ static enum err retire_finished(
 	return history_insert(e, env, records, count);
 }
 
+static enum err read_content(struct sqlite_engine *e, const struct young_entry *entry)
+{
+	return journal_read(&e->young.journal, entry->at.at + entry->at.head_bytes,
+		(size_t)entry->at.content_bytes, &e->young.scratch);
+}
+
 static enum err retire_message(struct sqlite_engine *e, struct young_entry *entry)
 {
 	struct young_message *m = entry->message;
 	struct envelope env;
+	uint32_t spooled_chunks;
 	enum err err = read_head(e, entry);
 	if (err == OK)
-		err = entry_take_accept(
-			arena_dup(&e->scratch, buf_str(&e->young.scratch)), &e->scratch, &env);
+		err = entry_take_accept(arena_dup(&e->scratch, buf_str(&e->young.scratch)),
+			&e->scratch, &env, &spooled_chunks);
 	if (err != OK)
 		return err;
-	if (m->waiting == 0) {
-		err = retire_finished(e, m, &env);
+	if (is_delivered(m)) {
+		err = m->has_stored ? spool_drop(e, m->id) : OK;
+		if (err == OK)
+			err = retire_finished(e, m, &env);
 		m->is_history = true;
 		return err;
 	}
-	err = journal_read(&e->young.journal, entry->at.at + entry->at.head_bytes,
-		(size_t)entry->at.content_bytes, &e->young.scratch);
-	return err == OK ? message_insert(e, &env, buf_str(&e->young.scratch), 0) : err;
+	err = read_content(e, entry);
+	return err == OK ? message_insert(e, &env, buf_str(&e->young.scratch), spooled_chunks)
+			 : err;
+}
+
+/* Content of a message that is delivered meanwhile goes nowhere, nor does that of one that never came. */
+static enum err retire_chunk(struct sqlite_engine *e, struct young_entry *entry)
+{
+	struct young_message *m = entry->message;
+	if (is_delivered(m) || (!m->is_accepted && !e->young.is_on))
+		return OK;
+	enum err err = read_content(e, entry);
+	if (err != OK)
+		return err;
+	struct store_spool op = {
+		.id = m->id, .chunk = entry->chunk, .content = buf_str(&e->young.scratch)
+	};
+	m->has_stored = true;
+	return write_spool(e, &op);
 }
 
 /* Health that the tables have learned since is left out. */
@@ -588,6 +723,8 @@ static enum err retire_one(struct sqlite_engine *e, struct young_entry *entry)
 	arena_fini(&e->scratch);
 	if (entry->at.kind == ENTRY_ACCEPT)
 		return retire_message(e, entry);
+	if (entry->at.kind == ENTRY_SPOOL)
+		return retire_chunk(e, entry);
 	enum err err = read_record(e, entry, &op);
 	if (err != OK)
 		return err;
@@ -650,4 +787,28 @@ void young_close(struct sqlite_engine *e)
 {
 	if (e->young.journal.file && retire_all(e) == OK && e->young.count == 0)
 		(void)tell_state(e, STATE_CLOSED);
+}
+
+/* ---- reading ---- */
+
+enum err young_fetch(struct sqlite_engine *e, struct store_fetch *op, bool *is_found)
+{
+	struct young_message *m = find_message(&e->young, op->id);
+	*is_found = false;
+	if (!m || !m->is_accepted)
+		return OK;
+	LIST_FOR_EACH (link, &m->parts) {
+		struct young_entry *part = CONTAINER_OF(link, struct young_entry, of_message);
+		size_t len = (size_t)part->at.content_bytes;
+		if (part->chunk != op->chunk || (len == 0 && op->chunk > 0))
+			continue;
+		*is_found = true;
+		if (is_delivered(m))
+			return ERR_NOT_FOUND;
+		char *octets = arena_alloc(&op->op.arena, len + 1);
+		op->content = str_of(octets, len);
+		return journal_read_into(
+			&e->young.journal, part->at.at + part->at.head_bytes, len, octets);
+	}
+	return OK;
 }

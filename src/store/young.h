@@ -4,7 +4,7 @@
  * Happy path: a batch of messages and of good deliveries is appended to the journal and synced once; that is what
  * "durable" means for it. Each message is remembered here, with the recipients that were delivered meanwhile. Some
  * hundred messages later it retires into the tables: as a row of history when it is finished by then, which is the
- * rule, else with its content. Whatever is not as simple (failures, notices, spooled content) takes the tables; what
+ * rule, else with its content. Whatever is not as simple (failures, notices) takes the tables; what
  * an operator or a read wants comes after everything young has retired, so that the tables are all that anybody else
  * needs to know.
  *
@@ -22,6 +22,7 @@
 #include "journal.h"
 
 struct sqlite_engine;
+struct store_fetch;
 struct store_op;
 struct store_record;
 
@@ -62,6 +63,8 @@ MUST_USE enum err young_append(struct sqlite_engine *e, struct list *ops);
  * ERR_NO_SPACE (nothing changed), others fatal. */
 MUST_USE enum err young_retire(struct sqlite_engine *e, uint32_t limit);
 
+/* young_fetch - a chunk of content that is young; else not *is_found. */
+MUST_USE enum err young_fetch(struct sqlite_engine *e, struct store_fetch *op, bool *is_found);
 /* young_close - everything into the tables, which then say so: a journal that is missing at the next start is no
  * loss. Without room to do so the journal keeps what it has. */
 void young_close(struct sqlite_engine *e);
