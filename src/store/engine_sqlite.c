@@ -80,6 +80,8 @@ enum err engine_sqlite_open(
 	struct sqlite_engine *e = mem_zalloc(sizeof(*e));
 	e->base.ops = &sqlite_ops;
 	e->mode = mode;
+	/* Counting its own memory costs SQLite a lock at each allocation. Refused once a connection is open. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	e->path = mem_strdup(options->path);
 	young_init(&e->young);
 	err = open_file(e, options->vfs);
