@@ -306,14 +306,18 @@ struct store_modify {
 };
 
 /* SWEEP - removes finished messages older than history_before, next hops and sites nobody needs (no recipient, no
- * success since forget_before), in steps of limit messages; may shrink the file. */
+ * success since forget_before), in steps of limit messages; limit 0: none of that. may_shrink: also gives back free space at
+ * the end of the file, as much as takes a few milliseconds; what is in the way moves. */
 struct store_sweep {
 	struct store_op op;
 	struct wall history_before;
 	struct wall forget_before;
 	uint32_t limit;
+	bool may_shrink;
 	uint32_t removed_count; /* out */
 	bool is_more;
+	uint64_t shrunk_bytes;           /* 0: there is nothing to give back */
+	uint64_t used_bytes, free_bytes; /* of the file after it; with may_shrink only */
 };
 
 /* PUT, GET - small named values: clock origin, heartbeat, ... GET of an absent key: ERR_NOT_FOUND. */
@@ -419,6 +423,7 @@ struct store_stats {
 	uint64_t sites[HEALTH_STATE_COUNT];
 	uint64_t disk_free_bytes; /* of the file system that holds the queue */
 	uint64_t file_bytes, wal_bytes;
+	uint64_t used_bytes, free_bytes; /* of the file; free space is used again, or given back by SWEEP */
 	uint64_t last_id;                       /* greatest id ever stored */
 	uint64_t delivered_total, failed_total; /* since the queue was created */
 };

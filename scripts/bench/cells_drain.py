@@ -18,7 +18,7 @@ LIVE_FIRST = 1 << 28  # numbers of what is taken in beside the drain
 WATCH_MAX_S = 600
 PATIENCE_S = 75  # a file that has not shrunk for so long will not
 SLACK = 64 << 20
-FIXED = ("-wal", "-shm", "reserve")
+FIXED = ("-wal", "-shm", ".journal", "reserve")
 
 
 def counts(bench):

@@ -4,6 +4,10 @@
  * Every 2 s of real time while space is short, every 30 s else: totals and free space. A queue that could not be written is
  * tried with a small value of its own, since there may be no RECORD left to show that it can be. Hourly (wall time): finished messages
  * older than queue.history go, in steps, with what nobody needs of next hops and sites.
+ *
+ * A file that has more free space than it may keep is shrunk once two looks in a row have found so: what comes and goes with
+ * the load is used again instead. The steps are short, with a pause after each, so that mail never waits long behind one;
+ * they go on until half of what it may keep is left, so that the next drop of mail does not begin them again.
  */
 #include "relay/destination.h"
 
@@ -11,28 +15,77 @@
 #define LOOK_SHORT_MS (2 * SECOND_MS)
 #define SWEEP_EVERY_MS HOUR_MS
 #define SWEEP_STEP 500
+#define SHRINK_PAUSE_MS 20
+/* With a tenth of what is in use: what the file may keep free. Less than the 64 MiB that are promised. */
+#define FREE_MAX_BYTES ((uint64_t)56 << 20)
 
 static void look(struct relay *r);
 
-static void sweep_step(struct relay *r);
+static void sweep_on(struct relay *r);
+
+static uint64_t free_max(uint64_t used_bytes)
+{
+	return used_bytes / 10 + FREE_MAX_BYTES;
+}
+
+static void note_cleared(struct upkeep *u)
+{
+	u->is_clearing = u->sweep.is_more;
+}
+
+static void end_shrinking(struct relay *r)
+{
+	struct upkeep *u = &r->upkeep;
+
+	u->is_shrinking = u->has_excess = false;
+	if (u->given_back_bytes == 0)
+		return;
+	log_text(r->env->log, LOG_INFO, "qmgr",
+		"the queue's file has given back %llu MiB that it no longer needs",
+		(unsigned long long)(u->given_back_bytes >> 20));
+}
+
+static void note_shrunk(struct relay *r)
+{
+	struct upkeep *u = &r->upkeep;
+	const struct store_sweep *step = &u->sweep;
+
+	u->given_back_bytes += step->shrunk_bytes;
+	if (step->shrunk_bytes == 0 || step->free_bytes <= free_max(step->used_bytes) / 2)
+		end_shrinking(r);
+}
+
+static void note_failed(struct relay *r, enum err err)
+{
+	struct upkeep *u = &r->upkeep;
+
+	log_text(r->env->log, LOG_WARNING, "qmgr", "cannot %s: %s",
+		u->sweep.may_shrink ? "give back space of the queue's file" : "clear old history",
+		err_name(err));
+	if (u->sweep.may_shrink)
+		end_shrinking(r);
+	else
+		u->is_clearing = false;
+}
 
 static void on_swept(struct store_op *op)
 {
 	struct relay *r = CONTAINER_OF(op, struct relay, upkeep.sweep.op);
 	struct upkeep *u = &r->upkeep;
-	bool is_more = op->err == OK && u->sweep.is_more && !r->is_stopping;
 
 	u->is_sweeping = false;
 	if (op->err != OK)
-		log_text(r->env->log, LOG_WARNING, "qmgr", "cannot clear old history: %s",
-			err_name(op->err));
+		note_failed(r, op->err);
+	else if (u->sweep.may_shrink)
+		note_shrunk(r);
+	else
+		note_cleared(u);
 	store_op_fini(op);
-	if (is_more)
-		sweep_step(r);
+	sweep_on(r);
 	relay_check_stopped(r);
 }
 
-static void sweep_step(struct relay *r)
+static void sweep_step(struct relay *r, uint32_t limit, bool may_shrink)
 {
 	struct upkeep *u = &r->upkeep;
 	struct wall now = env_wall(r->env);
@@ -42,9 +95,31 @@ static void sweep_step(struct relay *r)
 		.op.on_done = on_swept,
 		.history_before = wall_add(now, -r->conf->queue.history_ms),
 		.forget_before = wall_add(now, -r->conf->policy.known_good_ms),
-		.limit = SWEEP_STEP,
+		.limit = limit,
+		.may_shrink = may_shrink,
 	};
 	store_submit(r->store, &u->sweep.op, STORE_SWEEP);
+}
+
+/* The next step of what is left to do, if any. */
+static void sweep_on(struct relay *r)
+{
+	struct upkeep *u = &r->upkeep;
+
+	if (u->is_sweeping || r->is_stopping)
+		return;
+	if (u->is_clearing)
+		sweep_step(r, SWEEP_STEP, false);
+	else if (u->is_shrinking)
+		env_timer_after(r->env, &u->pause, SHRINK_PAUSE_MS);
+}
+
+static void on_pause(struct timer *t)
+{
+	struct relay *r = CONTAINER_OF(t, struct relay, upkeep.pause);
+
+	if (!r->upkeep.is_sweeping && !r->is_stopping)
+		sweep_step(r, 0, true);
 }
 
 static void set_space_low(struct relay *r, bool is_low)
@@ -89,11 +164,28 @@ static void try_writing(struct relay *r)
 	store_submit(r->store, &u->trial.op, STORE_PUT);
 }
 
+static void want_sweeps(struct relay *r)
+{
+	struct upkeep *u = &r->upkeep;
+	struct wall now = env_wall(r->env);
+	bool has_excess = u->stats.free_bytes > free_max(u->stats.used_bytes);
+
+	if (now.ms - u->swept.ms >= SWEEP_EVERY_MS) {
+		u->swept = now;
+		u->is_clearing = true;
+	}
+	if (has_excess && u->has_excess && !u->is_shrinking) {
+		u->is_shrinking = true;
+		u->given_back_bytes = 0;
+	}
+	u->has_excess = has_excess;
+	sweep_on(r);
+}
+
 static void on_stats(struct store_op *op)
 {
 	struct relay *r = CONTAINER_OF(op, struct relay, upkeep.stats.op);
 	struct upkeep *u = &r->upkeep;
-	struct wall now = env_wall(r->env);
 
 	u->is_reading = false;
 	if (op->err == OK) {
@@ -107,11 +199,8 @@ static void on_stats(struct store_op *op)
 	store_op_fini(op);
 	if (u->is_full && !r->is_stopping)
 		try_writing(r);
-	if (!u->is_sweeping && now.ms - u->swept.ms >= SWEEP_EVERY_MS && !r->is_stopping &&
-		!u->is_full) {
-		u->swept = now;
-		sweep_step(r);
-	}
+	if (!u->is_full)
+		want_sweeps(r);
 	if (!r->is_stopping)
 		env_timer_after(
 			r->env, &u->timer, u->is_space_low || u->is_full ? LOOK_SHORT_MS : LOOK_MS);
@@ -163,6 +252,7 @@ void upkeep_note_space(struct relay *r)
 void upkeep_init(struct relay *r)
 {
 	r->upkeep.timer.on_fire = on_time;
+	r->upkeep.pause.on_fire = on_pause;
 	r->upkeep.disk_free_bytes = UINT64_MAX;
 	r->upkeep.swept = env_wall(r->env);
 }
@@ -175,4 +265,5 @@ void upkeep_start(struct relay *r)
 void upkeep_stop(struct relay *r)
 {
 	env_timer_stop(r->env, &r->upkeep.timer);
+	env_timer_stop(r->env, &r->upkeep.pause);
 }

@@ -8,6 +8,9 @@
 /* Operations that retire in one transaction: between batches, and when someone waits for all of them. */
 enum { RETIRE_SLICE = 64, RETIRE_ALL_SLICE = 512 };
 
+/* A checkpoint cuts off what SWEEP gave back: some 5 us for each page, so not too much at once. */
+enum { SHRUNK_BYTES = 2 << 20 };
+
 struct order {
 	size_t count;
 	struct list *links[BATCH_OPS_MAX];
@@ -166,13 +169,15 @@ static enum err checkpoint(struct batch *b)
 {
 	uint32_t pages = b->engine->ops->wal_pages(b->engine);
 	bool is_long = pages >= 2 * b->wal_limit_pages;
-	if (pages == 0 || pages < b->wait_pages ||
-		(pages < b->wal_limit_pages && !b->is_checkpoint_each))
+	bool is_shrunk = b->shrunk_bytes >= SHRUNK_BYTES && !is_long;
+	if (pages == 0 || (pages < b->wait_pages && !is_shrunk) ||
+		(pages < b->wal_limit_pages && !b->is_checkpoint_each && !is_shrunk))
 		return OK;
 	if (fault_hit(b->fault, FAULT_checkpoint_begin))
 		return ERR_IO;
 	enum err err = b->engine->ops->checkpoint(b->engine, is_long);
 	b->wait_pages = 0;
+	b->shrunk_bytes = 0;
 	if (err == ERR_NO_SPACE) {
 		/* The log holds everything; trying again at each commit would only cost. */
 		b->wait_pages = pages + b->wal_limit_pages / 8 + 1;
@@ -331,6 +336,8 @@ static void pass_committed(struct batch *b, struct list *ops)
 			(void)fault_hit(b->fault, FAULT_accept_spooled);
 		else if (op->kind == STORE_RECORD)
 			(void)fault_hit(b->fault, FAULT_record_committed);
+		else if (op->kind == STORE_SWEEP)
+			b->shrunk_bytes += CONTAINER_OF(op, struct store_sweep, op)->shrunk_bytes;
 	}
 }
 

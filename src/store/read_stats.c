@@ -18,6 +18,8 @@ enum err read_stats(struct sqlite_engine *e, struct store_stats *op)
 	enum err err = load_totals(e, op);
 	if (err == OK)
 		err = load_oldest(e, op);
+	if (err == OK)
+		err = sqlite_file_size(e, &op->used_bytes, &op->free_bytes);
 	if (err != OK)
 		return err;
 	if (statvfs(e->path, &fs) == 0)

@@ -89,8 +89,7 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_HOPS_SITE_READY] =
 		HOPS_SELECT("INDEXED BY hop_site_ready", "h.site=?3 AND h.ready > 0"),
 
-	[SQL_MESSAGE_INSERT] = "INSERT INTO message(" ENVELOPE_COLUMNS
-			       ", chunks, queued)"
+	[SQL_MESSAGE_INSERT] = "INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued)"
 			       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
 			       "?18,?19)",
 	[SQL_MESSAGE_INSERT_FINISHED] =

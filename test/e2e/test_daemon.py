@@ -20,16 +20,35 @@ def rows(relay, *tables):
         return sum(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables)
 
 
-def test_content_of_a_client_that_went_away_is_dropped(world):
-    relay = world.relay({"limits.spool-from": "64K"})
-    relay.start()
+def send_without_end(relay):
     client = socket.create_connection(("127.0.0.1", relay.port), timeout=10)
     client.sendall(b"EHLO a.test\r\nMAIL FROM:<a@a.test>\r\nRCPT TO:<b@b.test>\r\nDATA\r\n")
     client.sendall(b"Subject: never ends\r\n\r\n" + (b"x" * 70 + b"\r\n") * 20000)
+    return client
+
+
+def journal_has_content(relay):
+    with open(os.path.join(relay.settings["queue.directory"], "queue.db.journal"), "rb") as file:
+        return b"xxxxxxxx\r\nxxxxxxxx" in file.read(2 << 20)
+
+
+def test_content_of_a_client_that_went_away_is_dropped(world):
+    """From the tables when there is no journal; else it never gets there."""
+    relay = world.relay({"limits.spool-from": "64K", "queue.journal": 0})
+    relay.start()
+    client = send_without_end(relay)
     wait_for(lambda: rows(relay, "spool", "chunk") > 3, 10, "content is spooled")
     client.close()
     wait_for(lambda: rows(relay, "spool", "chunk", "content", "message") == 0, 10, "nothing of it is left")
+    relay.stop()
+    relay.configure({**relay.settings, "queue.journal": "1M"})
+    relay.start()
+    client = send_without_end(relay)
+    wait_for(lambda: journal_has_content(relay), 10, "content is in the journal")
+    client.close()
+    wait_for(lambda: "disconnect" in relay.log(), 10, "the client is gone")
     expect_equal(relay.stop(), 0, "exit status")
+    expect_equal(rows(relay, "spool", "chunk", "content", "message"), 0, "rows left")
 
 
 def test_history_ends_and_short_space_refuses_mail(world):

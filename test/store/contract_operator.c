@@ -400,6 +400,91 @@ static void test_sweep_keeps_what_succeeded_or_was_declared(void **state)
 	contract_assert_counts(w);
 }
 
+enum { BULKY = 100, BULKY_BYTES = 40000, BULKY_KEPT_EACH = 5, STEP_PAGES_MAX = 512 };
+
+static struct store_stats look(struct world *w)
+{
+	struct store_stats op = { 0 };
+	assert_int_equal(world_run(w, &op.op, STORE_STATS), OK);
+	store_op_fini(&op.op);
+	return op;
+}
+
+/* Content that fills ten pages each; all of it is in the tables, then four of five are delivered. */
+static void leave_free_space(struct world *w, char *content, uint64_t *ids)
+{
+	static const char *const hops[] = { "a.example" };
+	for (int i = 0; i < BULKY; i++) {
+		struct sample s;
+		sample_make(w, &s, hops, 1);
+		memset(content, 'a' + i % 26, BULKY_BYTES);
+		s.content = str_of(content, BULKY_BYTES);
+		s.env.size_bytes = BULKY_BYTES;
+		assert_int_equal(world_accept(w, &s), OK);
+		ids[i] = s.env.id;
+	}
+	assert_true(look(w).free_bytes < BULKY_BYTES);
+	for (int i = 0; i < BULKY; i++)
+		if (i % BULKY_KEPT_EACH != BULKY_KEPT_EACH - 1)
+			assert_int_equal(
+				world_record(w, ids[i], 1, RESULT_DELIVERED, 1, 0, NULL), OK);
+}
+
+static void assert_content(struct world *w, uint64_t id, char letter)
+{
+	struct store_fetch op = { .id = id };
+	assert_int_equal(world_run(w, &op.op, STORE_FETCH), OK);
+	assert_int_equal(op.content.len, BULKY_BYTES);
+	for (size_t i = 0; i < op.content.len; i++)
+		assert_int_equal(op.content.data[i], letter);
+	store_op_fini(&op.op);
+}
+
+static void test_sweep_gives_back_free_space_in_small_steps(void **state)
+{
+	static char content[BULKY_BYTES];
+	struct world *w = *state;
+	uint64_t ids[BULKY];
+	leave_free_space(w, content, ids);
+	struct store_stats before = look(w);
+	int64_t page = world_sql(w, "PRAGMA page_size");
+	assert_true(before.free_bytes > (uint64_t)page * STEP_PAGES_MAX);
+	assert_int_equal(
+		before.used_bytes + before.free_bytes, page * world_sql(w, "PRAGMA page_count"));
+
+	struct store_sweep op = { .limit = 10 };
+	assert_int_equal(world_run(w, &op.op, STORE_SWEEP), OK);
+	assert_int_equal(look(w).free_bytes, before.free_bytes);
+	uint64_t free_bytes = before.free_bytes;
+	int steps = 0;
+	do {
+		op = (struct store_sweep){ .history_before = WALL_NEVER,
+			.forget_before = WALL_NEVER,
+			.may_shrink = true };
+		assert_int_equal(world_run(w, &op.op, STORE_SWEEP), OK);
+		assert_in_range(op.shrunk_bytes, 0, STEP_PAGES_MAX * page);
+		assert_int_equal(op.shrunk_bytes, free_bytes - op.free_bytes);
+		free_bytes = op.free_bytes;
+		steps++;
+	} while (op.shrunk_bytes > 0 && steps < 1000);
+	assert_in_range(steps, 3, 999);
+
+	assert_int_equal(free_bytes, 0);
+	assert_int_equal(op.used_bytes, page * world_sql(w, "PRAGMA page_count"));
+	assert_in_range(op.used_bytes, 1, before.used_bytes);
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM pragma_integrity_check"
+				      " WHERE integrity_check <> 'ok'"),
+		0);
+	for (int i = 0; i < BULKY; i++) {
+		bool is_kept = i % BULKY_KEPT_EACH == BULKY_KEPT_EACH - 1;
+		assert_int_equal(contract_state_of(w, ids[i], 1),
+			is_kept ? RECIPIENT_READY : RECIPIENT_DELIVERED);
+		if (is_kept)
+			assert_content(w, ids[i], (char)('a' + i % 26));
+	}
+	contract_assert_counts(w);
+}
+
 static void test_stats_tells_oldest_and_sizes(void **state)
 {
 	struct world *w = *state;
@@ -486,9 +571,10 @@ static void step_other(struct world *w, struct rng *rng, uint64_t id)
 		enum err err = world_run(w, &op.op, STORE_REKEY);
 		assert_true(err == OK || err == ERR_NOT_FOUND);
 	} else if (rng_below(rng, 3) == 0) {
-		struct store_sweep op = {
-			.history_before = w->fe.wall, .forget_before = w->fe.wall, .limit = 3
-		};
+		struct store_sweep op = { .history_before = w->fe.wall,
+			.forget_before = w->fe.wall,
+			.limit = (uint32_t)rng_below(rng, 4),
+			.may_shrink = rng_below(rng, 2) > 0 };
 		assert_int_equal(world_run(w, &op.op, STORE_SWEEP), OK);
 	} else {
 		struct store_promote op = { .now = { (int64_t)rng_below(rng, 100) }, .limit = 4 };
@@ -554,6 +640,7 @@ int contract_run_operator(const char *name)
 		CONTRACT_TEST(test_modify_with_an_empty_filter_does_nothing),
 		CONTRACT_TEST(test_sweep_ends_the_history),
 		CONTRACT_TEST(test_sweep_keeps_what_succeeded_or_was_declared),
+		CONTRACT_TEST(test_sweep_gives_back_free_space_in_small_steps),
 		CONTRACT_TEST(test_stats_tells_oldest_and_sizes),
 		CONTRACT_TEST(test_a_full_disk_fails_the_operation_and_leaves_nothing),
 		CONTRACT_TEST(test_counters_equal_a_recount_after_anything),
