@@ -17,13 +17,17 @@ FUZZ_RANKS_server := smtp conf mail base
 FUZZ_LIBS_server  := -lyaml -lcrypt
 FUZZ_RANKS_client := smtp conf mail base
 FUZZ_LIBS_client  := -lyaml -lcrypt
+FUZZ_RANKS_entry := store mail base
+FUZZ_LIBS_entry  := -lsqlite3
+FUZZ_RANKS_journal := store mail base
+FUZZ_LIBS_journal  := -lsqlite3
 fuzz_ranks       = $(or $(FUZZ_RANKS_$(1)),mail base)
 fuzz_libs        = $(patsubst %,$(BUILD)/fuzz/lib%.a,$(call fuzz_ranks,$(1)))
 
 .PHONY: fuzz fuzz-seeds $(addprefix fuzz-,$(FUZZ_TARGETS))
 ## fuzz           run every fuzz target for FUZZ_SECONDS (60)
 fuzz: $(addprefix fuzz-,$(FUZZ_TARGETS))
-## fuzz-TARGET    run one of them: command reply enddata address dsn conf
+## fuzz-TARGET    run one of them: command reply enddata address dsn conf entry journal ...
 $(addprefix fuzz-,$(FUZZ_TARGETS)): fuzz-%: $(BUILD)/fuzz/fuzz_%
 	@mkdir -p $(BUILD)/fuzz/corpus/$* $(BUILD)/fuzz/failed test/fuzz/corpus/$*
 	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
@@ -50,6 +54,7 @@ $$(BUILD)/fuzz/fuzz_$(1): $$(BUILD)/fuzz/fuzz_$(1).o $$(call fuzz_libs,$(1))
 endef
 $(foreach t,$(FUZZ_TARGETS),$(eval $(call FUZZ_TARGET_RULES,$(t))))
 
+$(foreach d,$(GNU_DIRS),$(BUILD)/fuzz/obj/$(d)/%.o): FUZZ_CFLAGS += -D_GNU_SOURCE
 $(BUILD)/fuzz/obj/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_CFLAGS) -c -o $@ $<

@@ -131,7 +131,7 @@ def measure_file(bench):
         live = world.live_sink()
         load = world.start_load(relay, 1, seconds=WATCH_MAX_S + 60, size=1024, pace=100, first=LIVE_FIRST,
                                 domain_format=LIVE_FORMAT)
-        seconds, size = watch_file(relay, ended, 12 if bench.is_quick else PATIENCE_S)
+        seconds, size = watch_file(relay, ended, 120 if bench.is_quick else PATIENCE_S)
         load.popen.terminate()
         figures = load.finish(60)
         live.wait_for(figures["accepted"], 60)

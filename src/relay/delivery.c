@@ -44,7 +44,9 @@ void delivery_wait(struct delivery *d)
 	list_insert_before(at, &d->link);
 	h->pending_count++;
 	h->relay->pending_count++;
-	h->relay->waiting_bytes += d->message->env.size_bytes;
+	flow_note_waiting(h, d->message->env.size_bytes);
+	if (d->waits_since.ms == 0)
+		d->waits_since = env_now(h->relay->env);
 }
 
 void delivery_stop_waiting(struct delivery *d)
@@ -56,7 +58,7 @@ void delivery_stop_waiting(struct delivery *d)
 	list_remove(&d->link);
 	h->pending_count--;
 	h->relay->pending_count--;
-	h->relay->waiting_bytes -= d->message->env.size_bytes;
+	flow_note_left(h, d->message->env.size_bytes);
 }
 
 /* A recipient whose sender rule changed since it was accepted moves to the next hop of today's configuration. */
@@ -210,6 +212,7 @@ void delivery_start(struct delivery *d)
 	struct hop *h = d->hop;
 	struct relay *r = h->relay;
 
+	flow_note_started(h, env_now(r->env).ms - d->waits_since.ms);
 	become_active(d, h->site);
 	d->is_probe = h->site->health.state == HEALTH_DOWN || h->health.state == HEALTH_DOWN;
 	if (d->is_probe)

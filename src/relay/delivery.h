@@ -21,7 +21,8 @@ struct delivery {
 	struct content content;
 	struct shared_route *route;
 	bool is_active, is_attempting, is_probe;
-	bool has_others;     /* the store has more READY recipients of it for this hop */
+	bool has_others; /* the store has more READY recipients of it for this hop */
+	struct mono waits_since;
 	struct wall started; /* of the attempt */
 	struct attempt attempt;
 	/* what there is to record: the attempt's, or made without one */
@@ -67,8 +68,9 @@ void notice_log(const struct delivery *d); /* once it is durable */
 /* late.c: fresh mail behind older mail in the store. */
 /* late_add - false: there is no room, and all that waited is forgotten; the store has it. */
 bool late_add(struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count);
-bool late_take(struct hop *h, uint64_t id); /* a CLAIM saw it: it becomes pending */
-void late_admit(struct hop *h);             /* there is no more in the store: all become pending */
+/* late_take - a CLAIM saw it: it becomes pending. NULL: it was not there. */
+struct delivery *late_take(struct hop *h, uint64_t id);
+void late_admit(struct hop *h); /* there is no more in the store: all become pending */
 void late_drop(struct hop *h);
 
 #endif

@@ -74,6 +74,9 @@ struct hop {
 	struct list
 		late; /* the same, fresh mail that waits for the store to have no more: late.c */
 	uint32_t late_count;
+	uint32_t waiting_count; /* pending and late, for flow.c */
+	uint64_t waiting_bytes;
+	bool is_slow; /* its mail waits longer than holding back intake could help */
 	uint32_t pending_count;
 	struct list active; /* of delivery.link: attempt or record running */
 	uint32_t active_count;

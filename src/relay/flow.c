@@ -1,7 +1,7 @@
 /* flow - see flow.h. */
 #include "relay/flow.h"
 
-#include "relay/relay_private.h"
+#include "relay/destination.h"
 
 /* Deliveries waiting in memory, or their size, that keep every connection busy. */
 #define WAITING_ENOUGH 128
@@ -9,14 +9,9 @@
 /* What takes longer than this at the present pace is a backlog: holding replies back would only move it to the clients. */
 #define WORTH_WAITING_MS 1000
 
-static uint32_t waiting_of(const struct relay *r)
+static bool is_enough(const struct flow *f)
 {
-	return r->pending_count + r->late_count;
-}
-
-static bool is_enough(const struct relay *r)
-{
-	return waiting_of(r) >= WAITING_ENOUGH || r->waiting_bytes >= BYTES_ENOUGH;
+	return f->waiting_count >= WAITING_ENOUGH || f->waiting_bytes >= BYTES_ENOUGH;
 }
 
 static void turn_over(struct flow *f)
@@ -54,7 +49,7 @@ static void on_go(struct deferred *d)
 		struct flow_hold *h = CONTAINER_OF(f->held.next, struct flow_hold, link);
 		bool is_late = h->until.ms <= env_now(env).ms;
 
-		if (!is_late && is_enough(f->relay)) {
+		if (!is_late && is_enough(f)) {
 			wait_until(f, h->until);
 			return;
 		}
@@ -81,10 +76,9 @@ bool flow_must_hold(struct flow *f)
 	turn_over(f);
 	/* What ended lately is what will end in as much time again. */
 	uint64_t pace = f->ended_now > f->ended_before ? f->ended_now : f->ended_before;
-	uint32_t waiting = waiting_of(f->relay);
 
-	return !f->relay->is_stopping && is_enough(f->relay) &&
-	       waiting <= pace * (WORTH_WAITING_MS / FLOW_HOLD_MAX_MS);
+	return !f->relay->is_stopping && is_enough(f) &&
+	       f->waiting_count <= pace * (WORTH_WAITING_MS / FLOW_HOLD_MAX_MS);
 }
 
 void flow_hold(struct flow *f, struct flow_hold *h)
@@ -103,4 +97,40 @@ void flow_note_ended(struct flow *f)
 	f->ended_now++;
 	if (!list_is_empty(&f->held))
 		env_defer(f->relay->env, &f->go);
+}
+
+void flow_note_waiting(struct hop *h, uint64_t size_bytes)
+{
+	struct flow *f = &h->relay->flow;
+
+	h->waiting_count++;
+	h->waiting_bytes += size_bytes;
+	if (h->is_slow)
+		return;
+	f->waiting_count++;
+	f->waiting_bytes += size_bytes;
+}
+
+void flow_note_left(struct hop *h, uint64_t size_bytes)
+{
+	struct flow *f = &h->relay->flow;
+
+	h->waiting_count--;
+	h->waiting_bytes -= size_bytes;
+	if (h->is_slow)
+		return;
+	f->waiting_count--;
+	f->waiting_bytes -= size_bytes;
+}
+
+void flow_note_started(struct hop *h, int64_t waited_ms)
+{
+	struct flow *f = &h->relay->flow;
+	bool is_slow = waited_ms > WORTH_WAITING_MS;
+
+	if (is_slow == h->is_slow)
+		return;
+	h->is_slow = is_slow;
+	f->waiting_count += is_slow ? -h->waiting_count : h->waiting_count;
+	f->waiting_bytes += is_slow ? -h->waiting_bytes : h->waiting_bytes;
 }

@@ -5,7 +5,8 @@
  * intake; what it cannot hold in memory it must read back from the store, and gets slower by that. So when more deliveries
  * wait than the relay needs to be busy, and at the present pace they are done within a second, the reply to a
  * message that is stored already is held back until fewer wait, FLOW_HOLD_MAX_MS at the most. A slow destination, where
- * waiting would gain nothing, holds nobody back.
+ * waiting would gain nothing, holds nobody back: what waits for a next hop whose mail was started only after a second does not
+ * count.
  *
  * Thread: loop.
  */
@@ -19,6 +20,7 @@
 #define FLOW_HOLD_MAX_MS 100
 
 struct relay;
+struct hop;
 
 /* One reply held back, embedded in whoever gives it. */
 struct flow_hold {
@@ -32,7 +34,10 @@ struct flow {
 	struct list held; /* of flow_hold.link, in order */
 	struct timer late;
 	struct deferred go;
-	struct mono began;                /* of the present stretch of FLOW_HOLD_MAX_MS */
+	struct mono began; /* of the present stretch of FLOW_HOLD_MAX_MS */
+	uint32_t
+		waiting_count; /* deliveries in memory that wait for their start, but for those of slow next hops */
+	uint64_t waiting_bytes;           /* their content */
 	uint32_t ended_now, ended_before; /* deliveries, in it and in the one before */
 };
 
@@ -42,5 +47,9 @@ void flow_fini(struct flow *f);
 bool flow_must_hold(struct flow *f);
 void flow_hold(struct flow *f, struct flow_hold *h);
 void flow_note_ended(struct flow *f); /* a delivery */
+/* A delivery of the next hop began to wait; waits no more; was started after it had waited. */
+void flow_note_waiting(struct hop *h, uint64_t size_bytes);
+void flow_note_left(struct hop *h, uint64_t size_bytes);
+void flow_note_started(struct hop *h, int64_t waited_ms);
 
 #endif

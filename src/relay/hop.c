@@ -401,16 +401,19 @@ static void take_claimed(struct hop *h, const struct store_claim *c)
 		const struct queued_message *m = &c->messages[(i + rotation) % c->message_count];
 		struct delivery *held = hop_find(h, m->env.id);
 
-		if (held)
+		/* what is late stays so behind one that there was no room for: it would overtake it */
+		if (held) {
 			note_others(held, m);
-		else if (was_settled(h, m->env.id))
+		} else if (was_settled(h, m->env.id)) {
 			has_settled = true;
-		else if (late_take(h, m->env.id))
+		} else if (!is_cut && (held = late_take(h, m->env.id)) != NULL) {
+			note_others(held, m);
 			taken++;
-		else if (h->pending_count >= HOP_PENDING_MAX)
+		} else if (h->pending_count >= HOP_PENDING_MAX) {
 			is_cut = true;
-		else
+		} else {
 			taken += delivery_from_store(h, m);
+		}
 	}
 	h->has_more = c->is_more || is_cut || is_old;
 	/* What was recorded meanwhile took places in the answer that others would have had. */

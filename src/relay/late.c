@@ -24,7 +24,8 @@ bool late_add(struct hop *h, struct message *m, const struct recipient *recipien
 	list_push_back(&h->late, &d->link);
 	h->late_count++;
 	r->late_count++;
-	r->waiting_bytes += m->env.size_bytes;
+	d->waits_since = env_now(r->env);
+	flow_note_waiting(h, m->env.size_bytes);
 	return true;
 }
 
@@ -33,10 +34,10 @@ static void leave(struct delivery *d)
 	list_remove(&d->link);
 	d->hop->late_count--;
 	d->hop->relay->late_count--;
-	d->hop->relay->waiting_bytes -= d->message->env.size_bytes;
+	flow_note_left(d->hop, d->message->env.size_bytes);
 }
 
-bool late_take(struct hop *h, uint64_t id)
+struct delivery *late_take(struct hop *h, uint64_t id)
 {
 	LIST_FOR_EACH (link, &h->late) {
 		struct delivery *d = CONTAINER_OF(link, struct delivery, link);
@@ -45,9 +46,9 @@ bool late_take(struct hop *h, uint64_t id)
 			continue;
 		leave(d);
 		delivery_wait(d);
-		return true;
+		return d;
 	}
-	return false;
+	return NULL;
 }
 
 void late_admit(struct hop *h)

@@ -114,7 +114,6 @@ struct relay {
 	uint32_t attempt_count;  /* attempts in flight: connections-max */
 	uint32_t pending_count;  /* deliveries waiting in memory */
 	uint32_t late_count;     /* the same, behind older mail in the store */
-	uint64_t waiting_bytes;  /* size of both */
 	uint64_t fresh_bytes;    /* content held in memory */
 	struct list saving;      /* records without a message: struct save */
 	struct list loose;       /* of loose.link */

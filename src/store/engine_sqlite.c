@@ -216,7 +216,9 @@ static enum err pragma_is(struct sqlite_engine *e, const char *text, const char 
 
 static void describe(struct sqlite_engine *e, enum err err, struct buf *message)
 {
-	const char *text = e->sql.db ? sqlite3_errmsg(e->sql.db) : "out of memory";
+	const char *text = e->young.journal.problem[0] ? e->young.journal.problem
+			   : e->sql.db                 ? sqlite3_errmsg(e->sql.db)
+						       : "out of memory";
 	if (err == ERR_NEWER)
 		buf_printf(message,
 			"%s was written by a newer version; it has not been changed. Install that "

@@ -120,6 +120,23 @@ enum err journal_replay(struct journal *j, uint64_t settled,
 	return err;
 }
 
+void journal_scan(struct journal *j, uint64_t settled,
+	enum err (*on_entry)(void *context, const struct journal_entry *entry, struct str head),
+	void *context)
+{
+	struct found found = { 0 };
+	struct buf octets;
+	(void)find_batches(j, settled, &found);
+	buf_init(&octets, BATCH_BYTES_MAX);
+	for (size_t i = 0; i < found.count; i++) {
+		if (read_batch(j, &found.batches[i], &octets))
+			(void)tell_entries(&found.batches[i], buf_str(&octets), settled, on_entry,
+				context);
+	}
+	buf_fini(&octets);
+	free(found.batches);
+}
+
 void journal_begin(struct journal *j)
 {
 	static const char header[HEADER_BYTES];

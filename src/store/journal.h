@@ -67,6 +67,11 @@ MUST_USE enum err journal_replay(struct journal *j, uint64_t settled,
 	enum err (*on_entry)(void *context, const struct journal_entry *entry, struct str head),
 	void *context);
 
+/* journal_scan - the same for every batch that is whole, whatever is missing between them: to save what can be saved. */
+void journal_scan(struct journal *j, uint64_t settled,
+	enum err (*on_entry)(void *context, const struct journal_entry *entry, struct str head),
+	void *context);
+
 /*
  * A batch: begin, add for each entry, place, write. Only journal_write touches the file. What journal_add returns
  * counts offsets from the batch; journal_place makes them offsets of the file.

@@ -4,7 +4,9 @@
  * The queue is opened read-only and never changed. Ids are gathered from every table that knows
  * them, each walked from both ends and, past a damaged page, on by growing leaps: an id that any
  * table still shows is tried. For each id every part stands alone: content without envelope is
- * saved, and the other way round.
+ * saved, and the other way round. What the tables do not have is looked for in the journal; who they do not know to be
+ * delivered, too. Where the tables cannot tell how far the journal is settled, all of it counts: better saved
+ * twice than not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +19,9 @@
 #include "base/mem.h"
 #include "directory.h"
 #include "mail/queue_id.h"
+#include "octets.h"
 #include "row.h"
+#include "salvage_journal.h"
 #include "sql.h"
 #include "store/store_sqlite.h"
 
@@ -25,6 +29,7 @@ enum { JSON_MAX_BYTES = 64 << 20, IDS_STEP = 1024 };
 
 struct salvage {
 	struct sql sql;
+	struct salvage_journal journal;
 	int out_fd;
 	uint64_t *ids;
 	size_t id_count, id_cap;
@@ -35,6 +40,7 @@ struct salvage {
 static enum err open_damaged(struct salvage *s, const struct directory *d);
 static enum err save_all(struct salvage *s, struct str out_dir);
 static enum err gather(struct salvage *s);
+static uint64_t read_settled(struct salvage *s);
 static bool walk(struct salvage *s, const char *up, const char *down);
 static bool walk_from(
 	struct salvage *s, const char *text, uint64_t bound, uint64_t stop, uint64_t *last);
@@ -68,6 +74,7 @@ enum err store_salvage(struct str directory, struct str out_dir, uint64_t *messa
 	err = open_damaged(&s, &d);
 	if (err == OK)
 		err = save_all(&s, out_dir);
+	salvage_journal_close(&s.journal);
 	sql_fini(&s.sql);
 	sqlite3_close(s.sql.db);
 	directory_close(&d);
@@ -97,8 +104,26 @@ static enum err open_damaged(struct salvage *s, const struct directory *d)
 		if (err != OK)
 			buf_printf(s->message, "%s: %s", path, sqlite3_errmsg(s->sql.db));
 	}
+	if (err == OK)
+		salvage_journal_open(&s->journal, path, read_settled(s));
 	free(path);
 	return err;
+}
+
+/* 0: the tables do not tell. */
+static uint64_t read_settled(struct salvage *s)
+{
+	struct arena arena = { 0 };
+	struct octets in = { .is_bad = true };
+	struct query q = sql_prepare(&s->sql, SQL_META_GET);
+	bind_text(&q, STR("journal"));
+	if (sql_next(&q))
+		in = (struct octets){ .rest = get_blob(&q, &arena) };
+	uint64_t settled = take_u64(&in);
+	if (sql_done(&q) != OK || in.is_bad)
+		settled = 0;
+	arena_fini(&arena);
+	return settled;
 }
 
 static enum err save_all(struct salvage *s, struct str out_dir)
@@ -119,7 +144,7 @@ static enum err save_all(struct salvage *s, struct str out_dir)
 	return err;
 }
 
-/* gather - Errors: ERR_CORRUPT when no table at all can be read. */
+/* gather - Errors: ERR_CORRUPT when no table at all can be read, and the journal has nothing. */
 static enum err gather(struct salvage *s)
 {
 	static const char *const walks[][2] = {
@@ -141,8 +166,10 @@ static enum err gather(struct salvage *s)
 	unsigned readable = 0;
 	for (size_t i = 0; i < ARRAY_COUNT(walks); i++)
 		readable += walk(s, walks[i][0], walks[i][1]);
+	for (uint64_t id = 0; (id = salvage_journal_next_id(&s->journal, id)) != 0;)
+		add_id(s, id);
 	sort_ids(s);
-	if (readable > 0)
+	if (readable > 0 || s->id_count > 0)
 		return OK;
 	buf_printf(s->message, "no table of the queue can be read: %s", sqlite3_errmsg(s->sql.db));
 	return ERR_CORRUPT;
@@ -232,8 +259,17 @@ static enum err save_message(struct salvage *s, uint64_t id)
 	struct queued_message message = { 0 };
 	bool is_whole = true, is_any = false;
 	bool has_envelope = load_envelope(s, id, &arena, &message);
-	enum err err = save_content(s, id, message.chunk_count, &is_whole, &is_any);
-	if (err == OK && (is_any || has_envelope || message.recipient_count > 0)) {
+	struct queued_message young;
+	bool is_finished = has_envelope && message.finished.ms > 0;
+	if (!has_envelope && salvage_journal_message(&s->journal, id, &arena, &young)) {
+		has_envelope = true;
+		message = young;
+	}
+	is_finished |= has_envelope && salvage_journal_deliver(&s->journal, id, &arena, &message);
+	enum err err = OK;
+	if (!is_finished)
+		err = save_content(s, id, message.chunk_count, &is_whole, &is_any);
+	if (err == OK && !is_finished && (is_any || has_envelope || message.recipient_count > 0)) {
 		err = save_envelope(s, id, &message, has_envelope, is_whole);
 		s->message_count += err == OK;
 		s->damaged_count += !is_whole || !has_envelope;
@@ -282,7 +318,8 @@ static bool fetch_chunk(
 		is_found = true;
 		*out = get_blob(&q, arena);
 	}
-	return sql_done(&q) == OK && is_found;
+	bool is_read = sql_done(&q) == OK && is_found;
+	return is_read || salvage_journal_chunk(&s->journal, id, chunk, arena, out);
 }
 
 /* load_envelope - false when the message's own row cannot be read; recipients are taken as far

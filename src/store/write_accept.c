@@ -59,6 +59,8 @@ enum err message_insert(struct sqlite_engine *e, const struct envelope *env, str
 		return err;
 	ledger_message(&e->ledger, 1, (int64_t)env->size_bytes);
 	ledger_seen_id(&e->ledger, env->id);
+	if (env->id > e->young.last_id)
+		e->young.last_id = env->id;
 	return OK;
 }
 

@@ -12,7 +12,7 @@
 #include "store/crash_vfs.h"
 
 static sqlite3_vfs failsync;
-static sqlite3_io_methods failing_methods[2]; /* of the file, of its log */
+static sqlite3_io_methods failing_methods[3]; /* of the file, of its log, of the journal */
 static int (*real_sync)(sqlite3_file *, int);
 static int (*real_open)(sqlite3_vfs *, sqlite3_filename, sqlite3_file *, int, int *);
 static atomic_long syncs_left;
@@ -28,8 +28,13 @@ static int on_open(
 {
 	int rc = real_open(vfs, path, file, flags, out_flags);
 
-	if (rc == SQLITE_OK && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL))) {
-		sqlite3_io_methods *failing = &failing_methods[(flags & SQLITE_OPEN_WAL) != 0];
+	int sort = flags & SQLITE_OPEN_MAIN_DB         ? 0
+		   : flags & SQLITE_OPEN_WAL           ? 1
+		   : flags & SQLITE_OPEN_SUPER_JOURNAL ? 2
+						       : -1;
+
+	if (rc == SQLITE_OK && sort >= 0) {
+		sqlite3_io_methods *failing = &failing_methods[sort];
 
 		real_sync = file->pMethods->xSync;
 		*failing = *file->pMethods;

@@ -33,8 +33,9 @@ be sent twice: 20 connections are allowed at a time; those open shortly before t
 
 POINTS = """
 "And every unsynced write lost": the daemon runs on a SQLite file system that keeps writes in memory until they are synced, so
-that kill -9 loses them as a power loss does. That this is able to find a missing sync is shown by two daemons with a
-planted defect (the read-back of the setting disarmed as well): `synchronous=OFF` and `synchronous=NORMAL`.
+that kill -9 loses them as a power loss does. That this is able to find a missing sync is shown by three daemons with a
+planted defect: the journal without its sync; and, with the journal switched off, `synchronous=OFF` and
+`synchronous=NORMAL` (the read-back of the setting disarmed as well).
 
 ## kill -9 at each point of the crash table
 

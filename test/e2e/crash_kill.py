@@ -63,9 +63,9 @@ def test_random_kills_lose_nothing_when_unsynced_writes_go_too(world):
     random_kills(crash, *RANDOM, name="and every unsynced write lost")
 
 
-def find_planted_loss(world, program):
+def find_planted_loss(world, program, name, changes=None):
     """The daemon with a planted defect must be found out: without its syncs mail is lost."""
-    crash = CrashWorld(world, None, program, {"OUTLAST_TEST_VFS": "unsynced"})
+    crash = CrashWorld(world, changes, program, {"OUTLAST_TEST_VFS": "unsynced"})
     crash.start()
     crash.sink.control("sink refuse")
     crash.load(100, rate=1000)
@@ -75,16 +75,20 @@ def find_planted_loss(world, program):
     crash.settle()
     sums = crash.ledger(status=None)
     expect(sums["lost"] > 0, f"a defect was planted and nothing is lost: {sums}")
-    FIGURES["planted synchronous=" + program.split("/")[1].split("-")[1].upper()] = f"{sums['accepted']} accepted, 1 kill, lost {sums['lost']}"
+    FIGURES["planted " + name] = f"{sums['accepted']} accepted, 1 kill, lost {sums['lost']}"
     print(f"# {program}: lost {sums['lost']} of {sums['accepted']}, as it must")
 
 
 def test_planted_synchronous_off_is_detected(world):
-    find_planted_loss(world, "crash/planted-off/outlastd")
+    find_planted_loss(world, "crash/planted-off/outlastd", "synchronous=OFF, no journal", {"queue.journal": 0})
 
 
 def test_planted_synchronous_normal_is_detected(world):
-    find_planted_loss(world, "crash/planted-normal/outlastd")
+    find_planted_loss(world, "crash/planted-normal/outlastd", "synchronous=NORMAL, no journal", {"queue.journal": 0})
+
+
+def test_planted_journal_without_sync_is_detected(world):
+    find_planted_loss(world, "crash/planted-journal/outlastd", "journal without its sync")
 
 
 def test_random_kills_in_a_mixed_world(world):
@@ -120,6 +124,8 @@ def test_random_kills_in_a_mixed_world(world):
 # ---- named points ----
 
 PARKED = {"sink": "refuse"}  # deliveries out of the way: what is doubled is doubled by accepting
+# What the journal has goes to the tables when somebody asks for the state of the queue.
+ASKED = {**PARKED, "asked": True}
 SERIAL = {"sink": "up", "delivery.connections": 1, "delivery.messages-per-connection": 2}
 
 # Row of the crash table, point, setting, passages before it strikes (at most), options of the client, and how many duplicates
@@ -137,15 +143,21 @@ POINTS = (
     ("next hop said 250, RECORD not committed", "attempt_delivered", SERIAL, 4, None, 1, 0),
     ("next hop said 250, RECORD not committed", "record_applied", SERIAL, 4, None, 1, 0),
     ("after RECORD", "record_committed", SERIAL, 4, None, 0, 0),
+    ("while the journal goes to the tables", "retire_begin", ASKED, 2, {"size": "20K", "rate": 100}, 0, 1),
+    ("while the journal goes to the tables", "retire_end", ASKED, 2, {"size": "20K", "rate": 100}, 0, 1),
     ("in a checkpoint", "checkpoint_begin", {**PARKED, "queue.wal-pages": 100}, 2, {"size": "20K"}, 0, 1),
     ("in a checkpoint", "checkpoint_end", {**PARKED, "queue.wal-pages": 100}, 2, {"size": "20K"}, 0, 1),
 )
 
 
 def strike_at_point(world, row, point, setting, most, client, ours, theirs, hits):
-    changes = {key: value for key, value in setting.items() if key != "sink"}
+    changes = {key: value for key, value in setting.items() if key not in ("sink", "asked")}
     crash = CrashWorld(world, changes)
     load = None
+
+    def ask():
+        crash.relay.cli("status", status=None)
+
     crash.sink.control("sink refuse")
     if client is None:  # a backlog, then deliveries one by one
         crash.start()
@@ -156,10 +168,15 @@ def strike_at_point(world, row, point, setting, most, client, ours, theirs, hits
     for hit in range(hits):
         fault = f"{point}:{crash.rng.randint(1, most)}"
         crash.start(fault, wait=False)
+        if "asked" in setting and hit > 0:  # before it answers, the program would look at the queue by itself
+            try:
+                crash.relay.wait_until_ready()
+            except Failure:
+                pass  # struck already
         if client is not None and hit == 0:
             crash.relay.wait_until_ready()
             load = crash.start_load(hits * most * client_scale(client), sessions=1, **client)
-        crash.wait_struck(fault)
+        crash.wait_struck(fault, meanwhile=ask if setting.get("asked") else None)
         expect_sound(world, crash.queue)
     crash.start()
     crash.sink.control("sink up")
@@ -203,6 +220,7 @@ def test_kill_at_migrate_step(world):
             crash.load(20, f"client{hit}", sessions=2)
             expect_equal(crash.relay.stop(), 0, "exit status")
             change_queue(crash.queue, "DROP TABLE meta; DROP TABLE audit; PRAGMA user_version=2")
+            os.unlink(os.path.join(crash.queue, "queue.db.journal"))  # that version had none
             fault = "migrate_step:1"
         crash.start(fault, wait=False)
         crash.wait_struck(fault)

@@ -56,11 +56,14 @@ class CrashWorld:
         expect_equal(self.relay.kill(), -signal.SIGKILL, "exit status of the killed daemon")
         self.kills += 1
 
-    def wait_struck(self, fault, seconds=20):
+    def wait_struck(self, fault, seconds=20, meanwhile=None):
         """The daemon must end itself at the armed point."""
         popen = self.relay.process.popen
+        end = time.monotonic() + seconds
+        while meanwhile and popen.poll() is None and time.monotonic() < end:
+            meanwhile()
         try:
-            status = popen.wait(seconds)
+            status = popen.wait(max(0.1, end - time.monotonic()))
         except lib.subprocess.TimeoutExpired:
             raise Failure(f"the point {fault} was not passed; the log ends {self.relay.log()[-800:]}") from None
         if status != -signal.SIGKILL:

@@ -417,9 +417,52 @@ static void set_latencies(struct sim_world *w, const struct sim_site *site)
 	free(times);
 }
 
+struct arrival {
+	int64_t at_ms; /* answered; then arrived */
+	int64_t arrived_ms;
+	uint32_t rank; /* the token; then the place by the 250 */
+};
+
+static int compare_arrivals(const void *a, const void *b)
+{
+	const struct arrival *x = a, *y = b;
+
+	if (x->at_ms != y->at_ms)
+		return x->at_ms < y->at_ms ? -1 : 1;
+	return x->rank < y->rank ? -1 : x->rank > y->rank;
+}
+
+/* By how many places a message that was answered later was ahead when an earlier one arrived. */
+static void set_overtaken(struct sim_world *w, const struct sim_site *site)
+{
+	struct arrival *list = mem_array(w->ledger.mail_count + 1, sizeof(*list));
+	uint32_t count = 0, latest = 0, worst = 0;
+
+	for (uint32_t i = 0; i < w->ledger.mail_count; i++) {
+		const struct sim_mail *m = &w->ledger.mails[i];
+		const struct sim_rcpt *r = &m->recipients[0];
+
+		if (m->fate == FATE_ANSWERED && r->delivered > 0 && r->site == site->index)
+			list[count++] = (struct arrival){ m->answered_ms, r->first_ms, i };
+	}
+	qsort(list, count, sizeof(*list), compare_arrivals);
+	for (uint32_t i = 0; i < count; i++)
+		list[i] = (struct arrival){ list[i].arrived_ms, 0, i };
+	qsort(list, count, sizeof(*list), compare_arrivals);
+	for (uint32_t i = 0; i < count; i++) {
+		if (list[i].rank > latest)
+			latest = list[i].rank;
+		else if (latest - list[i].rank > worst)
+			worst = latest - list[i].rank;
+	}
+	set_figure_of(w, site->name, "overtaken", worst);
+	free(list);
+}
+
 static void set_site_figures(struct sim_world *w, const struct sim_site *s)
 {
 	set_latencies(w, s);
+	set_overtaken(w, s);
 	set_figure_of(w, s->name, "taken", (double)s->taken);
 	set_figure_of(w, s->name, "connects", (double)s->connects);
 	set_figure_of(w, s->name, "refusals", (double)s->refusals);
@@ -461,6 +504,7 @@ static void set_counts(struct sim_world *w, const struct sim_counts *c)
 	sim_world_set_figure(w, "deleted", (double)c->deleted);
 	sim_world_set_figure(w, "queued", (double)c->queued);
 	sim_world_set_figure(w, "duplicates", (double)c->duplicates);
+	sim_world_set_figure(w, "turned-away", (double)m[METRIC_smtpd_rejected_connections_total]);
 	sim_world_set_figure(w, "double-bounces", (double)w->ledger.double_bounces);
 	sim_world_set_figure(w, "dsn-discarded", (double)m[METRIC_dsn_discarded_total]);
 	sim_world_set_figure(w, "in-doubt", (double)m[METRIC_recipients_in_doubt_total]);

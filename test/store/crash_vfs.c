@@ -423,8 +423,8 @@ static int on_open(
 	f->real = mem_zalloc((size_t)real->szOsFile);
 	pthread_mutex_lock(&disk_lock);
 	bool is_durable =
-		path &&
-		(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL));
+		path && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL |
+					 SQLITE_OPEN_SUPER_JOURNAL));
 	int rc = is_durable ? pass(f, SQLITE_CANTOPEN, true) : SQLITE_OK;
 	if (rc == SQLITE_OK)
 		rc = real->xOpen(real, path, f->real, flags, out_flags);

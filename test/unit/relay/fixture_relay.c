@@ -286,6 +286,7 @@ uint64_t fixture_relay_store(
 	struct envelope env = { .id = queue_id_floor(env_wall(&f->env.env)) + ++n % 1000,
 		.accepted = env_wall(&f->env.env),
 		.reverse_path = str_from_c(from),
+		.priority = f->priority,
 		.recipients = list,
 		.recipient_count = count };
 	struct store_accept accept = { .env = &env, .content = CONTENT };
@@ -312,6 +313,7 @@ void fixture_relay_offer(struct fixture_relay *f, uint64_t id, const char *from,
 	rcpt.address = arena_printf(&m->arena, "u0@%s", domain);
 	m->env.id = id;
 	m->env.accepted = env_wall(&f->env.env);
+	m->env.priority = f->priority;
 	m->env.reverse_path = arena_dup(&m->arena, str_from_c(from));
 	m->env.size_bytes = CONTENT.len;
 	m->chunk_count = 1;

@@ -23,6 +23,7 @@ struct fixture_relay {
 	bool is_stopped;
 	uint64_t reads;
 	uint32_t connects, delivered, probes;
+	int priority; /* of what is stored and offered next */
 
 	/* the destination */
 	bool is_refusing;
