@@ -136,7 +136,7 @@ POINTS = (
     ("during DATA, before the commit", "accept_applied", PARKED, 6, {}, 0, 0),
     ("after the commit, before our 250", "accept_committed", PARKED, 6, {}, 0, 1),
     # Strikes 1 ms after the 250: the client may be through with its next message, which then is in the row above.
-    ("after our 250", "accept_replied", PARKED, 6, {"rate": 100}, 0, 1),
+    ("after our 250", "accept_replied", PARKED, 2, {"rate": 100}, 0, 1),
     ("in an attempt", "attempt_connected", {**SERIAL, "delivery.messages-per-connection": 1}, 4, None, 0, 0),
     ("in an attempt", "attempt_in_data", SERIAL, 4, None, 0, 0),
     ("in an attempt, final dot sent", "attempt_dot_sent", SERIAL, 4, None, 1, 0),
@@ -145,8 +145,8 @@ POINTS = (
     ("after RECORD", "record_committed", SERIAL, 4, None, 0, 0),
     ("while the journal goes to the tables", "retire_begin", ASKED, 2, {"size": "20K", "rate": 100}, 0, 1),
     ("while the journal goes to the tables", "retire_end", ASKED, 2, {"size": "20K", "rate": 100}, 0, 1),
-    ("in a checkpoint", "checkpoint_begin", {**PARKED, "queue.wal-pages": 100}, 2, {"size": "20K"}, 0, 1),
-    ("in a checkpoint", "checkpoint_end", {**PARKED, "queue.wal-pages": 100}, 2, {"size": "20K"}, 0, 1),
+    ("in a checkpoint", "checkpoint_begin", {**PARKED, "queue.wal-pages": 100, "queue.journal": 0}, 2, {"size": "20K"}, 0, 1),
+    ("in a checkpoint", "checkpoint_end", {**PARKED, "queue.wal-pages": 100, "queue.journal": 0}, 2, {"size": "20K"}, 0, 1),
 )
 
 
