@@ -20,7 +20,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-enum { BATCH_BYTES_MAX = 16 << 20 };
+enum { BATCH_BYTES_MAX = 4 << 20 };
 
 struct commit_store {
 	struct adapter a;
