@@ -16,41 +16,20 @@ import world as worlds
 from outlast import says_hello
 from world import Failure, Skip, lib, wait_for
 
-from peer import PEERS, environment, fetch_packages, run_program
-from postfix import DROP_GROUP, MASTER_CF, OWNER, Master, Postfix
+from peer import PEERS, fetch_packages, run_program
+from postfix import DROP_GROUP, MASTER_CF, OWNER, PRIVATE_CF, Postfix
 
-MAIN_CF = """
+MAIN_CF = PRIVATE_CF + """
 smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)
 biff = no
 append_dot_mydomain = no
 readme_directory = no
-compatibility_level = 3.6
 smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
 mailbox_size_limit = 0
 recipient_delimiter = +
 smtpd_tls_security_level = none
 smtp_tls_security_level = none
-queue_directory = {queue}
-data_directory = {data}
-daemon_directory = {root}/usr/lib/postfix/sbin
-command_directory = {root}/usr/sbin
-meta_directory = {conf}
-shlib_directory = no
-sendmail_path = {root}/usr/sbin/sendmail
-mail_owner = {owner}
-setgid_group = {group}
-import_environment = MAIL_CONFIG LD_LIBRARY_PATH
-export_environment = MAIL_CONFIG LD_LIBRARY_PATH
-maillog_file = {log}
-maillog_file_prefixes = {directory}
-inet_protocols = ipv4
-inet_interfaces = loopback-only
-mynetworks = 127.0.0.0/8
 myhostname = relay.postfix.test
-mydestination =
-local_recipient_maps =
-alias_maps =
-alias_database =
 transport_maps = texthash:{conf}/transport
 """
 
@@ -63,19 +42,8 @@ default_process_limit = 250
 
 class BenchPostfix(Postfix):
     def __init__(self, world, destinations):
-        self.world = world
-        self.address, self.port = "127.0.0.1", lib.free_port()
+        values = self.settle(world, "127.0.0.1", lib.free_port())
         self.at = f"{self.address}:{self.port}"
-        self.home = world.path("pf")
-        self.mailboxes = os.path.join(self.home, "mail")
-        self.log_path = os.path.join(self.home, "log", "maillog")
-        self.conf = os.path.join(self.home, "etc")
-        self.queue_directory = os.path.join(self.home, "queue")
-        os.chmod(world.directory, 0o711)
-        self.make_folders()
-        values = {"queue": self.queue_directory, "data": os.path.join(self.home, "data"), "conf": self.conf,
-                  "root": os.path.join(PEERS, "root"), "owner": OWNER, "group": DROP_GROUP, "log": self.log_path,
-                  "directory": self.home, "address": self.address, "port": self.port}
         self.write("main.cf", MAIN_CF.format(**values) + self.settings)
         self.write("master.cf", MASTER_CF.format(**values))
         self.write("transport", "".join(f"{domain} smtp:[{address}]:{world.port}\n"
@@ -110,16 +78,6 @@ class BenchPostfix(Postfix):
                 raise Failure(f"Postfix does not answer within {seconds} s: {self.log()[-500:]}")
             time.sleep(0.001)
         return time.monotonic() - begun, begun
-
-    def start(self):
-        self.spawn()
-        wait_for(self.answers, 20, "Postfix greets")
-
-    def spawn(self):
-        master = os.path.join(PEERS, "root/usr/lib/postfix/sbin/master")
-        self.process = Master([master, "-d", "-c", self.conf], os.path.join(self.home, "master.out"),
-                              {**environment(), "MAIL_CONFIG": self.conf})
-        self.world.processes.append(self.process)
 
     def probe(self):
         """Has all deferred mail tried now."""

@@ -62,6 +62,7 @@ static void take_batch(struct commit_store *s, struct list *out);
 static size_t input_bytes(const struct store_op *op);
 static void fetch_young(struct commit_store *s, struct list *fetches);
 static bool retire(struct commit_store *s, uint64_t asked);
+static bool has_young(const struct commit_store *s);
 static void *run_reader(void *context);
 static bool pass_to_writer(struct commit_store *s, struct list *link);
 static enum err wait_for_young(struct commit_store *s);
@@ -87,7 +88,7 @@ enum err store_open(struct env *env, struct str directory, const struct store_op
 	list_init(&s->done);
 	enum err err = adapter_open(&s->a, env, directory, options, false, message);
 	if (err == OK) {
-		s->is_young = s->a.writer->ops->young_count(s->a.writer) > 0;
+		s->is_young = has_young(s);
 		err = start_threads(s);
 		if (err != OK) {
 			buf_printf(message, "cannot start the threads of the queue");
@@ -271,13 +272,19 @@ static bool retire(struct commit_store *s, uint64_t asked)
 	lock(s);
 	s->retire_done = asked;
 	s->retire_err = err;
-	s->is_young = s->a.batch.engine->ops->young_count(s->a.batch.engine) > 0;
+	s->is_young = has_young(s);
 	pthread_cond_signal(&s->on_retired);
 	unlock(s);
 	if (err == OK || err == ERR_NO_SPACE)
 		return true;
 	die(s, err);
 	return false;
+}
+
+/* For the thread that has the writer. */
+static bool has_young(const struct commit_store *s)
+{
+	return s->a.writer->ops->young_count(s->a.writer) > 0;
 }
 
 /* write_batch - the answers leave before the rest, which may take its time. */
@@ -287,7 +294,7 @@ static bool write_batch(struct commit_store *s, struct list *batch)
 	if (err == OK) {
 		lock(s);
 		s->commit_count = s->a.batch.commit_count;
-		s->is_young = s->a.batch.engine->ops->young_count(s->a.batch.engine) > 0;
+		s->is_young = has_young(s);
 		unlock(s);
 		finish(s, batch);
 		err = batch_rest(&s->a.batch);

@@ -45,7 +45,7 @@ struct engine_ops {
 	 * without a transaction. What it took is not in the tables before it retires, and reads do not see it. Errors:
 	 * ERR_NO_SPACE (it took none), others fatal. */
 	enum err (*append)(struct engine *e, struct list *ops);
-	/* retire - at most limit (0: any number) of what was appended becomes visible. Outside a transaction. Errors:
+	/* retire - at most limit of what was appended becomes visible. Outside a transaction. Errors:
 	 * ERR_NO_SPACE (nothing changed), others fatal. */
 	enum err (*retire)(struct engine *e, uint32_t limit);
 	/* fetch - content that did not retire, which need not for that: else not *is_found. */

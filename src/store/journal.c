@@ -130,8 +130,8 @@ void journal_scan(struct journal *j, uint64_t settled,
 	buf_init(&octets, BATCH_BYTES_MAX);
 	for (size_t i = 0; i < found.count; i++) {
 		if (read_batch(j, &found.batches[i], &octets))
-			(void)tell_entries(&found.batches[i], buf_str(&octets), settled, on_entry,
-				context);
+			(void)tell_entries(
+				&found.batches[i], buf_str(&octets), settled, on_entry, context);
 	}
 	buf_fini(&octets);
 	free(found.batches);
@@ -190,14 +190,6 @@ bool journal_place(struct journal *j, const struct journal_entry *oldest,
 		entries[i].batch_at = at;
 	}
 	return true;
-}
-
-uint64_t journal_used_bytes(const struct journal *j, const struct journal_entry *oldest)
-{
-	if (!oldest)
-		return 0;
-	return oldest->batch_at < j->tail ? j->tail - oldest->batch_at
-					  : j->size_bytes - oldest->batch_at + j->tail;
 }
 
 enum err journal_write(struct journal *j)

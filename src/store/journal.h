@@ -92,7 +92,5 @@ MUST_USE enum err journal_read(struct journal *j, uint64_t at, size_t len, struc
 MUST_USE enum err journal_read_into(struct journal *j, uint64_t at, size_t len, char *out);
 /* journal_rewind - no entry is needed any more: the next batch goes to the beginning, which is in memory already. */
 void journal_rewind(struct journal *j);
-/* journal_used_bytes - from the oldest entry that is needed to the tail. */
-uint64_t journal_used_bytes(const struct journal *j, const struct journal_entry *oldest);
 
 #endif

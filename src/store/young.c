@@ -31,7 +31,7 @@ struct young_message *young_add_message(struct young *y, uint64_t id)
 	return m;
 }
 
-void young_drop_message(struct young *y, struct young_message *m)
+static void drop_message(struct young *y, struct young_message *m)
 {
 	map_remove(&y->messages, &m->by_id);
 	free(m);
@@ -74,7 +74,7 @@ void young_drop_entry(struct young *y, struct young_entry *entry)
 	list_remove(&entry->of_message);
 	y->count--;
 	if (m && --m->entry_count == 0 && m->pin_count == 0)
-		young_drop_message(y, m);
+		drop_message(y, m);
 	free(entry);
 }
 
@@ -280,7 +280,7 @@ static void part_again(struct young *y, struct list *ops)
 		struct store_op *op = CONTAINER_OF(link, struct store_op, link);
 		struct young_message *m = op->err == OK ? message_of(y, op) : NULL;
 		if (m && --m->pin_count == 0 && m->entry_count == 0)
-			young_drop_message(y, m);
+			drop_message(y, m);
 	}
 }
 

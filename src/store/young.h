@@ -59,7 +59,7 @@ void young_note_places(struct young *y, const struct store_record *op);
 /* young_append - makes ops (of WAY_YOUNG, those whose err is OK) durable. Errors: ERR_NO_SPACE (nothing was taken), others fatal. */
 MUST_USE enum err young_append(struct sqlite_engine *e, struct list *ops);
 
-/* young_retire - at most limit entries into the tables, 0: all, in one transaction of its own. Errors:
+/* young_retire - at most limit entries into the tables, in one transaction of its own. Errors:
  * ERR_NO_SPACE (nothing changed), others fatal. */
 MUST_USE enum err young_retire(struct sqlite_engine *e, uint32_t limit);
 

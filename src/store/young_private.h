@@ -34,7 +34,6 @@ struct young_entry {
 
 struct young_message *young_find_message(struct young *y, uint64_t id);
 struct young_message *young_add_message(struct young *y, uint64_t id);
-void young_drop_message(struct young *y, struct young_message *m);
 void young_note_accepted(struct young_message *m, uint32_t recipient_count);
 bool young_is_delivered(const struct young_message *m);
 /* young_note_delivered - the recipients that op says were delivered; returns how many were not before. */

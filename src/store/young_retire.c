@@ -67,22 +67,20 @@ static bool is_outdated(struct young *y, uint64_t number, char kind, struct str 
 
 /* ---- retiring ---- */
 
-static enum err read_head(struct sqlite_engine *e, const struct young_entry *entry)
+/* In e->scratch, like what is taken from it. */
+static enum err read_head(struct sqlite_engine *e, const struct young_entry *entry, struct str *out)
 {
-	return journal_read(
-		&e->young.journal, entry->at.at, entry->at.head_bytes, &e->young.scratch);
+	char *octets = arena_alloc(&e->scratch, entry->at.head_bytes);
+	*out = str_of(octets, entry->at.head_bytes);
+	return journal_read_into(&e->young.journal, entry->at.at, entry->at.head_bytes, octets);
 }
 
 static enum err read_record(
 	struct sqlite_engine *e, const struct young_entry *entry, struct store_record *out)
 {
-	struct buf octets;
-	buf_init(&octets, RECORD_BYTES_MAX);
-	enum err err = journal_read(&e->young.journal, entry->at.at, entry->at.head_bytes, &octets);
-	if (err == OK)
-		err = entry_take_record(arena_dup(&e->scratch, buf_str(&octets)), &e->scratch, out);
-	buf_fini(&octets);
-	return err;
+	struct str head;
+	enum err err = read_head(e, entry, &head);
+	return err == OK ? entry_take_record(head, &e->scratch, out) : err;
 }
 
 /* A message that all were delivered of: its rows as they would be now. */
@@ -114,11 +112,11 @@ static enum err retire_message(struct sqlite_engine *e, struct young_entry *entr
 {
 	struct young_message *m = entry->message;
 	struct envelope env;
+	struct str head;
 	uint32_t spooled_chunks;
-	enum err err = read_head(e, entry);
+	enum err err = read_head(e, entry, &head);
 	if (err == OK)
-		err = entry_take_accept(arena_dup(&e->scratch, buf_str(&e->young.scratch)),
-			&e->scratch, &env, &spooled_chunks);
+		err = entry_take_accept(head, &e->scratch, &env, &spooled_chunks);
 	if (err != OK)
 		return err;
 	if (young_is_delivered(m)) {
@@ -210,7 +208,7 @@ enum err young_retire(struct sqlite_engine *e, uint32_t limit)
 		return OK;
 	enum err err = engine_transaction_begin(e);
 	LIST_FOR_EACH (link, &y->entries) {
-		if (err != OK || (limit > 0 && count == limit))
+		if (err != OK || count == limit)
 			break;
 		struct young_entry *entry = CONTAINER_OF(link, struct young_entry, link);
 		last = entry->at.number;

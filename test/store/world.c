@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -73,6 +74,15 @@ void world_close(struct world *w)
 {
 	store_close(w->store);
 	w->store = NULL;
+}
+
+int64_t world_reserve_size(struct world *w)
+{
+	struct stat st;
+	char *path = world_path(w, "reserve");
+	CHECK(stat(path, &st) == 0);
+	free(path);
+	return st.st_size;
 }
 
 char *world_path(struct world *w, const char *name)

@@ -34,6 +34,7 @@ MUST_USE enum err world_open(struct world *w);
 void world_must_open(struct world *w);
 void world_close(struct world *w);
 char *world_path(struct world *w, const char *name); /* the caller frees */
+int64_t world_reserve_size(struct world *w);
 
 /* world_run - submits and waits; returns op->err. */
 enum err world_run(struct world *w, struct store_op *op, enum store_kind kind);

@@ -14,7 +14,8 @@ from peer import PEERS, Failure, Skip, crlf, environment, fetch_packages, lib, r
 
 OWNER, DROP_GROUP, MAILBOX_USER = "news", "games", "mail"
 
-MAIN_CF = """
+# What makes it private, whatever else it is to be.
+PRIVATE_CF = """
 compatibility_level = 3.6
 queue_directory = {queue}
 data_directory = {data}
@@ -25,7 +26,6 @@ shlib_directory = no
 sendmail_path = {root}/usr/sbin/sendmail
 mail_owner = {owner}
 setgid_group = {group}
-default_privs = nobody
 import_environment = MAIL_CONFIG LD_LIBRARY_PATH
 export_environment = MAIL_CONFIG LD_LIBRARY_PATH
 maillog_file = {log}
@@ -33,11 +33,15 @@ maillog_file_prefixes = {directory}
 inet_protocols = ipv4
 inet_interfaces = loopback-only
 mynetworks = 127.0.0.0/8
-myhostname = {hostname}
 mydestination =
 local_recipient_maps =
 alias_maps =
 alias_database =
+"""
+
+MAIN_CF = PRIVATE_CF + """
+default_privs = nobody
+myhostname = {hostname}
 virtual_mailbox_domains = {domain}
 virtual_mailbox_base = {mailboxes}
 virtual_mailbox_maps = inline:{{ {maps} }}
@@ -100,17 +104,7 @@ class Postfix:
         if os.geteuid() != 0:
             raise Skip("Postfix runs as root only")
         fetch_packages("postfix")
-        self.world = world
-        self.address, self.port = address, port
-        self.home = world.path("pf")  # short: its sockets are to fit 107 octets
-        self.mailboxes = os.path.join(self.home, "mail")
-        self.log_path = os.path.join(self.home, "log", "maillog")
-        self.conf = os.path.join(self.home, "etc")
-        os.chmod(world.directory, 0o711)
-        self.make_folders()
-        values = {"queue": os.path.join(self.home, "queue"), "data": os.path.join(self.home, "data"), "conf": self.conf,
-                  "root": os.path.join(PEERS, "root"), "owner": OWNER, "group": DROP_GROUP, "log": self.log_path,
-                  "directory": self.home, "address": address, "port": port, "hostname": hostname, "domain": domain,
+        values = {**self.settle(world, address, port), "hostname": hostname, "domain": domain,
                   "mailboxes": self.mailboxes, "maps": ", ".join(f"{{ {u}@{domain} = {u}/ }}" for u in users),
                   "uid": pwd.getpwnam(MAILBOX_USER).pw_uid, "gid": grp.getgrnam(MAILBOX_USER).gr_gid}
         with open(os.path.join(self.conf, "main.cf"), "w", encoding="ascii") as file:
@@ -118,6 +112,21 @@ class Postfix:
         with open(os.path.join(self.conf, "master.cf"), "w", encoding="ascii") as file:
             file.write(MASTER_CF.format(**values))
         self.start()
+
+    def settle(self, world, address, port):
+        """Makes its folders; returns what PRIVATE_CF and MASTER_CF are filled in with."""
+        self.world = world
+        self.address, self.port = address, port
+        self.home = world.path("pf")  # short: its sockets are to fit 107 octets
+        self.mailboxes = os.path.join(self.home, "mail")
+        self.log_path = os.path.join(self.home, "log", "maillog")
+        self.conf = os.path.join(self.home, "etc")
+        self.queue_directory = os.path.join(self.home, "queue")
+        os.chmod(world.directory, 0o711)
+        self.make_folders()
+        return {"queue": self.queue_directory, "data": os.path.join(self.home, "data"), "conf": self.conf,
+                "root": os.path.join(PEERS, "root"), "owner": OWNER, "group": DROP_GROUP, "log": self.log_path,
+                "directory": self.home, "address": address, "port": port}
 
     def make_folders(self):
         owner, group = pwd.getpwnam(OWNER).pw_uid, grp.getgrnam(DROP_GROUP).gr_gid
@@ -136,11 +145,14 @@ class Postfix:
         os.chown(self.mailboxes, pwd.getpwnam(MAILBOX_USER).pw_uid, grp.getgrnam(MAILBOX_USER).gr_gid)
 
     def start(self):
+        self.spawn()
+        wait_for(self.answers, 20, "Postfix greets")
+
+    def spawn(self):
         master = os.path.join(PEERS, "root/usr/lib/postfix/sbin/master")
         self.process = Master([master, "-d", "-c", self.conf], os.path.join(self.home, "master.out"),
                               {**environment(), "MAIL_CONFIG": self.conf})
         self.world.processes.append(self.process)
-        wait_for(self.answers, 20, "Postfix greets")
 
     def answers(self):
         if not self.process.is_running():

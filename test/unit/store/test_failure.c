@@ -85,15 +85,6 @@ static void test_small_record_passes_where_a_large_accept_does_not(void **state)
 	assert_null(world_recount(w));
 }
 
-static int64_t reserve_size(struct world *w)
-{
-	struct stat st;
-	char *path = world_path(w, "reserve");
-	CHECK(stat(path, &st) == 0);
-	free(path);
-	return st.st_size;
-}
-
 static void test_reserve_is_released_for_results_and_taken_back(void **state)
 {
 	static const char *const hop = "a.example";
@@ -102,15 +93,15 @@ static void test_reserve_is_released_for_results_and_taken_back(void **state)
 	w->options.reserve_bytes = 65536;
 	world_must_open(w);
 	uint64_t id = world_must_accept(w, hop);
-	assert_int_equal(reserve_size(w), 65536);
+	assert_int_equal(world_reserve_size(w), 65536);
 	crash_vfs_plan(&(struct crash_plan){ .size_max = 4096 });
 	assert_int_equal(world_record(w, id, 1, RESULT_DELIVERED, 1, 0, NULL), ERR_NO_SPACE);
-	assert_int_equal(reserve_size(w), 0);
+	assert_int_equal(world_reserve_size(w), 0);
 	crash_vfs_plan(&(struct crash_plan){ 0 });
 	assert_int_equal(world_record(w, id, 1, RESULT_DELIVERED, 1, 0, NULL), OK);
 	sample_make(w, &s, &hop, 1);
 	assert_int_equal(world_accept(w, &s), OK); /* there is room: the reserve is whole first */
-	assert_int_equal(reserve_size(w), 65536);
+	assert_int_equal(world_reserve_size(w), 65536);
 }
 
 /* SQLite itself needs room to open a queue: the log's index, and what recovery writes. */
@@ -120,14 +111,14 @@ static void test_reserve_makes_room_for_opening(void **state)
 	w->options.reserve_bytes = 65536;
 	world_must_open(w);
 	(void)world_must_accept(w, "a.example");
-	assert_int_equal(reserve_size(w), 65536);
+	assert_int_equal(world_reserve_size(w), 65536);
 	world_close(w);
 	crash_vfs_plan(&(struct crash_plan){ .kind = CRASH_ENOSPC, .at = 1, .is_for_ever = true });
 	assert_int_not_equal(world_open(w), OK);
-	assert_int_equal(reserve_size(w), 0);
+	assert_int_equal(world_reserve_size(w), 0);
 	crash_vfs_plan(&(struct crash_plan){ 0 });
 	world_must_open(w);
-	assert_int_equal(reserve_size(w), 65536);
+	assert_int_equal(world_reserve_size(w), 65536);
 }
 
 static void test_reserve_that_could_not_be_opened_is_tried_again(void **state)
@@ -145,7 +136,7 @@ static void test_reserve_that_could_not_be_opened_is_tried_again(void **state)
 	assert_int_equal(world_accept(w, &s), ERR_NO_SPACE);
 	CHECK(rmdir(path) == 0);
 	assert_int_equal(world_accept(w, &s), OK);
-	assert_int_equal(reserve_size(w), 65536);
+	assert_int_equal(world_reserve_size(w), 65536);
 	free(path);
 }
 

@@ -230,15 +230,6 @@ static void test_readonly_takes_in_what_a_crash_left(void **state)
 	assert_null(world_recount(w));
 }
 
-static int64_t reserve_size(struct world *w)
-{
-	struct stat st;
-	char *path = world_path(w, "reserve");
-	CHECK(stat(path, &st) == 0);
-	free(path);
-	return st.st_size;
-}
-
 /*
  * The journal has its space, the tables have none: mail is taken until the journal is full, then refused; results get
  * the reserve; and when there is room again all is there.
@@ -267,7 +258,7 @@ static void test_without_room_to_retire_new_mail_is_refused_and_none_lost(void *
 		}
 	}
 	assert_true(count >= JOURNAL / JOURNAL_BLOCK_BYTES);
-	assert_int_equal(reserve_size(w), 0);
+	assert_int_equal(world_reserve_size(w), 0);
 	assert_true(w->fe.warning_count > 0);
 	/* What the reserve gave is little, but enough for a result. */
 	crash_vfs_plan(&(struct crash_plan){ .size_max = 4 << 20 });
