@@ -337,7 +337,8 @@ static void answer_accepted(struct accept *a)
 		return;
 	a->session->accept = NULL;
 	smtp_server_finish(a->session->server, &answer);
-	if (r->env->fault)
+	/* Not put off by the next reply: in a burst it would never come. */
+	if (r->env->fault && !timer_is_active(&a->intake->replied))
 		env_timer_after(r->env, &a->intake->replied, 1);
 }
 
