@@ -56,6 +56,14 @@ struct conf_policy {
 	int64_t probe_unknown_last_ms;
 	int64_t no_domain_grace_ms; /* NXDOMAIN, null MX at a known-good domain: default 4 d */
 	int64_t known_good_ms;      /* accepted mail within: default 90 d */
+	int64_t outage_after_ms;    /* down so long and known good: an outage; default 15 min */
+	bool has_storm_guard;       /* default yes; no: a 5xx is final at once */
+	int64_t quarantine_ms;      /* a doubted 5xx is tried again after, default 30 min */
+	int64_t notice_hold_ms;     /* a notice of failure waits before it leaves, default 10 min */
+	int64_t keep_failed_ms;     /* content of what failed can be revived, default 3 d */
+	uint32_t site_share_percent; /* of the usable disk for what is parked behind one site, default 50 */
+	int64_t delay_notice_ms;    /* the sender hears that mail is late, default 4 h; 0: never */
+	uint32_t rate_max;          /* messages per minute to a site, 0: no limit */
 	enum tls_policy tls;
 };
 

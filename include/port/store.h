@@ -104,10 +104,64 @@ struct health_record {
 	char text[256];           /* reply or reason, escaped, cut */
 };
 
+/* An outage: a stretch of time in which mail could not move through no fault of its own, and why. Credit clocks are the
+ * union of these (queue/credit.h); reports are made of them. */
+enum outage_kind {
+	OUTAGE_DOWN,     /* the site or next hop was down: found by the engine */
+	OUTAGE_STORM,    /* it refused for good mail that it used to take */
+	OUTAGE_DECLARED, /* an operator's word */
+	OUTAGE_OFFLINE,  /* our own connection or resolver */
+	OUTAGE_STOPPED,  /* this relay did not run */
+	OUTAGE_KIND_COUNT
+};
+enum outage_scope {
+	OUTAGE_OF_SITE,
+	OUTAGE_OF_HOP,
+	OUTAGE_OF_PATTERN, /* name is a glob on next hops, or "mx:GLOB" on sites, as in destinations */
+	OUTAGE_OF_ALL,     /* name is empty */
+	OUTAGE_SCOPE_COUNT
+};
+
+struct outage_sample { /* a point of the backlog and drain curve */
+	struct wall at;
+	uint64_t recipients; /* queued behind it */
+	uint64_t bytes;
+	uint64_t delivered; /* recipients delivered there since it began */
+};
+
+struct outage_record {
+	uint64_t id; /* 1.., made by the caller, in order of declaration; what an operator names it by */
+	enum outage_kind kind;
+	enum outage_scope scope;
+	struct str name;
+	struct wall began;     /* first failure: credit runs from here */
+	struct wall declared;  /* when it was called an outage */
+	struct wall until;     /* an operator's estimate of its end; WALL_NONE: none */
+	struct wall recovered; /* first answer after it; WALL_NONE: none yet */
+	struct wall ended;     /* what it had parked has been offered once: credit stops; WALL_NONE: open */
+	struct str actor;      /* "uid 0 (root)"; empty: the engine */
+	struct str note;       /* an operator's words */
+	struct str stage;      /* evidence at the declaration */
+	unsigned code;
+	struct str host, text;
+	uint32_t failures, probes;      /* up to now */
+	uint64_t peak_recipients, peak_bytes;
+	struct wall peak_at;
+	uint64_t delivered; /* recipients, since it began */
+	uint64_t failed;    /* recipients returned, since it began */
+	uint64_t saved;     /* of those delivered: accepted more than 5 days before */
+};
+
+/* A piece of time: [began, ended), WALL_NONE: open. */
+struct span {
+	struct wall began, ended;
+};
+
 struct site_record {
 	struct str name;
 	struct health_record health;
 	uint32_t window; /* connections it last worked with */
+	uint64_t rate;   /* learned: messages per million seconds of wall time; 0: unknown */
 };
 
 struct hop_record {
@@ -144,6 +198,7 @@ enum store_kind {
 	STORE_SHOW,
 	STORE_STATS,
 	STORE_GET,
+	STORE_OUTAGES,
 	STORE_KIND_COUNT
 };
 
@@ -231,6 +286,9 @@ struct store_record {
 	uint32_t site_count;
 	const struct hop_record *hops; /* name, site and health are written */
 	uint32_t hop_count;
+	const struct outage_record *outages; /* inserted, or replaced by id */
+	uint32_t outage_count;
+	const struct outage_sample *samples; /* samples[i] is one of outages[i]; at WALL_NONE: none. NULL: none at all */
 	uint32_t applied_count; /* out: results that changed a row */
 	bool is_finished;       /* out: no recipient of id is queued any more */
 };
@@ -376,6 +434,27 @@ struct store_lookup {
 	struct str site;
 	struct hop_record hop_out;   /* out; name empty when absent */
 	struct site_record site_out; /* out; name empty when absent */
+	struct span *hop_spans;      /* out: outages of that next hop, oldest first; may overlap */
+	struct span *site_spans;     /* out: of that site (of the hop's site when only a hop was asked for) */
+	uint32_t hop_span_count, site_span_count;
+};
+
+/* OUTAGES - outages by id, greatest first. Conditions that are zero or empty do not count. */
+struct store_outages {
+	struct store_op op;
+	uint64_t id;       /* that one alone, with its samples */
+	uint64_t before;   /* only ids below: the next page */
+	bool only_open;    /* not ended */
+	bool only_wide;    /* of a pattern or of all: what concerns destinations that it does not name */
+	struct str name;   /* exact */
+	struct wall ended_after; /* ended later, or open */
+	uint32_t limit;
+	struct outage_record *outages; /* out */
+	uint32_t outage_count;
+	struct outage_sample *samples; /* out, oldest first; with id only */
+	uint32_t sample_count;
+	uint64_t last_id; /* out: greatest id ever given */
+	bool is_more;
 };
 
 /* PROBES - sites and next hops that are DOWN and whose next_probe is at or before now, earliest first. */

@@ -36,7 +36,6 @@ struct delivery {
 
 /* delivery_from_store - what CLAIM gave becomes pending; false when nothing of it belongs to this hop any more. */
 bool delivery_from_store(struct hop *h, const struct queued_message *m);
-/* delivery_from_message - fresh mail: the recipients of this hop. */
 /* delivery_make - of those recipients of a fresh message that are the hop's, in no list yet; delivery_wait - it is pending now. */
 struct delivery *delivery_make(
 	struct hop *h, struct message *m, const struct recipient *recipients, uint32_t count);
@@ -52,9 +51,12 @@ void delivery_fail_without_route(
 void delivery_finish(struct delivery *d);
 /* delivery_requeue - untouched: back to the end of the pending list (or dropped to the store when it is full). */
 void delivery_requeue(struct delivery *d);
-/* delivery_note_hop_failure, delivery_note_site_failure - evidence against a destination, logged when the state changes. */
-void delivery_note_hop_failure(struct hop *h, const struct outcome *outcome, struct str host);
-void delivery_note_site_failure(struct site *s, const struct conf_policy *policy,
+
+/* evidence.c: what a delivery says of its destination. */
+void evidence_take(struct delivery *d);
+/* evidence_against_hop, evidence_against_site - a failure of that scope, logged when the state changes. */
+void evidence_against_hop(struct hop *h, const struct outcome *outcome, struct str host);
+void evidence_against_site(struct site *s, const struct conf_policy *policy,
 	const struct outcome *outcome, struct str host);
 
 /* recorder.c: judges the results, writes them down, tells the log; delivery_finish when durable. */

@@ -491,7 +491,7 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 				CONTAINER_OF(h->pending.next, struct delivery, link), outcome, &v);
 		return;
 	}
-	delivery_note_hop_failure(h, outcome, STR(""));
+	evidence_against_hop(h, outcome, STR(""));
 	destination_save(h);
 }
 

@@ -388,8 +388,11 @@ static bool take_site(struct site *s, struct site_record *out)
 {
 	if (!s->is_dirty && !success_is_stale(s->health.last_success, s->saved_success))
 		return false;
-	*out = (struct site_record){ s->name, s->health,
-		s->window.learned > s->window.size ? s->window.learned : s->window.size };
+	*out = (struct site_record){
+		.name = s->name,
+		.health = s->health,
+		.window = s->window.learned > s->window.size ? s->window.learned : s->window.size,
+	};
 	s->is_dirty = false;
 	s->saved_success = s->health.last_success;
 	if (s->health.state == HEALTH_DOWN)

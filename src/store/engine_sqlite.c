@@ -300,6 +300,7 @@ static enum err engine_apply(struct engine *base, struct store_op *op)
 	case STORE_SHOW:
 	case STORE_STATS:
 	case STORE_GET:
+	case STORE_OUTAGES:
 	case STORE_KIND_COUNT:
 		break;
 	}
@@ -364,6 +365,8 @@ static enum err dispatch_read(struct sqlite_engine *e, struct store_op *op)
 		return read_stats(e, CONTAINER_OF(op, struct store_stats, op));
 	case STORE_GET:
 		return read_get(e, CONTAINER_OF(op, struct store_get, op));
+	case STORE_OUTAGES:
+		return ERR_UNSUPPORTED;
 	case STORE_ACCEPT:
 	case STORE_SPOOL:
 	case STORE_DISCARD:

@@ -120,7 +120,31 @@ static const char step_operator[] =
 	" reason TEXT NOT NULL, filter TEXT NOT NULL, recipients INTEGER NOT NULL,"
 	" messages INTEGER NOT NULL);";
 
-const char *const schema_steps[] = { step_places, step_messages, step_operator };
+/* Outages, drain order by sender, mail kept after it failed. recipient.notice: id of the notice of its failure;
+ * held: milliseconds that it was held by an operator, up to the last release. */
+static const char step_outages[] =
+	"ALTER TABLE site ADD COLUMN rate INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE recipient ADD COLUMN bucket INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE recipient ADD COLUMN held INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE recipient ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;"
+	"DROP INDEX recipient_ready;"
+	"CREATE INDEX recipient_ready ON recipient(hop, priority DESC, bucket, message, number)"
+	" WHERE state = 0;"
+	"CREATE TABLE outage("
+	" id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, scope INTEGER NOT NULL, name TEXT NOT NULL,"
+	" began INTEGER NOT NULL, declared INTEGER NOT NULL, until INTEGER NOT NULL,"
+	" recovered INTEGER NOT NULL, ended INTEGER NOT NULL,"
+	" actor TEXT NOT NULL, note TEXT NOT NULL, stage TEXT NOT NULL, code INTEGER NOT NULL,"
+	" host TEXT NOT NULL, text TEXT NOT NULL, failures INTEGER NOT NULL, probes INTEGER NOT NULL,"
+	" peak_recipients INTEGER NOT NULL, peak_bytes INTEGER NOT NULL, peak_at INTEGER NOT NULL,"
+	" delivered INTEGER NOT NULL, failed INTEGER NOT NULL, saved INTEGER NOT NULL);"
+	"CREATE INDEX outage_name ON outage(scope, name, began);"
+	"CREATE INDEX outage_open ON outage(id) WHERE ended = 0;"
+	"CREATE TABLE outage_sample("
+	" outage INTEGER NOT NULL, at INTEGER NOT NULL, recipients INTEGER NOT NULL,"
+	" bytes INTEGER NOT NULL, delivered INTEGER NOT NULL, PRIMARY KEY(outage, at)) WITHOUT ROWID;";
+
+const char *const schema_steps[] = { step_places, step_messages, step_operator, step_outages };
 const unsigned schema_version = ARRAY_COUNT(schema_steps);
 
 static enum err run(sqlite3 *db, const char *text);
