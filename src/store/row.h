@@ -32,7 +32,7 @@ void bind_envelope(struct query *q, const struct envelope *env);
 void get_message(struct query *q, struct arena *arena, struct queued_message *out);
 void get_recipient(struct query *q, struct arena *arena, struct queued_recipient *out);
 void get_attempt(struct query *q, struct arena *arena, struct attempt_record *out);
-/* get_hop - name, site name, counts, bytes, health; get_site - name, window, health. */
+/* get_hop - name, site name, counts, bytes, health, route, denial; get_site - name, window, health. */
 void get_hop(struct query *q, struct arena *arena, struct hop_record *out);
 void get_site(struct query *q, struct arena *arena, struct site_record *out);
 
