@@ -155,6 +155,8 @@ void evidence_take(struct delivery *d)
 	const struct attempt_result *trouble = NULL, *parked = NULL;
 	bool answers = false, accepted = false, overload = false;
 
+	if (offline_take(d))
+		return;
 	if (d->attempt.is_site_failure) {
 		evidence_against_site(
 			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);

@@ -130,7 +130,7 @@ static void park(struct hop *h)
 {
 	hop_drop_pending(h);
 	h->has_more = false;
-	if (h->health.state == HEALTH_DOWN &&
+	if (h->health.state == HEALTH_DOWN && !h->relay->watch.is_offline &&
 		h->health.next_probe.ms <= env_wall(h->relay->env).ms) {
 		h->health.next_probe = WALL_NEVER;
 		h->is_dirty = true;
@@ -255,7 +255,7 @@ static bool is_asleep(const struct health_record *health, struct wall now)
 
 bool hop_is_parked(const struct hop *h, struct wall now)
 {
-	return is_asleep(&h->health, now) ||
+	return h->relay->watch.is_offline || is_asleep(&h->health, now) ||
 	       (h->site && h->site->is_loaded && is_asleep(&h->site->health, now));
 }
 
@@ -493,6 +493,8 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 				CONTAINER_OF(h->pending.next, struct delivery, link), outcome, &v);
 		return;
 	}
+	if (v.status.klass == 4 && outcome->status.klass == 4 && offline_take_silence(h))
+		return;
 	evidence_against_hop(h, outcome, STR(""));
 	destination_save(h);
 }
@@ -547,6 +549,7 @@ void destination_retry(struct relay *r, struct str name)
 
 	if (!h)
 		return;
+	offline_look_now(r);
 	h->is_retry_wanted = true; /* what it is worth is known when it and its site are loaded */
 	hop_note_more(h);
 }

@@ -86,6 +86,7 @@ struct relay *relay_new(const struct relay_params *params)
 	flow_init(&r->flow, r);
 	agenda_init(r);
 	upkeep_init(r);
+	offline_init(r);
 	r->intake = intake_new(r);
 	r->control = control_new(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
@@ -345,6 +346,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 		close_listener(r, CONTAINER_OF(r->listeners.next, struct listening, link));
 	agenda_stop(r);
 	upkeep_stop(r);
+	offline_stop(r);
 	intake_shutdown(r->intake);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
 	relay_check_stopped(r);
@@ -363,6 +365,7 @@ void relay_free(struct relay *r)
 		close_listener(r, CONTAINER_OF(r->listeners.next, struct listening, link));
 	agenda_stop(r);
 	upkeep_stop(r);
+	offline_stop(r);
 	env_timer_stop(r->env, &r->stop_timer);
 	control_free(r->control);
 	intake_free(r->intake);

@@ -224,6 +224,7 @@ void destination_probe(struct relay *r, struct str name)
 	struct map_entry *e = map_find(&r->sites, name);
 	struct probe_lookup *p;
 
+	offline_look_now(r);
 	if (e) {
 		struct site *s = CONTAINER_OF(e, struct site, entry);
 
