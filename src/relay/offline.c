@@ -59,6 +59,7 @@ static void forgive(struct relay *r)
 		if (!s->is_loaded || !health_forgive(&s->health, since, now))
 			continue;
 		s->trouble_hop = 0;
+		outage_end(r, OUTAGE_DOWN, OUTAGE_OF_SITE, s->name, now);
 		if (was_down && r->env->metrics->value[METRIC_sites_down] > 0)
 			metric_sub(r->env->metrics, METRIC_sites_down, 1);
 		destination_save_site(s);
@@ -68,6 +69,7 @@ static void forgive(struct relay *r)
 
 		if (h->is_loaded && health_forgive(&h->health, since, now)) {
 			h->is_dirty = true;
+			outage_end(r, OUTAGE_DOWN, OUTAGE_OF_HOP, h->name, now);
 			destination_save(h);
 		}
 		hop_kick(h); /* it is parked now */
