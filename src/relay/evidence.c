@@ -5,6 +5,7 @@
  * delivery that brought it about.
  */
 #include "relay/delivery.h"
+#include "relay/hint.h"
 #include "relay/outage.h"
 
 /* ---- against a destination ---- */
@@ -130,6 +131,7 @@ static void note_answer(struct delivery *d, bool is_accepted)
 		buf_fini(&b);
 		if (r->env->metrics->value[METRIC_sites_down] > 0)
 			metric_sub(r->env->metrics, METRIC_sites_down, 1);
+		hint_note_up(s);
 		site_scan(s);
 	}
 	if (hop_was == HEALTH_DOWN)
@@ -219,6 +221,7 @@ void evidence_take(struct delivery *d)
 	if (d->attempt.is_site_failure) {
 		evidence_against_site(
 			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
+		hint_note_failed(d);
 		return;
 	}
 	for (uint32_t i = 0; i < d->recipient_count; i++) {

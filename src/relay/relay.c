@@ -9,7 +9,9 @@
 
 #include "base/mem.h"
 #include "relay/destination.h"
+#include "relay/hint.h"
 #include "relay/outage.h"
+#include "relay/share.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
 
@@ -88,6 +90,8 @@ struct relay *relay_new(const struct relay_params *params)
 	agenda_init(r);
 	upkeep_init(r);
 	offline_init(r);
+	hint_init(r);
+	share_init(r);
 	r->outages = outages_new(r);
 	r->intake = intake_new(r);
 	r->control = control_new(r);
@@ -250,6 +254,7 @@ enum err relay_reload(struct relay *r, struct conf *conf, struct buf *message)
 	resolver_flush(r->resolver);
 	pool_set_conf(r->pool, conf);
 	destination_reload(r);
+	hint_reload(r);
 	sched_kick(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
 	return OK;
@@ -277,7 +282,7 @@ static bool has_ops(const struct relay *r)
 	const struct agenda *a = &r->agenda;
 
 	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
-		r->upkeep.is_sweeping || r->upkeep.is_trying || !list_is_empty(&r->saving))
+		r->upkeep.is_sweeping || r->upkeep.is_trying || share_is_busy(r) || !list_is_empty(&r->saving))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -376,6 +381,8 @@ void relay_free(struct relay *r)
 	free_loose(r);
 	flow_fini(&r->flow);
 	destination_free_all(r);
+	hint_fini(r);
+	share_fini(r);
 	outages_free(r->outages);
 	env_undefer(r->env, &r->stop_check);
 	env_undefer(r->env, &r->sched);
