@@ -88,7 +88,7 @@ static void test_room_comes_back_below_the_share_with_some_distance(void **state
 	static const struct {
 		uint64_t usable;
 		bool is_over;
-	} steps[] = { { 222, false }, { 205, true }, { 213, true }, { 218, true }, { 225, false },
+	} steps[] = { { 222, false }, { 205, true }, { 213, true }, { 218, true }, { 240, false },
 		{ 214, false }, { 205, true } };
 	struct fixture_relay *f = *state;
 
