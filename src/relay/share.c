@@ -26,7 +26,7 @@ static void read_page(struct relay *r, struct str site);
 
 static uint64_t part_of(uint64_t bytes, uint32_t percent)
 {
-	return bytes / 100 * percent;
+	return bytes / 100 * percent + bytes % 100 * percent / 100;
 }
 
 static uint32_t least_percent(const struct conf *conf)
