@@ -47,6 +47,14 @@ enum recipient_state {
 #define RECIPIENT_STATE_BIT(s) (1u << (s))
 #define RECIPIENT_QUEUED_BITS 0x0fu
 
+/* Senders share a next hop fairly by bucket. Stored with each recipient, so the hash is for ever: SipHash-1-3 under a
+ * constant key, of the reverse-path without regard to case. The null sender has one too. */
+#define STORE_SENDER_BUCKETS 16
+static inline unsigned store_sender_bucket(struct str reverse_path)
+{
+	return (unsigned)(str_hash_fold(reverse_path, 0x6f75746c617374) % STORE_SENDER_BUCKETS);
+}
+
 struct queued_recipient {
 	struct recipient rcpt;
 	enum recipient_state state;
@@ -391,9 +399,10 @@ struct store_get {
 	struct str value; /* out */
 };
 
-/* CLAIM - READY recipients of one next hop in drain order: priority, highest first, then arrival; grouped by message.
- * A plain read: the caller leaves out what it already has in flight. accepted_before: only older ones
- * (expiry), oldest first. */
+/* CLAIM - READY recipients of one next hop in drain order, grouped by message: priority, highest first, exactly; within a
+ * priority fair shares among the senders' buckets: the oldest message of each before the second of any, and so on, and
+ * by arrival among those. A plain read: the caller leaves out what it already has in flight, which counts, so that
+ * one CLAIM goes on where the one before it ended. accepted_before: only older ones (expiry), oldest first of all. */
 struct store_claim {
 	struct store_op op;
 	struct str hop;

@@ -10,6 +10,7 @@
 
 #include "deliver/route.h"
 #include "port/store.h"
+#include "queue/fair.h"
 #include "queue/health.h"
 #include "queue/window.h"
 #include "relay/relay_private.h"
@@ -71,6 +72,7 @@ struct hop {
 	bool is_stalled; /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
 	bool is_retry_wanted; /* an operator's word, or a probe, that came before it was loaded */
 	struct list pending;  /* of delivery.link, in drain order */
+	struct fair fair;     /* its senders' shares */
 	struct list
 		late; /* the same, fresh mail that waits for the store to have no more: late.c */
 	uint32_t late_count;

@@ -267,6 +267,7 @@ void hop_drop_pending(struct hop *h)
 		delivery_stop_waiting(d);
 		delivery_free(d);
 	}
+	fair_fini(&h->fair);
 }
 
 const struct conf_policy *hop_policy(const struct hop *h)

@@ -7,7 +7,11 @@
  */
 #include "statements.h"
 
+#include "port/store.h"
 #include "row.h"
+
+#define TEXT_OF(macro) TEXT_OF_VALUE(macro)
+#define TEXT_OF_VALUE(value) #value
 
 #define HOP_COLUMNS                                                                                \
 	"h.name, coalesce(s.name, ''), h.ready, h.waiting, h.held, h.quarantined, "                \
@@ -74,15 +78,18 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_HOP_PROBES] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
 			   " LEFT JOIN site AS s ON s.id = h.site WHERE h.health = 2"
 			   " ORDER BY h.next_probe LIMIT ?1",
-	/* One seek for each priority: a plain min() would walk every ready recipient. */
+	/* One seek for each priority, and for each bucket of those that have mail: a plain min() would walk every ready
+	 * recipient. */
 	[SQL_HOP_OLDEST] =
-		"WITH p(v) AS "
-		"(VALUES(-9),(-8),(-7),(-6),(-5),(-4),(-3),(-2),(-1),(0),(1),(2),(3),(4),"
-		"(5),(6),(7),(8),(9)) SELECT coalesce(min(m), 0) FROM ("
+		"WITH RECURSIVE p(v) AS (VALUES(-9) UNION ALL SELECT v + 1 FROM p WHERE v < 9),"
+		" b(v) AS (VALUES(0) UNION ALL SELECT v + 1 FROM b WHERE v + 1 < "
+		TEXT_OF(STORE_SENDER_BUCKETS) ") SELECT coalesce(min(m), 0) FROM ("
 		"SELECT (SELECT r.message FROM recipient AS r INDEXED BY recipient_ready"
-		" WHERE r.state = 0 AND r.hop=?1 AND r.priority = p.v ORDER BY r.message LIMIT 1) "
-		"AS m"
-		" FROM p UNION ALL SELECT (SELECT r.message FROM recipient AS r"
+		" WHERE r.state = 0 AND r.hop=?1 AND r.priority = p.v AND r.bucket = b.v"
+		" ORDER BY r.message LIMIT 1) AS m FROM p CROSS JOIN b"
+		" WHERE EXISTS(SELECT 1 FROM recipient AS r INDEXED BY recipient_ready"
+		" WHERE r.state = 0 AND r.hop=?1 AND r.priority = p.v)"
+		" UNION ALL SELECT (SELECT r.message FROM recipient AS r"
 		" INDEXED BY recipient_parted WHERE r.state IN (1, 2, 3) AND r.hop=?1"
 		" ORDER BY r.message LIMIT 1))",
 	[SQL_HOP_IDLE] = "SELECT id, name, site FROM hop INDEXED BY hop_idle WHERE ready = 0"
@@ -127,8 +134,8 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_SPOOL_DELETE] = "DELETE FROM spool WHERE id=?1",
 
 	[SQL_RECIPIENT_INSERT] = "INSERT INTO recipient(message, number, hop, state, priority, "
-				 "due, notify, address, domain,"
-				 " orcpt) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
+				 "bucket, due, notify, address, domain,"
+				 " orcpt) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
 	[SQL_RECIPIENT_INSERT_FINISHED] =
 		"INSERT INTO recipient(message, number, hop, state, priority, notify, address, "
 		"domain, orcpt, attempts, last_attempt, finished, in_doubt, code, status, text, "
@@ -153,15 +160,22 @@ const char *const sql_texts[SQL_COUNT] = {
 		" JOIN hop AS h ON h.id = r.hop WHERE r.message=?1 ORDER BY r.number",
 	[SQL_RECIPIENT_STATES] = "SELECT state, hop FROM recipient WHERE message=?1",
 	[SQL_RECIPIENT_DELETE] = "DELETE FROM recipient WHERE message=?1",
+	/* Priorities, and the senders' buckets within one, that have mail: a seek each. */
+	[SQL_READY_PRIORITY] = "SELECT priority FROM recipient INDEXED BY recipient_ready"
+			       " WHERE state = 0 AND hop=?1 AND priority < ?2"
+			       " ORDER BY priority DESC LIMIT 1",
+	[SQL_READY_BUCKET] =
+		"SELECT bucket, message FROM recipient INDEXED BY recipient_ready WHERE state = 0"
+		" AND hop=?1 AND priority=?2 AND bucket > ?3 ORDER BY bucket, message LIMIT 1",
 	[SQL_READY_NEXT] =
 		"SELECT message FROM recipient INDEXED BY recipient_ready WHERE state = 0"
-		" AND hop=?1 AND priority=?2 AND message > ?3 AND message < ?4"
+		" AND hop=?1 AND priority=?2 AND bucket=?3 AND message > ?4"
 		" ORDER BY message LIMIT 1",
 	[SQL_READY_RECIPIENTS] =
 		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r"
 		" INDEXED BY recipient_ready CROSS JOIN hop AS h ON h.id = r.hop"
-		" WHERE r.state = 0 AND r.hop=?1 AND r.priority=?2 AND r.message=?3"
-		" ORDER BY r.number LIMIT ?4",
+		" WHERE r.state = 0 AND r.hop=?1 AND r.priority=?2 AND r.bucket=?3"
+		" AND r.message=?4 ORDER BY r.number LIMIT ?5",
 	[SQL_DUE_BEFORE] =
 		"SELECT message, number, hop, state FROM recipient INDEXED BY recipient_due"
 		" WHERE state IN (1, 3) AND due <= ?1 ORDER BY due, message, number LIMIT ?2",
