@@ -17,6 +17,7 @@ static const char help[] =
 	"         show, cat, log ID       a message, its content, every attempt\n"
 	"         explain ID|DOMAIN       why it waits, and what happens next\n"
 	"         sites [GLOB]            destinations: state, evidence, backlog, next probe\n"
+	"         policy [DOMAIN]         when mail is tried again, given up, reported; what falls short\n"
 	"         metrics, config show, ping, version\n"
 	"Act:     retry, hold, release, delete   --dry-run --yes --reason TEXT\n"
 	"         probe SITE|DOMAIN       try a destination now\n"
