@@ -364,12 +364,13 @@ struct store_modify {
 };
 
 /* SWEEP - removes finished messages older than history_before, next hops and sites nobody needs (no recipient, no
- * success since forget_before), in steps of limit messages; limit 0: none of that. may_shrink: also gives back free space at
+ * success since forget_before), and old outages, in steps of limit messages; limit 0: none of that. may_shrink: also gives back free space at
  * the end of the file, as much as takes a few milliseconds; what is in the way moves. */
 struct store_sweep {
 	struct store_op op;
 	struct wall history_before;
 	struct wall forget_before;
+	struct wall outages_before; /* outages that ended before; WALL_NONE: none */
 	uint32_t limit;
 	bool may_shrink;
 	uint32_t removed_count; /* out */

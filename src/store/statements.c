@@ -12,7 +12,7 @@
 #define HOP_COLUMNS                                                                                \
 	"h.name, coalesce(s.name, ''), h.ready, h.waiting, h.held, h.quarantined, "                \
 	"h.bytes, " HEALTH_COLUMNS("h")
-#define SITE_COLUMNS "s.name, s.window, " HEALTH_COLUMNS("s")
+#define SITE_COLUMNS "s.name, s.window, s.rate, " HEALTH_COLUMNS("s")
 #define HOPS_SELECT(index, condition)                                                              \
 	"SELECT h.id, " HOP_COLUMNS ", " SITE_COLUMNS " FROM hop AS h " index                      \
 	" LEFT JOIN site AS s ON s.id = h.site WHERE h.name > ?1 AND " condition                   \
@@ -24,6 +24,11 @@
 #define HEALTH_SET_FROM_3                                                                          \
 	HEALTH_SET("?3", "?4", "?5", "?6", "?7", "?8", "?9", "?10", "?11", "?12", "?13", "?14",    \
 		"?15", "?16")
+
+#define OUTAGES_SELECT(index, condition)                                                           \
+	"SELECT " OUTAGE_COLUMNS " FROM outage " index " WHERE id < ?1 AND " condition             \
+	" AND (?2 = 0 OR scope >= 2) AND (?3 = '' OR name = ?3)"                                   \
+	" AND (ended = 0 OR ended > ?4) ORDER BY id DESC LIMIT ?5"
 
 #define ENVELOPE_COLUMNS                                                                           \
 	"id, accepted, reverse_path, body, smtputf8, ret, envid, priority, deliver_by,"            \
@@ -47,7 +52,8 @@ const char *const sql_texts[SQL_COUNT] = {
 
 	[SQL_SITE_BY_NAME] = "SELECT id, health FROM site WHERE name=?1",
 	[SQL_SITE_INSERT] = "INSERT INTO site(name) VALUES(?1)",
-	[SQL_SITE_UPDATE] = "UPDATE site SET window=?2, " HEALTH_SET_FROM_3 " WHERE id=?1",
+	[SQL_SITE_UPDATE] = "UPDATE site SET window=?2, " HEALTH_SET_FROM_3
+			    ", rate=?17 WHERE id=?1",
 	[SQL_SITE_ADD_HOPS] = "UPDATE site SET hops=hops+?2 WHERE id=?1",
 	[SQL_SITE_GET] = "SELECT " SITE_COLUMNS " FROM site AS s WHERE s.name=?1",
 	[SQL_SITE_PROBES] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
@@ -179,4 +185,24 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_AUDIT_INSERT] =
 		"INSERT INTO audit(at, actor, action, reason, filter, recipients, messages)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7)",
+
+	[SQL_OUTAGE_PUT] =
+		"INSERT OR REPLACE INTO outage(" OUTAGE_COLUMNS ")"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,"
+		"?21,?22,?23)",
+	[SQL_OUTAGE_GET] = "SELECT " OUTAGE_COLUMNS " FROM outage WHERE id=?1",
+	[SQL_OUTAGE_LAST_ID] = "SELECT coalesce(max(id), 0) FROM outage",
+	[SQL_OUTAGE_SPANS] = "SELECT began, ended FROM outage INDEXED BY outage_name"
+			     " WHERE scope=?1 AND name=?2 ORDER BY began DESC LIMIT ?3",
+	[SQL_OUTAGES_ALL] = OUTAGES_SELECT("", "1"),
+	[SQL_OUTAGES_OPEN] = OUTAGES_SELECT("INDEXED BY outage_open", "ended = 0"),
+	/* The greatest id stays: the next one follows it. */
+	[SQL_OUTAGES_ENDED_BEFORE] = "SELECT id FROM outage WHERE ended > 0 AND ended < ?1"
+				     " AND id < (SELECT max(id) FROM outage) ORDER BY id LIMIT ?2",
+	[SQL_OUTAGE_DELETE] = "DELETE FROM outage WHERE id=?1",
+	[SQL_SAMPLE_PUT] = "INSERT OR REPLACE INTO outage_sample(outage, at, recipients, bytes,"
+			   " delivered) VALUES(?1,?2,?3,?4,?5)",
+	[SQL_SAMPLES_OF_OUTAGE] = "SELECT at, recipients, bytes, delivered FROM outage_sample"
+				  " WHERE outage=?1 ORDER BY at",
+	[SQL_SAMPLES_DELETE] = "DELETE FROM outage_sample WHERE outage=?1",
 };

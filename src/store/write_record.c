@@ -40,7 +40,9 @@ enum err write_record(struct sqlite_engine *e, struct store_record *op)
 	bool is_repeated = op->result_count > 0 && op->applied_count == 0;
 	for (uint32_t i = 0; err == OK && !is_repeated && i < op->notice_count; i++)
 		err = message_insert(e, &op->notices[i].env, op->notices[i].content, 0);
-	return err == OK ? record_health(e, op) : err;
+	if (err == OK)
+		err = record_health(e, op);
+	return err == OK ? record_outages(e, op) : err;
 }
 
 /* A message that SWEEP has removed meanwhile has no rows to write to: its results count as
@@ -186,6 +188,7 @@ static enum err record_site(struct sqlite_engine *e, const struct site_record *s
 	bind_u64(&q, entry->id);
 	bind_u64(&q, site->window);
 	bind_health(&q, &site->health);
+	bind_u64(&q, site->rate <= INT64_MAX ? site->rate : INT64_MAX);
 	err = sql_run(&q);
 	if (err == OK)
 		ledger_site_state(&e->ledger, entry, site->health.state);
