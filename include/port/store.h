@@ -272,6 +272,11 @@ struct store_result {
 	struct str host;
 };
 
+struct store_success {
+	struct str hop;
+	struct wall at;
+};
+
 struct store_notice {
 	struct envelope env;
 	struct str content;
@@ -294,6 +299,9 @@ struct store_record {
 	uint32_t site_count;
 	const struct hop_record *hops; /* name, site and health are written */
 	uint32_t hop_count;
+	const struct store_success *successes; /* raise last_success of these next hops, and of the sites they are
+						* routed to; nothing else of them changes. They come after hops */
+	uint32_t success_count;
 	const struct outage_record *outages; /* inserted, or replaced by id */
 	uint32_t outage_count;
 	const struct outage_sample *samples; /* samples[i] is one of outages[i]; at WALL_NONE: none. NULL: none at all */
@@ -333,6 +341,8 @@ struct store_filter {
 	unsigned states;             /* bits of RECIPIENT_STATE_BIT; 0: all queued states */
 	struct wall accepted_before; /* --older */
 	struct wall accepted_after;  /* --newer */
+	struct wall finished_after;  /* messages that left the queue at that instant or later: */
+	struct wall finished_before; /* all their recipients are final. And before this one */
 	uint64_t size_min_bytes, size_max_bytes; /* max 0: none */
 	uint32_t attempts_min;
 	struct str status; /* glob on the enhanced status, "4.7.*" */
@@ -342,7 +352,7 @@ struct store_filter {
 	bool is_all; /* deliberate: no other condition */
 };
 
-enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT };
+enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT, SORT_FINISHED /* needs finished_after */ };
 
 enum modify_action {
 	MODIFY_HOLD,

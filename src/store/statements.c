@@ -59,6 +59,7 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_SITE_UPDATE] = "UPDATE site SET window=?2, " HEALTH_SET_FROM_3
 			    ", rate=?17 WHERE id=?1",
 	[SQL_SITE_ADD_HOPS] = "UPDATE site SET hops=hops+?2 WHERE id=?1",
+	[SQL_SITE_SUCCESS] = "UPDATE site SET last_success=max(last_success, ?2) WHERE id=?1",
 	[SQL_SITE_GET] = "SELECT " SITE_COLUMNS " FROM site AS s WHERE s.name=?1",
 	[SQL_SITE_PROBES] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
 			    " WHERE s.health = 2 ORDER BY s.next_probe LIMIT ?1",
@@ -73,6 +74,7 @@ const char *const sql_texts[SQL_COUNT] = {
 		"UPDATE hop SET ready=ready+?2, waiting=waiting+?3, held=held+?4,"
 		" quarantined=quarantined+?5, bytes=bytes+?6, finished=finished+?7 WHERE id=?1",
 	[SQL_HOP_UPDATE] = "UPDATE hop SET site=?2, " HEALTH_SET_FROM_3 " WHERE id=?1",
+	[SQL_HOP_SUCCESS] = "UPDATE hop SET last_success=max(last_success, ?2) WHERE id=?1",
 	[SQL_HOP_GET] = "SELECT " HOP_COLUMNS " FROM hop AS h LEFT JOIN site AS s ON s.id = h.site"
 			" WHERE h.name=?1",
 	[SQL_HOP_PROBES] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"

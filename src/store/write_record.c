@@ -28,6 +28,7 @@ static enum err write_result(struct sqlite_engine *e, struct store_record *op,
 static enum err record_health(struct sqlite_engine *e, struct store_record *op);
 static enum err record_site(struct sqlite_engine *e, const struct site_record *site);
 static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop);
+static enum err record_success(struct sqlite_engine *e, const struct store_success *success);
 static enum err count_hops(struct sqlite_engine *e, uint64_t site, int change);
 
 enum err write_record(struct sqlite_engine *e, struct store_record *op)
@@ -175,6 +176,8 @@ static enum err record_health(struct sqlite_engine *e, struct store_record *op)
 		err = record_site(e, &op->sites[i]);
 	for (uint32_t i = 0; err == OK && i < op->hop_count; i++)
 		err = record_hop(e, &op->hops[i]);
+	for (uint32_t i = 0; err == OK && i < op->success_count; i++)
+		err = record_success(e, &op->successes[i]);
 	return err;
 }
 
@@ -217,6 +220,24 @@ static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop
 		err = count_hops(e, site_id, 1);
 	entry->site = site_id;
 	return err;
+}
+
+static enum err record_success(struct sqlite_engine *e, const struct store_success *success)
+{
+	struct hop_entry *entry;
+	enum err err = ledger_hop(&e->ledger, success->hop, &entry);
+	if (err != OK)
+		return err;
+	struct query q = sql_prepare(&e->sql, SQL_HOP_SUCCESS);
+	bind_u64(&q, entry->id);
+	bind_wall(&q, success->at);
+	err = sql_run(&q);
+	if (err != OK || entry->site == 0)
+		return err;
+	q = sql_prepare(&e->sql, SQL_SITE_SUCCESS);
+	bind_u64(&q, entry->site);
+	bind_wall(&q, success->at);
+	return sql_run(&q);
 }
 
 static enum err count_hops(struct sqlite_engine *e, uint64_t site, int change)
