@@ -177,6 +177,10 @@ struct hop_record {
 	struct str site; /* empty: not routed yet */
 	struct health_record
 		health; /* what concerns this next hop alone: its DNS, its replies after MAIL */
+	struct str route; /* the last one that worked, as deliver/route.h writes it; in: empty leaves what is stored */
+	struct wall route_at;    /* when it was written down */
+	int64_t denied_ms;       /* for so long DNS has said that it takes no mail: queue/grace.h */
+	struct wall denied_last; /* WALL_NONE: the last answer was another */
 	uint64_t count[RECIPIENT_QUARANTINED + 1]; /* recipients by queued state; out only */
 	uint64_t bytes; /* content of queued messages, once per message and hop; out only */
 	struct wall
@@ -297,7 +301,7 @@ struct store_record {
 	uint32_t notice_count;
 	const struct site_record *sites;
 	uint32_t site_count;
-	const struct hop_record *hops; /* name, site and health are written */
+	const struct hop_record *hops; /* all but what is out only is written */
 	uint32_t hop_count;
 	const struct store_success *successes; /* raise last_success of these next hops, and of the sites they are
 						* routed to; nothing else of them changes. They come after hops */

@@ -207,6 +207,10 @@ void get_hop(struct query *q, struct arena *arena, struct hop_record *out)
 		out->count[i] = get_u64(q);
 	out->bytes = get_u64(q);
 	get_health(q, &out->health);
+	out->route = get_text(q, arena);
+	out->route_at = get_wall(q);
+	out->denied_ms = get_i64(q, 0, INT64_MAX);
+	out->denied_last = get_wall(q);
 }
 
 void get_site(struct query *q, struct arena *arena, struct site_record *out)

@@ -39,7 +39,7 @@ void get_attempt(struct query *q, struct arena *arena, struct attempt_record *ou
 /* bind_outage, get_outage - in the order of OUTAGE_COLUMNS. */
 void bind_outage(struct query *q, const struct outage_record *outage);
 void get_outage(struct query *q, struct arena *arena, struct outage_record *out);
-/* get_hop - name, site name, counts, bytes, health; get_site - name, window, rate, health. */
+/* get_hop - name, site name, counts, bytes, health, route, denial; get_site - name, window, rate, health. */
 void get_hop(struct query *q, struct arena *arena, struct hop_record *out);
 void get_site(struct query *q, struct arena *arena, struct site_record *out);
 

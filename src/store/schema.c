@@ -124,6 +124,10 @@ static const char step_operator[] =
  * held: milliseconds that it was held by an operator, up to the last release. */
 static const char step_outages[] =
 	"ALTER TABLE site ADD COLUMN rate INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE hop ADD COLUMN route TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE hop ADD COLUMN route_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE hop ADD COLUMN denied INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE hop ADD COLUMN denied_at INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN bucket INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN held INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;"

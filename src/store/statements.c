@@ -15,7 +15,7 @@
 
 #define HOP_COLUMNS                                                                                \
 	"h.name, coalesce(s.name, ''), h.ready, h.waiting, h.held, h.quarantined, "                \
-	"h.bytes, " HEALTH_COLUMNS("h")
+	"h.bytes, " HEALTH_COLUMNS("h") ", h.route, h.route_at, h.denied, h.denied_at"
 #define SITE_COLUMNS "s.name, s.window, s.rate, " HEALTH_COLUMNS("s")
 #define HOPS_SELECT(index, condition)                                                              \
 	"SELECT h.id, " HOP_COLUMNS ", " SITE_COLUMNS " FROM hop AS h " index                      \
@@ -73,8 +73,10 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_HOP_ADD] =
 		"UPDATE hop SET ready=ready+?2, waiting=waiting+?3, held=held+?4,"
 		" quarantined=quarantined+?5, bytes=bytes+?6, finished=finished+?7 WHERE id=?1",
-	[SQL_HOP_UPDATE] = "UPDATE hop SET site=?2, " HEALTH_SET_FROM_3 " WHERE id=?1",
 	[SQL_HOP_SUCCESS] = "UPDATE hop SET last_success=max(last_success, ?2) WHERE id=?1",
+	[SQL_HOP_UPDATE] = "UPDATE hop SET site=?2, " HEALTH_SET_FROM_3
+			   ", route=iif(?17='', route, ?17), route_at=iif(?17='', route_at, ?18),"
+			   " denied=?19, denied_at=?20 WHERE id=?1",
 	[SQL_HOP_GET] = "SELECT " HOP_COLUMNS " FROM hop AS h LEFT JOIN site AS s ON s.id = h.site"
 			" WHERE h.name=?1",
 	[SQL_HOP_PROBES] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"

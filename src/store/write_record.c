@@ -212,6 +212,10 @@ static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop
 	bind_u64(&q, entry->id);
 	bind_u64(&q, site_id);
 	bind_health(&q, &hop->health);
+	bind_text(&q, hop->route);
+	bind_wall(&q, hop->route_at);
+	bind_i64(&q, hop->denied_ms > 0 ? hop->denied_ms : 0);
+	bind_wall(&q, hop->denied_last);
 	err = sql_run(&q);
 	if (err != OK || site_id == entry->site)
 		return err;
