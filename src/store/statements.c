@@ -112,16 +112,25 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_MESSAGE_INSERT_FINISHED] =
 		"INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued, finished)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,0,0,?18)",
-	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued FROM message WHERE id=?1",
+	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued, kept FROM message WHERE id=?1",
 	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
 	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",
-	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=0, finished=?2 WHERE id=?1",
+	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=iif(?3, chunks, 0), finished=?2"
+			       " WHERE id=?1",
 	[SQL_MESSAGE_SET_HOLD] = "UPDATE message SET hold_reason=?2 WHERE id=?1",
 	[SQL_MESSAGE_CLEAR_HOLD] = "UPDATE message SET hold_reason='' WHERE id=?1 AND NOT EXISTS("
 				   "SELECT 1 FROM recipient WHERE message=?1 AND +state = 2)",
 	[SQL_MESSAGE_FINISHED_BEFORE] =
-		"SELECT id FROM message INDEXED BY message_finished"
+		"SELECT id, kept FROM message INDEXED BY message_finished"
 		" WHERE finished > 0 AND finished < ?1 ORDER BY finished LIMIT ?2",
+	[SQL_MESSAGE_SET_KEPT] = "UPDATE message SET kept=?2 WHERE id=?1",
+	[SQL_MESSAGE_UNKEEP] = "UPDATE message SET kept=0 WHERE id=?1 AND NOT EXISTS("
+			       "SELECT 1 FROM recipient WHERE message=?1 AND +state = 4)",
+	[SQL_MESSAGE_DROP_KEPT] = "UPDATE message SET kept=0, chunks=0 WHERE id=?1",
+	[SQL_MESSAGE_KEPT_BEFORE] =
+		"SELECT id FROM message INDEXED BY message_kept"
+		" WHERE kept > 0 AND finished > 0 AND kept < ?1 ORDER BY kept LIMIT ?2",
+	[SQL_MESSAGE_REOPEN] = "UPDATE message SET finished=0 WHERE id=?1 AND finished > 0",
 	[SQL_MESSAGE_DELETE] = "DELETE FROM message WHERE id=?1",
 
 	[SQL_CONTENT_INSERT] = "INSERT INTO content(id, data) VALUES(?1, ?2)",
@@ -150,7 +159,7 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_RECIPIENT_RECORD] =
 		"UPDATE recipient SET state=?3, last_attempt=iif(attempts < ?4, ?6, last_attempt),"
 		" attempts=?4, due=?5, finished=?7, in_doubt=?8, code=?9, status=?10, text=?11, "
-		"host=?12"
+		"host=?12, notice=?13"
 		" WHERE message=?1 AND number=?2",
 	[SQL_RECIPIENT_SET_STATE] =
 		"UPDATE recipient SET state=?3, due=?4 WHERE message=?1 AND number=?2",
@@ -159,6 +168,15 @@ const char *const sql_texts[SQL_COUNT] = {
 				     " AND +state <= 3 LIMIT 1",
 	[SQL_RECIPIENT_FINISH] = "UPDATE recipient SET state=?3, due=0, finished=?4"
 				 " WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_FAILED] =
+		"SELECT number, hop, notice FROM recipient WHERE message=?1 AND +state = 4 ORDER BY number",
+	[SQL_RECIPIENT_REVIVE] = "UPDATE recipient SET state=0, due=0, finished=0, notice=0"
+				 " WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_SET_NOTICE] =
+		"UPDATE recipient SET notice=?3 WHERE message=?1 AND notice=?2 AND +state = 4",
+	/* One that is READY may be under way: only what waits can be taken back. */
+	[SQL_NOTICE_WAITS] = "SELECT hop FROM recipient WHERE message=?1 AND number=1 AND state = 1"
+			     " AND attempts = 0",
 	[SQL_RECIPIENT_OF_MESSAGE] =
 		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r"
 		" JOIN hop AS h ON h.id = r.hop WHERE r.message=?1 ORDER BY r.number",
