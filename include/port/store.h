@@ -1,7 +1,7 @@
 /*
  * store - the durable queue, as the core sees it: a handful of operations as messages. No SQL, no rows, no cursors.
  *
- * Adapters: store/commit.c (a writer thread with group commit and a reader thread over an engine) and test/sim
+ * Adapters: store/commit.c (a writer thread with group commit and a reader thread over an engine) and sim/
  * (the same engine, called in virtual time). test/store/contract.c defines the contract and runs on both.
  *
  * Contract
