@@ -150,6 +150,8 @@ struct conf {
 		uint8_t node;       /* 0..255, part of every id */
 	} queue;
 
+	uint32_t mailboxes_max; /* remembered as known good, 1000000; at the next start */
+
 	struct conf_policy policy;
 	struct conf_destination *destinations;
 	uint32_t destination_count;

@@ -5,6 +5,7 @@
  * delivery that brought it about.
  */
 #include "relay/delivery.h"
+#include "relay/guard.h"
 
 /* ---- against a destination ---- */
 
@@ -156,6 +157,11 @@ void evidence_take(struct delivery *d)
 	if (d->attempt.is_site_failure) {
 		evidence_against_site(
 			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
+		return;
+	}
+	if (guard_parks(d)) {
+		evidence_against_site(
+			d->site, hop_policy(d->hop), guard_parks(d), d->attempt.host);
 		return;
 	}
 	for (uint32_t i = 0; i < d->recipient_count; i++) {
