@@ -17,7 +17,6 @@
 #include "base/mem.h"
 #include "queue/guard.h"
 #include "queue/mailboxes.h"
-#include "queue/retry.h"
 #include "relay/outage.h"
 
 #define GUARDS_MAX 1024
@@ -275,7 +274,8 @@ enum result_kind guard_judge(struct delivery *d, uint32_t i, struct store_result
 	const struct attempt_result *res = &d->results[i];
 	const struct queued_recipient *q = &d->recipients[i];
 	const struct conf_policy *policy = hop_policy(d->hop);
-	struct wall now = env_wall(r->env), end = retry_gives_up_at(policy, &d->message->env);
+	struct wall now = env_wall(r->env);
+	struct wall end = outage_gives_up_held_at(d->hop, &d->message->env, q->held_ms);
 
 	if (!d->site || !policy->has_storm_guard || !is_refusal(res) || now.ms >= end.ms)
 		return RESULT_FAILED;

@@ -11,6 +11,7 @@
 #include "relay/destination.h"
 #include "relay/guard.h"
 #include "relay/held_notice.h"
+#include "relay/outage.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
 
@@ -91,6 +92,7 @@ struct relay *relay_new(const struct relay_params *params)
 	known_init(r);
 	guard_init(r);
 	held_notice_init(r);
+	r->outages = outages_new(r);
 	r->intake = intake_new(r);
 	r->control = control_new(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
@@ -225,6 +227,7 @@ enum err relay_start(struct relay *r, struct buf *message)
 		return err;
 	upkeep_start(r);
 	known_start(r);
+	outages_start(r);
 	agenda_start(r);
 	return OK;
 }
@@ -353,6 +356,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 	agenda_stop(r);
 	upkeep_stop(r);
 	known_stop(r);
+	outages_stop(r);
 	intake_shutdown(r->intake);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
 	relay_check_stopped(r);
@@ -380,6 +384,7 @@ void relay_free(struct relay *r)
 	held_notice_free(r);
 	guard_free(r);
 	known_free(r);
+	outages_free(r->outages);
 	env_undefer(r->env, &r->stop_check);
 	env_undefer(r->env, &r->sched);
 	pool_free(r->pool);
