@@ -1,7 +1,8 @@
 # The simulator: the real relay and queue on a virtual clock, in a world that scenarios write (test/scenarios).
 
+# It is part of the product (src/sim, for `outlast simulate`); test/sim has the program that judges the scenarios.
+
 SIM_OBJ   := $(patsubst test/sim/%.c,$(BUILD)/sim/%.o,$(wildcard test/sim/*.c))
-SIM_RANKS := relay deliver smtp queue store conf mail base
 SCENARIO  ?= all
 SEED      ?= 1
 SEEDS     ?= 2..3
@@ -15,7 +16,7 @@ sim: $(BUILD)/sim/outlast-sim
 check-sim: $(BUILD)/sim/outlast-sim
 	@scripts/run-sim $< $(SEEDS)
 
-$(BUILD)/sim/outlast-sim: $(SIM_OBJ) $(patsubst %,$(BUILD)/lib%.a,$(SIM_RANKS))
+$(BUILD)/sim/outlast-sim: $(SIM_OBJ) $(call lib_files,sim)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 $(BUILD)/sim/%.o: test/sim/%.c
 	@mkdir -p $(@D)

@@ -22,6 +22,7 @@ struct delivery {
 	struct shared_route *route;
 	bool is_active, is_attempting, is_probe;
 	bool has_others; /* the store has more READY recipients of it for this hop */
+	uint64_t tag; /* its place in drain order: queue/fair.h */
 	struct mono waits_since;
 	struct wall started; /* of the attempt */
 	struct attempt attempt;
@@ -30,6 +31,10 @@ struct delivery {
 	struct store_record record;
 	struct store_fetch headers; /* first chunk, for a notice */
 	struct timer again;         /* RECORD found no space: try again */
+	struct store_result *made; /* record.results, while they are made */
+	bool is_storm;             /* some recipient was refused in a storm */
+	bool is_parking;           /* one that leaves the site no mail at all, and none was accepted */
+	struct store_show show;    /* the message, for an earlier notice that still waits */
 	struct message *notice;     /* made by this record, offered once it is durable */
 	struct recipient notice_recipient;
 };

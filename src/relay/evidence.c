@@ -5,6 +5,7 @@
  * delivery that brought it about.
  */
 #include "relay/delivery.h"
+#include "relay/guard.h"
 #include "relay/outage.h"
 
 /* ---- against a destination ---- */
@@ -108,6 +109,8 @@ static void note_answer(struct delivery *d, bool is_accepted)
 	s->trouble_hop = 0;
 	h->is_dirty |= health_note_success(&h->health, now, is_accepted && !is_smarthost);
 	h->trouble_sender = 0;
+	if (is_accepted && d->route)
+		names_note_worked(h, d->route);
 	outage_note_answer(h, s);
 	if (site_was == HEALTH_DOWN) {
 		struct buf b;
@@ -167,6 +170,11 @@ void evidence_take(struct delivery *d)
 	if (d->attempt.is_site_failure) {
 		evidence_against_site(
 			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
+		return;
+	}
+	if (guard_parks(d)) {
+		evidence_against_site(
+			d->site, hop_policy(d->hop), guard_parks(d), d->attempt.host);
 		return;
 	}
 	for (uint32_t i = 0; i < d->recipient_count; i++) {

@@ -37,6 +37,9 @@ struct site;
 struct delivery;
 struct intake;
 struct control;
+struct known;
+struct guards;
+struct held_notices;
 struct outages;
 
 struct listening {
@@ -106,6 +109,9 @@ struct relay {
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
+	struct known *known;               /* known.c */
+	struct guards *guards;             /* guard.c */
+	struct held_notices *held_notices; /* held_notice.c */
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */
