@@ -559,6 +559,20 @@ struct sim_site *sim_site_of(struct sim_peers *p, struct str domain)
 	return e ? CONTAINER_OF(e, struct domain, entry)->site : NULL;
 }
 
+bool sim_site_move_domain(struct sim_peers *p, struct sim_site *s, struct str name)
+{
+	struct map_entry *e = map_find(&p->domains, name);
+
+	if (!e)
+		return false;
+	CONTAINER_OF(e, struct domain, entry)->site = s;
+	sim_dns_clear_mx(p->dns, name);
+	for (uint32_t i = 0; i < s->host_count; i++)
+		sim_dns_add_mx(
+			p->dns, name, (uint16_t)(10 * (i + 1)), str_from_c(s->hosts[i].name));
+	return true;
+}
+
 void sim_site_add_domain(struct sim_peers *p, struct sim_site *s, struct str name)
 {
 	struct domain *d = mem_zalloc(sizeof(*d));

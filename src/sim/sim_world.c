@@ -492,6 +492,8 @@ static void set_recoveries(struct sim_world *w)
 	for (uint32_t i = 0; i < w->peers.site_count; i++) {
 		const struct sim_site *s = w->peers.sites[i];
 
+		if (s->taken == 0)
+			continue; /* nobody writes there */
 		if (s->up_ms >= 0 && s->recovered_ms < 0)
 			worst = 1e15;
 		else if (s->up_ms >= 0 && (double)(s->recovered_ms - s->up_ms) > worst)
