@@ -22,6 +22,7 @@ struct delivery {
 	struct shared_route *route;
 	bool is_active, is_attempting, is_probe;
 	bool has_others; /* the store has more READY recipients of it for this hop */
+	uint64_t tag; /* its place in drain order: queue/fair.h */
 	struct mono waits_since;
 	struct wall started; /* of the attempt */
 	struct attempt attempt;

@@ -44,6 +44,8 @@ enum err read_lookup(struct sqlite_engine *e, struct store_lookup *op)
 	struct str site = op->site;
 	op->hop_out = (struct hop_record){ 0 };
 	op->site_out = (struct site_record){ 0 };
+	op->hop_spans = op->site_spans = NULL;
+	op->hop_span_count = op->site_span_count = 0;
 	if (op->hop.len > 0) {
 		struct query q = sql_prepare(&e->sql, SQL_HOP_GET);
 		bind_text(&q, op->hop);
@@ -56,6 +58,12 @@ enum err read_lookup(struct sqlite_engine *e, struct store_lookup *op)
 			return err;
 	}
 	enum err err = site.len > 0 ? lookup_site(e, op, site) : OK;
+	if (err == OK && op->hop.len > 0)
+		err = read_spans(e, OUTAGE_OF_HOP, op->hop, &op->op.arena, &op->hop_spans,
+			&op->hop_span_count);
+	if (err == OK && site.len > 0)
+		err = read_spans(e, OUTAGE_OF_SITE, site, &op->op.arena, &op->site_spans,
+			&op->site_span_count);
 	if (err == OK && op->hop_out.name.len == 0 && op->site_out.name.len == 0)
 		err = ERR_NOT_FOUND;
 	return err;

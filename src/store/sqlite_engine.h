@@ -38,6 +38,7 @@ enum err write_promote(struct sqlite_engine *e, struct store_promote *op);
 enum err write_rekey(struct sqlite_engine *e, struct store_rekey *op);
 enum err write_modify(struct sqlite_engine *e, struct store_modify *op);
 enum err write_sweep(struct sqlite_engine *e, struct store_sweep *op);
+enum err write_revive(struct sqlite_engine *e, struct store_revive *op);
 enum err write_put(struct sqlite_engine *e, struct store_put *op);
 
 /* Reads: inside a read transaction; outputs in op->op.arena. */
@@ -50,16 +51,26 @@ enum err read_query(struct sqlite_engine *e, struct store_query *op);
 enum err read_show(struct sqlite_engine *e, struct store_show *op);
 enum err read_stats(struct sqlite_engine *e, struct store_stats *op);
 enum err read_get(struct sqlite_engine *e, struct store_get *op);
+enum err read_outages(struct sqlite_engine *e, struct store_outages *op);
 
 /* message_insert - a message with its recipients and its last part of content. Errors:
  * ERR_EXISTS, ERR_NOT_FOUND (some spooled chunk is not there). */
 MUST_USE enum err message_insert(struct sqlite_engine *e, const struct envelope *env,
 	struct str content, uint32_t spooled_chunks);
 MUST_USE enum err message_exists(struct sqlite_engine *e, uint64_t id, bool *out);
+/* notice_take_back - a notice that still waits leaves the queue, unsent. Errors: ERR_NOT_FOUND: it does not wait. */
+MUST_USE enum err notice_take_back(struct sqlite_engine *e, uint64_t id, struct wall at);
 /* history_insert - a message that these records, together, say was delivered to all: as ACCEPT and the RECORDs would
  * have left it. Their health is not looked at. */
 MUST_USE enum err history_insert(struct sqlite_engine *e, const struct envelope *env,
 	const struct store_record *records, uint32_t record_count);
+/* record_outages - the outages and samples of a RECORD. */
+MUST_USE enum err record_outages(struct sqlite_engine *e, const struct store_record *op);
+/* sweep_outages - those that ended before op->outages_before, at most limit. */
+MUST_USE enum err sweep_outages(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit);
+/* read_spans - the outages of one scope and name, oldest first, in arena. */
+MUST_USE enum err read_spans(struct sqlite_engine *e, enum outage_scope scope, struct str name,
+	struct arena *arena, struct span **out, uint32_t *count);
 MUST_USE enum err record_attempt(
 	struct sqlite_engine *e, uint64_t id, const struct attempt_record *attempt);
 /* content_insert - one chunk; content_delete - all of them. */
