@@ -7,11 +7,12 @@
 #include "relay/destination.h"
 
 #define PROMOTE_MAX 1000
-/* What came due while the machine was suspended, or the relay stopped, is not tried all at once: so many first, a quarter
- * more after each pause (wall time). */
+/* What came due while the machine was suspended, or the relay stopped, is not tried all at once: so many first, an
+ * eighth more after each pause (wall time). */
 #define SPREAD_LATE_MS (10 * MINUTE_MS)
 #define SPREAD_FIRST 32
-#define SPREAD_PAUSE_MS (5 * SECOND_MS)
+#define SPREAD_MAX 4000
+#define SPREAD_PAUSE_MS (10 * SECOND_MS)
 #define PROBE_PAGE 64
 #define SCAN_PAGE 256
 /* After an error; real time. */
@@ -39,9 +40,9 @@ static struct wall after_full_page(struct relay *r)
 
 	if (a->spread == 0)
 		return env_wall(r->env);
-	a->spread += a->spread / 4;
-	if (a->spread > PROMOTE_MAX)
-		a->spread = PROMOTE_MAX;
+	a->spread += a->spread / 8;
+	if (a->spread > SPREAD_MAX)
+		a->spread = SPREAD_MAX;
 	return wall_add(env_wall(r->env), SPREAD_PAUSE_MS);
 }
 
