@@ -53,6 +53,7 @@ struct agenda {
 	struct wall due_next;
 	struct store_promote promote;
 	bool is_promoting;
+	uint32_t spread; /* not 0: much came due at once, so many are promoted at a time */
 	struct timer probe_timer;
 	struct wall probe_next;
 	struct store_probes probes;

@@ -459,7 +459,7 @@ static void set_overtaken(struct sim_world *w, const struct sim_site *site)
 	free(list);
 }
 
-static void set_site_figures(struct sim_world *w, const struct sim_site *s)
+static void set_site_figures(struct sim_world *w, struct sim_site *s)
 {
 	set_latencies(w, s);
 	set_overtaken(w, s);
@@ -467,6 +467,9 @@ static void set_site_figures(struct sim_world *w, const struct sim_site *s)
 	set_figure_of(w, s->name, "connects", (double)s->connects);
 	set_figure_of(w, s->name, "refusals", (double)s->refusals);
 	set_figure_of(w, s->name, "open-max", s->open_max);
+	sim_site_close_push(s);
+	set_figure_of(w, s->name, "pushed", s->push_worst);
+	set_figure_of(w, s->name, "rush", s->rush_worst);
 	if (s->up_ms < 0)
 		return;
 	set_figure_of(w, s->name, "recovery",
