@@ -104,7 +104,10 @@ int cli_explain(struct cli *cli);
 int cli_change(struct cli *cli);
 int cli_sites(struct cli *cli);
 int cli_probe(struct cli *cli);
-int cli_text_verb(struct cli *cli); /* metrics, config, reload, ping */
+int cli_policy(struct cli *cli);
+int cli_text_verb(struct cli *cli); /* metrics, ping */
+int cli_config(struct cli *cli);
+int cli_reload(struct cli *cli);
 int cli_check_config(struct cli *cli);
 int cli_salvage(struct cli *cli);
 int cli_simulate(struct cli *cli);

@@ -32,9 +32,10 @@ static const struct cli_verb verbs[] = {
 	{ "delete", cli_change },
 	{ "sites", cli_sites },
 	{ "probe", cli_probe },
+	{ "policy", cli_policy },
 	{ "metrics", cli_text_verb },
-	{ "config", cli_text_verb },
-	{ "reload", cli_text_verb },
+	{ "config", cli_config },
+	{ "reload", cli_reload },
 	{ "ping", cli_text_verb },
 	{ "check-config", cli_check_config },
 	{ "salvage", cli_salvage },
@@ -43,7 +44,7 @@ static const struct cli_verb verbs[] = {
 };
 
 const char *const cli_verb_names[] = { "status", "list", "show", "cat", "log", "explain", "retry",
-	"hold", "release", "delete", "sites", "probe", "metrics", "config", "reload", "ping",
+	"hold", "release", "delete", "sites", "probe", "policy", "metrics", "config", "reload", "ping",
 	"check-config", "salvage", "simulate", "version", "help", NULL };
 
 static int run_verb(struct cli *cli);

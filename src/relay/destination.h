@@ -9,8 +9,10 @@
 #define RELAY_DESTINATION_H
 
 #include "deliver/route.h"
+#include "deliver/verdict.h"
 #include "port/store.h"
 #include "queue/fair.h"
+#include "queue/grace.h"
 #include "queue/health.h"
 #include "queue/pace.h"
 #include "queue/probe.h"
@@ -64,6 +66,12 @@ struct hop {
 	struct shared_route *route;
 	struct route_request routing;
 	bool is_routing;
+	/* names.c: */
+	struct str remembered; /* owned; the last route that worked */
+	struct wall remembered_at;
+	const struct shared_route *compared; /* the route that was compared with it last; never followed */
+	struct grace grace;
+	bool is_recalling; /* DNS gives no answer, and the log knows */
 	struct store_claim claim;
 	bool is_claiming;
 	uint32_t claims_out; /* CLAIMs under way, expiry's included */
@@ -140,6 +148,21 @@ void destination_reload(struct relay *r);       /* new configuration: routes and
 /* destination_cancel_attempts - out of time: drops open attempts, and results that found no space to be written. */
 void destination_cancel_attempts(struct relay *r);
 void destination_free_all(struct relay *r);
+
+/*
+ * names.c: what DNS says of a next hop, over time.
+ */
+/* names_load - what the store knows; names_fill - for its record (borrowed from h); names_fini. */
+void names_load(struct hop *h, const struct hop_record *rec);
+void names_fill(const struct hop *h, struct hop_record *out, struct arena *arena);
+void names_fini(struct hop *h);
+/* names_recall - text of the last route that worked, if it may still stand in for DNS; empty: none. Copied to arena. */
+struct str names_recall(const struct hop *h, struct arena *arena);
+/* names_judge - the verdict on a next hop without a route: what DNS denies waits its grace at a known-good one. */
+struct verdict names_judge(struct hop *h, const struct outcome *outcome);
+void names_note_route(struct hop *h, const struct route *route); /* there is one */
+/* names_note_worked - mail went that way. Called for each answer: looks at the pointer alone in most cases. */
+void names_note_worked(struct hop *h, const struct shared_route *route);
 
 /* sched.c */
 void sched_init(struct relay *r);

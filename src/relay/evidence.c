@@ -99,6 +99,8 @@ static void note_answer(struct delivery *d, bool is_accepted)
 	s->trouble_hop = 0;
 	h->is_dirty |= health_note_success(&h->health, now, is_accepted && !is_smarthost);
 	h->trouble_sender = 0;
+	if (is_accepted && d->route)
+		names_note_worked(h, d->route);
 	if (site_was == HEALTH_DOWN) {
 		struct buf b;
 

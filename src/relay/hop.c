@@ -58,6 +58,7 @@ static void hop_free(struct hop *h)
 	hop_set_site(h, STR(""));
 	map_remove(&r->hops, &h->entry);
 	relay_free_name(&h->name);
+	names_fini(h);
 	free(h->settled);
 	free(h);
 }
@@ -295,6 +296,7 @@ static void on_loaded(struct store_op *op)
 			err_name(op->err));
 	if (op->err == OK && l->hop_out.name.len > 0) {
 		h->health = l->hop_out.health;
+		names_load(h, &l->hop_out);
 		h->saved_success = h->health.last_success;
 		if (l->hop_out.site.len > 0)
 			hop_set_site(h, l->hop_out.site);
@@ -474,7 +476,7 @@ void shared_route_unref(struct shared_route *s)
 /* No route: a temporary reason is the hop's own failure; a final one is the outcome of the mail that waits here. */
 static void on_no_route(struct hop *h, const struct outcome *outcome)
 {
-	struct verdict v = verdict_of(outcome, hop_is_known_good(h));
+	struct verdict v = names_judge(h, outcome);
 
 	if (v.disposition == DISPOSE_FAIL) {
 		while (!list_is_empty(&h->pending))
@@ -504,6 +506,7 @@ static void on_routed(struct route_request *req)
 		shared_route_unref(h->route);
 		h->route = s;
 		hop_set_site(h, s->route->site);
+		names_note_route(h, s->route);
 		if (str_equal(str_from_c(h->health.stage), str_from_c(stage_name(STAGE_DNS))) &&
 			h->health.state != HEALTH_UP)
 			h->is_dirty |= health_note_success(&h->health, env_wall(r->env), false);
@@ -523,6 +526,7 @@ static void hop_find_route(struct hop *h)
 		.conf = conf_ref(h->relay->conf),
 		.on_done = on_routed,
 	};
+	h->routing.remembered = names_recall(h, &h->routing.arena);
 	route_resolve(h->relay->env, h->relay->resolver, &h->relay->rng, &h->routing);
 }
 

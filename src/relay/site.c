@@ -427,6 +427,7 @@ void destination_records(struct hop *h, struct arena *arena, struct store_record
 		.site = h->site ? arena_dup(arena, h->site->name) : STR(""),
 		.health = h->health,
 	};
+	names_fill(h, hop, arena);
 	record->hops = hop;
 	record->hop_count = 1;
 	h->is_dirty = false;

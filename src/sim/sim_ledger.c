@@ -200,6 +200,15 @@ void sim_ledger_refuse(struct sim_ledger *l, struct str envid, struct str recipi
 			m->recipients[i].was_refused = true;
 }
 
+void sim_ledger_put_off(struct sim_ledger *l, struct str envid, struct str recipient)
+{
+	struct sim_mail *m = envid.len > 1 ? mail_of(l, str_slice(envid, 1, envid.len)) : NULL;
+	struct sim_rcpt *r = m ? rcpt_of(m, recipient) : NULL;
+
+	if (r)
+		r->was_put_off = true;
+}
+
 /* A crash close to the copy before: its 250 was on the way, or not recorded yet, or the content was in flight. */
 static bool crash_explains(const struct sim_ledger *l, int64_t copy_ms)
 {
@@ -328,6 +337,14 @@ static void close_rcpt(const struct sim_mail *m, const struct sim_rcpt *r, struc
 	out->returned += r->returned > 0;
 	out->deleted += is_open && m->is_deleted;
 	out->queued += is_open && !m->is_deleted;
+	if (r->returned > 0) {
+		int64_t after_ms = r->returned_ms - m->answered_ms;
+
+		if (out->returned == 1 || after_ms < out->return_first_ms)
+			out->return_first_ms = after_ms;
+		if (after_ms > out->return_last_ms)
+			out->return_last_ms = after_ms;
+	}
 }
 
 void sim_ledger_close(struct sim_ledger *l, struct sim_counts *out)

@@ -23,6 +23,7 @@ struct sim_rcpt {
 	uint32_t delivered;
 	bool is_last_doubt; /* the last copy was taken, and its reply withheld */
 	bool was_refused;   /* a destination said 5xx to it, or to its message */
+	bool was_put_off;   /* a destination said 4xx to it */
 	int64_t first_ms, last_ms;
 	uint32_t returned; /* notices that name it */
 	int64_t returned_ms;
@@ -36,6 +37,7 @@ struct sim_mail {
 	struct sim_rcpt *recipients;
 	uint32_t recipient_count;
 	uint32_t body_bytes;
+	int priority; /* MT-PRIORITY */
 	enum sim_fate fate;
 	bool is_deleted; /* by an operator: may arrive or not, is never returned */
 	int64_t answered_ms;
@@ -47,6 +49,7 @@ struct sim_counts {
 	uint64_t delivered, returned, deleted, queued, duplicates;
 	uint64_t sending; /* not answered at the end */
 	uint64_t notices; /* recipients named in notices that came */
+	int64_t return_first_ms, return_last_ms; /* from the 250 to the notice: the shortest and longest */
 };
 
 /* What was taken from from_ms on was perhaps not recorded: the queue could not be written. */
@@ -82,6 +85,8 @@ void sim_ledger_note_space(struct sim_ledger *l, bool is_full);
 void sim_ledger_note_crash(struct sim_ledger *l);
 /* sim_ledger_refuse - a destination said 5xx. recipient empty: to all of the message. */
 void sim_ledger_refuse(struct sim_ledger *l, struct str envid, struct str recipient);
+/* sim_ledger_put_off - a destination said 4xx to a recipient. */
+void sim_ledger_put_off(struct sim_ledger *l, struct str envid, struct str recipient);
 /* sim_ledger_take - a destination took a message for a recipient. is_doubt: and will not say so. */
 void sim_ledger_take(
 	struct sim_ledger *l, struct str content, struct str recipient, int site, bool is_doubt);

@@ -466,6 +466,7 @@ static void set_site_figures(struct sim_world *w, struct sim_site *s)
 	set_figure_of(w, s->name, "taken", (double)s->taken);
 	set_figure_of(w, s->name, "connects", (double)s->connects);
 	set_figure_of(w, s->name, "refusals", (double)s->refusals);
+	set_figure_of(w, s->name, "attempts", (double)s->recovery.asked);
 	set_figure_of(w, s->name, "open-max", s->open_max);
 	sim_site_close_push(s);
 	set_figure_of(w, s->name, "pushed", s->push_worst);
@@ -475,6 +476,15 @@ static void set_site_figures(struct sim_world *w, struct sim_site *s)
 	set_figure_of(w, s->name, "recovery",
 		s->recovered_ms < 0 ? 1e15 : (double)(s->recovered_ms - s->up_ms));
 	set_figure_of(w, s->name, "drain", (double)(s->last_ms - s->up_ms));
+	struct sim_recovery_figures f;
+
+	sim_recovery_figures(&s->recovery, &w->ledger, s->index, &f);
+	set_figure_of(w, s->name, "refused-percent", f.refused_percent);
+	set_figure_of(w, s->name, "used-percent", f.used_percent);
+	set_figure_of(w, s->name, "parked-drain", f.drain_ms);
+	set_figure_of(w, s->name, "parked-median", f.median_ms);
+	set_figure_of(w, s->name, "urgent-drain", f.urgent_ms);
+	set_figure_of(w, s->name, "urgent-behind", f.urgent_behind);
 }
 
 /* The worst of all sites that came back. */
@@ -504,6 +514,8 @@ static void set_counts(struct sim_world *w, const struct sim_counts *c)
 	sim_world_set_figure(w, "recipients", (double)c->recipients);
 	sim_world_set_figure(w, "delivered", (double)c->delivered);
 	sim_world_set_figure(w, "returned", (double)c->returned);
+	sim_world_set_figure(w, "return-first", (double)c->return_first_ms);
+	sim_world_set_figure(w, "return-last", (double)c->return_last_ms);
 	sim_world_set_figure(w, "deleted", (double)c->deleted);
 	sim_world_set_figure(w, "queued", (double)c->queued);
 	sim_world_set_figure(w, "duplicates", (double)c->duplicates);

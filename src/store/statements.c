@@ -15,7 +15,7 @@
 
 #define HOP_COLUMNS                                                                                \
 	"h.name, coalesce(s.name, ''), h.ready, h.waiting, h.held, h.quarantined, "                \
-	"h.bytes, " HEALTH_COLUMNS("h")
+	"h.bytes, " HEALTH_COLUMNS("h") ", h.route, h.route_at, h.denied, h.denied_at"
 #define SITE_COLUMNS "s.name, s.window, s.rate, " HEALTH_COLUMNS("s")
 #define HOPS_SELECT(index, condition)                                                              \
 	"SELECT h.id, " HOP_COLUMNS ", " SITE_COLUMNS " FROM hop AS h " index                      \
@@ -59,6 +59,7 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_SITE_UPDATE] = "UPDATE site SET window=?2, " HEALTH_SET_FROM_3
 			    ", rate=?17 WHERE id=?1",
 	[SQL_SITE_ADD_HOPS] = "UPDATE site SET hops=hops+?2 WHERE id=?1",
+	[SQL_SITE_SUCCESS] = "UPDATE site SET last_success=max(last_success, ?2) WHERE id=?1",
 	[SQL_SITE_GET] = "SELECT " SITE_COLUMNS " FROM site AS s WHERE s.name=?1",
 	[SQL_SITE_PROBES] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
 			    " WHERE s.health = 2 ORDER BY s.next_probe LIMIT ?1",
@@ -72,7 +73,10 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_HOP_ADD] =
 		"UPDATE hop SET ready=ready+?2, waiting=waiting+?3, held=held+?4,"
 		" quarantined=quarantined+?5, bytes=bytes+?6, finished=finished+?7 WHERE id=?1",
-	[SQL_HOP_UPDATE] = "UPDATE hop SET site=?2, " HEALTH_SET_FROM_3 " WHERE id=?1",
+	[SQL_HOP_SUCCESS] = "UPDATE hop SET last_success=max(last_success, ?2) WHERE id=?1",
+	[SQL_HOP_UPDATE] = "UPDATE hop SET site=?2, " HEALTH_SET_FROM_3
+			   ", route=iif(?17='', route, ?17), route_at=iif(?17='', route_at, ?18),"
+			   " denied=?19, denied_at=?20 WHERE id=?1",
 	[SQL_HOP_GET] = "SELECT " HOP_COLUMNS " FROM hop AS h LEFT JOIN site AS s ON s.id = h.site"
 			" WHERE h.name=?1",
 	[SQL_HOP_PROBES] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
@@ -108,16 +112,25 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_MESSAGE_INSERT_FINISHED] =
 		"INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued, finished)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,0,0,?18)",
-	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued FROM message WHERE id=?1",
+	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued, kept FROM message WHERE id=?1",
 	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
 	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",
-	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=0, finished=?2 WHERE id=?1",
+	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=iif(?3, chunks, 0), finished=?2"
+			       " WHERE id=?1",
 	[SQL_MESSAGE_SET_HOLD] = "UPDATE message SET hold_reason=?2 WHERE id=?1",
 	[SQL_MESSAGE_CLEAR_HOLD] = "UPDATE message SET hold_reason='' WHERE id=?1 AND NOT EXISTS("
 				   "SELECT 1 FROM recipient WHERE message=?1 AND +state = 2)",
 	[SQL_MESSAGE_FINISHED_BEFORE] =
-		"SELECT id FROM message INDEXED BY message_finished"
+		"SELECT id, kept FROM message INDEXED BY message_finished"
 		" WHERE finished > 0 AND finished < ?1 ORDER BY finished LIMIT ?2",
+	[SQL_MESSAGE_SET_KEPT] = "UPDATE message SET kept=?2 WHERE id=?1",
+	[SQL_MESSAGE_UNKEEP] = "UPDATE message SET kept=0 WHERE id=?1 AND NOT EXISTS("
+			       "SELECT 1 FROM recipient WHERE message=?1 AND +state = 4)",
+	[SQL_MESSAGE_DROP_KEPT] = "UPDATE message SET kept=0, chunks=0 WHERE id=?1",
+	[SQL_MESSAGE_KEPT_BEFORE] =
+		"SELECT id FROM message INDEXED BY message_kept"
+		" WHERE kept > 0 AND finished > 0 AND kept < ?1 ORDER BY kept LIMIT ?2",
+	[SQL_MESSAGE_REOPEN] = "UPDATE message SET finished=0 WHERE id=?1 AND finished > 0",
 	[SQL_MESSAGE_DELETE] = "DELETE FROM message WHERE id=?1",
 
 	[SQL_CONTENT_INSERT] = "INSERT INTO content(id, data) VALUES(?1, ?2)",
@@ -146,7 +159,7 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_RECIPIENT_RECORD] =
 		"UPDATE recipient SET state=?3, last_attempt=iif(attempts < ?4, ?6, last_attempt),"
 		" attempts=?4, due=?5, finished=?7, in_doubt=?8, code=?9, status=?10, text=?11, "
-		"host=?12"
+		"host=?12, notice=?13"
 		" WHERE message=?1 AND number=?2",
 	[SQL_RECIPIENT_SET_STATE] =
 		"UPDATE recipient SET state=?3, due=?4 WHERE message=?1 AND number=?2",
@@ -155,6 +168,15 @@ const char *const sql_texts[SQL_COUNT] = {
 				     " AND +state <= 3 LIMIT 1",
 	[SQL_RECIPIENT_FINISH] = "UPDATE recipient SET state=?3, due=0, finished=?4"
 				 " WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_FAILED] =
+		"SELECT number, hop, notice FROM recipient WHERE message=?1 AND +state = 4 ORDER BY number",
+	[SQL_RECIPIENT_REVIVE] = "UPDATE recipient SET state=0, due=0, finished=0, notice=0"
+				 " WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_SET_NOTICE] =
+		"UPDATE recipient SET notice=?3 WHERE message=?1 AND notice=?2 AND +state = 4",
+	/* One that is READY may be under way: only what waits can be taken back. */
+	[SQL_NOTICE_WAITS] = "SELECT hop FROM recipient WHERE message=?1 AND number=1 AND state = 1"
+			     " AND attempts = 0",
 	[SQL_RECIPIENT_OF_MESSAGE] =
 		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r"
 		" JOIN hop AS h ON h.id = r.hop WHERE r.message=?1 ORDER BY r.number",
