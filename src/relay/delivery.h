@@ -64,6 +64,16 @@ void evidence_against_hop(struct hop *h, const struct outcome *outcome, struct s
 void evidence_against_site(struct site *s, const struct conf_policy *policy,
 	const struct outcome *outcome, struct str host);
 
+/* pacing.c: the pace of a site. */
+/* pacing_may_start - of a site that health and window allow; else its pause timer is set, or what is under way wakes it. */
+bool pacing_may_start(struct site *s);
+/* pacing_pick - which of the hop's pending mail starts; there is some. */
+struct delivery *pacing_pick(struct hop *h);
+/* pacing_takes_refusal - no host took the job, but others work, or it is a limit: no failure of the site. */
+bool pacing_takes_refusal(struct delivery *d);
+void pacing_note_end(struct delivery *d, bool answers, bool is_overload);
+void pacing_note_recovery(struct site *s);
+
 /* recorder.c: judges the results, writes them down, tells the log; delivery_finish when durable. */
 void recorder_take(struct delivery *d);
 

@@ -87,7 +87,8 @@ static void note_recovered(struct site *s)
 
 	if (s->health.state != HEALTH_RECOVERING)
 		return;
-	if (s->window.size < s->window.learned && !list_is_empty(&s->work))
+	if ((s->window.size < s->window.learned || !pace_is_recovered(&s->pace)) &&
+		!list_is_empty(&s->work))
 		return;
 	health_note_recovered(&s->health, env_wall(r->env));
 	s->is_dirty = true;
@@ -123,6 +124,7 @@ static void note_answer(struct delivery *d, bool is_accepted)
 		buf_fini(&b);
 		if (r->env->metrics->value[METRIC_sites_down] > 0)
 			metric_sub(r->env->metrics, METRIC_sites_down, 1);
+		pacing_note_recovery(s);
 		site_scan(s);
 	}
 	if (hop_was == HEALTH_DOWN)
@@ -168,6 +170,8 @@ void evidence_take(struct delivery *d)
 	bool answers = false, accepted = false, overload = false;
 
 	if (d->attempt.is_site_failure) {
+		if (pacing_takes_refusal(d))
+			return;
 		evidence_against_site(
 			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
 		return;
@@ -192,6 +196,7 @@ void evidence_take(struct delivery *d)
 		return;
 	if (answers)
 		note_answer(d, accepted);
+	pacing_note_end(d, answers, overload);
 	if (overload || (trouble && !answers))
 		window_note_overload(&d->site->window);
 	else if (answers)

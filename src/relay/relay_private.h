@@ -58,6 +58,7 @@ struct agenda {
 	struct store_promote promote;
 	bool is_promoting;
 	bool is_far_wanted; /* the clock was set back: also what is due too far ahead */
+	uint32_t spread; /* not 0: much came due at once, so many are promoted at a time */
 	struct timer probe_timer;
 	struct wall probe_next;
 	struct store_probes probes;

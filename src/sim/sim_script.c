@@ -331,6 +331,17 @@ static void do_mx(struct words *w)
 	}
 }
 
+/* move DOMAIN SITE */
+static void do_move(struct words *w)
+{
+	struct str domain = str_from_c(words_next(w));
+	struct sim_host *host;
+	struct sim_site *s = words_site(w, &host);
+
+	if (s && !sim_site_move_domain(&w->world->peers, s, domain))
+		words_complain(w, "no domain %.*s", STR_FMT(domain));
+}
+
 static void run_event(struct words *w)
 {
 	struct sim_world *world = w->world;
@@ -357,6 +368,8 @@ static void run_event(struct words *w)
 		do_dns(w);
 	else if (words_take(w, "mx"))
 		do_mx(w);
+	else if (words_take(w, "move"))
+		do_move(w);
 	else if (words_take(w, "crash"))
 		sim_world_crash(world, words_take(w, "down") ? words_span(w) : SECOND_MS);
 	else if (words_take(w, "restart"))

@@ -459,7 +459,7 @@ static void set_overtaken(struct sim_world *w, const struct sim_site *site)
 	free(list);
 }
 
-static void set_site_figures(struct sim_world *w, const struct sim_site *s)
+static void set_site_figures(struct sim_world *w, struct sim_site *s)
 {
 	set_latencies(w, s);
 	set_overtaken(w, s);
@@ -468,6 +468,9 @@ static void set_site_figures(struct sim_world *w, const struct sim_site *s)
 	set_figure_of(w, s->name, "refusals", (double)s->refusals);
 	set_figure_of(w, s->name, "attempts", (double)s->recovery.asked);
 	set_figure_of(w, s->name, "open-max", s->open_max);
+	sim_site_close_push(s);
+	set_figure_of(w, s->name, "pushed", s->push_worst);
+	set_figure_of(w, s->name, "rush", s->rush_worst);
 	if (s->up_ms < 0)
 		return;
 	set_figure_of(w, s->name, "recovery",
@@ -492,6 +495,8 @@ static void set_recoveries(struct sim_world *w)
 	for (uint32_t i = 0; i < w->peers.site_count; i++) {
 		const struct sim_site *s = w->peers.sites[i];
 
+		if (s->taken == 0)
+			continue; /* nobody writes there */
 		if (s->up_ms >= 0 && s->recovered_ms < 0)
 			worst = 1e15;
 		else if (s->up_ms >= 0 && (double)(s->recovered_ms - s->up_ms) > worst)
