@@ -187,8 +187,8 @@ static void fate_count(struct verb_call *call)
 
 	for (uint32_t i = 0; i < page->message_count; i++) {
 		const struct queued_message *m = &page->messages[i];
-		bool is_over = retry_gives_up_at(now, &m->env).ms <= call->now.ms;
-		bool will_be = retry_gives_up_at(then, &m->env).ms <= call->now.ms;
+		bool is_over = retry_gives_up_at(now, &m->env, NULL).ms <= call->now.ms;
+		bool will_be = retry_gives_up_at(then, &m->env, NULL).ms <= call->now.ms;
 
 		state->here.over += !is_over && will_be ? moving_recipients(m) : 0;
 		state->here.kept += is_over && !will_be ? moving_recipients(m) : 0;
