@@ -42,7 +42,7 @@ struct attempt {
 	struct content_reader *content;
 	struct route *route; /* borrowed */
 	bool is_known_good;
-	bool is_probe; /* a fresh session, no pooled one; all addresses overlap is not needed */
+	bool is_probe; /* a fresh session, no pooled one; every address is tried, one after the other */
 	void (*on_done)(struct attempt *a); /* later, once */
 	/* out */
 	struct arena arena;             /* caller frees with attempt_fini */

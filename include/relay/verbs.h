@@ -6,8 +6,8 @@
  * {"row":{...}} and then exactly one {"done":{...}} or {"error":{"code":N,"text":"..."}}, N from
  * enum verb_code. Nothing of a request is trusted.
  *
- * Verbs that read: status list show cat log explain sites metrics config version ping. Verbs that
- * change: retry hold release delete probe reload; they need caller.may_change and are logged with
+ * Verbs that read: status list show cat log explain sites metrics config fate version ping. Verbs
+ * that change: retry hold release delete probe reload; they need caller.may_change and are logged with
  * who and why. Thread: loop, or the only one.
  */
 #ifndef RELAY_VERBS_H
@@ -63,6 +63,7 @@ struct verb_host {
 	struct wall (*wall)(void *user);
 	const struct verb_daemon_ops *daemon; /* NULL: none runs */
 	const struct metrics *metrics;        /* NULL: none */
+	const char *config_file;              /* the daemon's; NULL: not known */
 	void *user;
 };
 

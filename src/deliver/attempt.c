@@ -123,7 +123,8 @@ static void finish_unreached(struct attempt *a);
 
 static bool choose_target(struct attempt *a)
 {
-	if (a->next_target >= a->route->target_count || a->hosts_tried >= a->conf->client.hosts_max)
+	if (a->next_target >= a->route->target_count ||
+		(!a->is_probe && a->hosts_tried >= a->conf->client.hosts_max))
 		return false;
 	a->target = a->next_target++;
 	a->hosts_tried++;
@@ -338,8 +339,8 @@ static void run_job(struct attempt *a)
 	smtp_client_deliver(a->client, &a->job);
 }
 
-/* A reused session whose peer hung up meanwhile, or says just now that it had waited long enough.
- * Content was not asked for yet, so there is nothing to rewind. */
+/* A reused session whose peer hung up meanwhile, or says just now that it had waited long enough; 4.7.x says that we are
+ * too fast, also to a new one. Content was not asked for yet, so there is nothing to rewind. */
 static bool was_dead_already(const struct attempt *a)
 {
 	if (!a->is_reused || a->job.is_reusable)
@@ -348,7 +349,8 @@ static bool was_dead_already(const struct attempt *a)
 		return true;
 	for (uint32_t i = 0; i < a->recipient_count; i++)
 		if (a->job_recipients[i].outcome.stage != STAGE_MAIL ||
-			a->job_recipients[i].outcome.code != 421)
+			a->job_recipients[i].outcome.code != 421 ||
+			a->job_recipients[i].outcome.status.subject == 7)
 			return false;
 	return true;
 }

@@ -89,6 +89,7 @@ struct control *control_new(struct relay *r)
 		.wall = host_wall,
 		.daemon = &daemon_ops,
 		.metrics = r->env->metrics,
+		.config_file = r->params.config_file,
 		.user = r,
 	};
 	return c;

@@ -35,6 +35,7 @@ static const struct verb_entry verbs[] = {
 	{ "sites", verb_sites, false, false },
 	{ "metrics", verb_metrics, false, true },
 	{ "config", verb_config, false, false },
+	{ "fate", verb_fate, false, false },
 	{ "version", verb_version, false, false },
 	{ "ping", verb_version, false, true },
 	{ "retry", verb_change, true, false },

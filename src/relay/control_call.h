@@ -72,11 +72,16 @@ bool verb_flag(const struct verb_call *call, const char *key);
 bool verb_read_filter(struct verb_call *call);
 /* verb_read_id - "id" of the request. */
 bool verb_read_id(struct verb_call *call, uint64_t *out);
+/* verb_next_page - control_verbs_list.c: after a page of call->query in order of age, which was not empty, the filter and
+ * *offset of the next: it starts at the time of the last message seen, so that the millionth costs no more than
+ * the first. */
+void verb_next_page(struct verb_call *call, uint64_t *offset);
 const char *recipient_state_name(enum recipient_state state);
 
 /* the verbs: first steps */
 verb_step verb_list, verb_show, verb_cat, verb_log, verb_explain;
 verb_step verb_change;
+verb_step verb_fate;
 verb_step verb_sites, verb_probe;
 verb_step verb_status, verb_metrics, verb_config, verb_version, verb_reload;
 

@@ -184,7 +184,11 @@ void verb_config(struct verb_call *call)
 
 	buf_init(&text, TEXT_MAX_BYTES);
 	conf_print(&text, call->conf);
-	done_text(call, &text);
+	json_t *done = json_object();
+	json_put_text(done, "text", buf_str(&text));
+	json_put_text(done, "file", str_from_c(call->host->config_file));
+	buf_fini(&text);
+	verb_done(call, done);
 }
 
 static void done_text(struct verb_call *call, struct buf *text)

@@ -12,8 +12,11 @@
 #include "deliver/verdict.h"
 #include "port/store.h"
 #include "queue/credit.h"
+#include "queue/fair.h"
 #include "queue/grace.h"
 #include "queue/health.h"
+#include "queue/pace.h"
+#include "queue/probe.h"
 #include "queue/window.h"
 #include "relay/relay_private.h"
 
@@ -33,13 +36,16 @@ struct site {
 	struct str name; /* owned */
 	struct health_record health;
 	struct window window;
+	struct pace pace;           /* messages per time: pacing.c */
+	struct probe_memory probed; /* what its probes took */
+	struct wall recovered;      /* when it last came back; WALL_NONE: not in this life */
 	bool is_loaded, is_loading, is_dirty;
 	struct wall saved_success; /* last_success as stored */
 	struct store_lookup lookup;
 	struct list members;    /* of hop.member: all hops in memory */
 	struct list work;       /* of hop.work: those with deliveries to start, round robin */
 	struct list ready;      /* in relay.ready_sites */
-	struct timer pause;     /* SUSPECT: until the next try */
+	struct timer pause;     /* SUSPECT: until the next try; or its pace: until the next message */
 	struct store_hops scan; /* pages of its hops after a recovery, or for a probe */
 	struct str scan_cursor; /* owned */
 	bool is_scanning, is_scan_wanted, is_probe_scan, is_probe_wanted;
@@ -85,6 +91,7 @@ struct hop {
 	struct mono rests_until; /* nothing is started before: hop_rest */
 	bool is_retry_wanted; /* an operator's word, or a probe, that came before it was loaded */
 	struct list pending;  /* of delivery.link, in drain order */
+	struct fair fair;     /* its senders' shares */
 	struct list
 		late; /* the same, fresh mail that waits for the store to have no more: late.c */
 	uint32_t late_count;
@@ -92,6 +99,7 @@ struct hop {
 	uint64_t waiting_bytes;
 	bool is_slow; /* its mail waits longer than holding back intake could help */
 	uint32_t pending_count;
+	unsigned turn;      /* of mail that came after a recovery */
 	struct list active; /* of delivery.link: attempt or record running */
 	uint32_t active_count;
 	uint64_t trouble_sender; /* hash of the sender of the last failure at MAIL or after; 0: none */

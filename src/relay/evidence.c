@@ -5,6 +5,7 @@
  * delivery that brought it about.
  */
 #include "relay/delivery.h"
+#include "relay/guard.h"
 #include "relay/hint.h"
 #include "relay/outage.h"
 
@@ -95,7 +96,8 @@ static void note_recovered(struct site *s)
 
 	if (s->health.state != HEALTH_RECOVERING)
 		return;
-	if (s->window.size < s->window.learned && !list_is_empty(&s->work))
+	if ((s->window.size < s->window.learned || !pace_is_recovered(&s->pace)) &&
+		!list_is_empty(&s->work))
 		return;
 	health_note_recovered(&s->health, env_wall(r->env));
 	s->is_dirty = true;
@@ -132,6 +134,7 @@ static void note_answer(struct delivery *d, bool is_accepted)
 		if (r->env->metrics->value[METRIC_sites_down] > 0)
 			metric_sub(r->env->metrics, METRIC_sites_down, 1);
 		hint_note_up(s);
+		pacing_note_recovery(s);
 		site_scan(s);
 	}
 	if (hop_was == HEALTH_DOWN)
@@ -219,9 +222,16 @@ void evidence_take(struct delivery *d)
 	if (offline_take(d))
 		return;
 	if (d->attempt.is_site_failure) {
+		if (pacing_takes_refusal(d))
+			return;
 		evidence_against_site(
 			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
 		hint_note_failed(d);
+		return;
+	}
+	if (guard_parks(d)) {
+		evidence_against_site(
+			d->site, hop_policy(d->hop), guard_parks(d), d->attempt.host);
 		return;
 	}
 	for (uint32_t i = 0; i < d->recipient_count; i++) {
@@ -241,6 +251,7 @@ void evidence_take(struct delivery *d)
 		return;
 	if (answers)
 		note_answer(d, accepted);
+	pacing_note_end(d, answers, overload);
 	if (overload || (trouble && !answers))
 		window_note_overload(&d->site->window);
 	else if (answers)

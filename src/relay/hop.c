@@ -287,6 +287,7 @@ void hop_drop_pending(struct hop *h)
 		delivery_stop_waiting(d);
 		delivery_free(d);
 	}
+	fair_fini(&h->fair);
 }
 
 const struct conf_policy *hop_policy(const struct hop *h)
@@ -410,24 +411,14 @@ static void note_others(struct delivery *d, const struct queued_message *m)
 		d->has_others |= !has_recipient(d, m->recipients[i].rcpt.number);
 }
 
-/* Each probe starts with another message than the one before (no poison probe). */
-static uint32_t probe_rotation(const struct hop *h, uint32_t message_count)
-{
-	if (message_count == 0)
-		return 0;
-	if (h->site && h->site->health.state == HEALTH_DOWN)
-		return h->site->health.probes % message_count;
-	return h->health.state == HEALTH_DOWN ? h->health.probes % message_count : 0;
-}
-
 /* What was claimed becomes pending, but what is in memory. Then: is there more, and would another CLAIM bring it? */
 static void take_claimed(struct hop *h, const struct store_claim *c)
 {
-	uint32_t rotation = probe_rotation(h, c->message_count), taken = 0;
+	uint32_t taken = 0;
 	bool is_cut = false, is_old = h->is_more_noted || h->is_claim_stale, has_settled = false;
 
 	for (uint32_t i = 0; !h->is_claim_stale && i < c->message_count; i++) {
-		const struct queued_message *m = &c->messages[(i + rotation) % c->message_count];
+		const struct queued_message *m = &c->messages[i];
 		struct delivery *held = hop_find(h, m->env.id);
 
 		/* what is late stays so behind one that there was no room for: it would overtake it */
@@ -605,8 +596,10 @@ void destination_reload(struct relay *r)
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		struct hop *h = CONTAINER_OF(e, struct hop, entry);
 
-		if (h->site)
+		if (h->site) {
 			window_set_max(&h->site->window, hop_policy(h)->connections_max);
+			pace_set_cap(&h->site->pace, hop_policy(h)->rate_max);
+		}
 		/* another rule may send it elsewhere: it is claimed anew */
 		if (h->pending_count > 0 || h->late_count > 0) {
 			hop_drop_pending(h);

@@ -71,7 +71,7 @@ static void tell_begin(struct outage *o, uint64_t recipients)
 	instant_format_iso(&b, o->rec.began);
 	append_why(&b, &o->rec);
 	buf_printf(&b,
-		"; %llu recipients wait, and from then on no lifetime is counted for such mail",
+		"; recipients waiting: %llu; from then on no lifetime is counted for such mail",
 		(unsigned long long)recipients);
 	log_text(o->relay->env->log, LOG_NOTICE, "qmgr", "%s", buf_cstr(&b));
 	buf_fini(&b);
@@ -88,8 +88,8 @@ void outage_tell_end(const struct outage *o)
 	buf_append_str(&b, STR(" is over after "));
 	instant_format_span(&b, rec->ended.ms - rec->began.ms);
 	buf_printf(&b,
-		": at most %llu recipients waited; %llu were delivered (%llu of them after more "
-		"than five days), %llu failed",
+		": recipients waiting at most: %llu; delivered: %llu (after more than five days: "
+		"%llu), failed: %llu",
 		(unsigned long long)rec->peak_recipients, (unsigned long long)rec->delivered,
 		(unsigned long long)rec->saved, (unsigned long long)rec->failed);
 	log_text(o->relay->env->log, LOG_NOTICE, "qmgr", "%s", buf_cstr(&b));
@@ -189,8 +189,7 @@ static void on_count_page(struct store_op *op)
 		if (outage_concerns(&o->rec, w->page.hops[i].name, w->page.hops[i].site))
 			count_hop(w, &w->page.hops[i]);
 	relay_free_name(&w->cursor);
-	w->cursor = relay_copy_name(
-		is_more ? w->page.hops[w->page.hop_count - 1].name : STR(""));
+	w->cursor = relay_copy_name(is_more ? w->page.hops[w->page.hop_count - 1].name : STR(""));
 	enum err err = op->err;
 	store_op_fini(op);
 	if (err != OK)
@@ -256,9 +255,8 @@ static void take_sample(struct outage *o)
 		w->stats = (struct store_stats){ .op.on_done = on_all_counted };
 		store_submit(store, &w->stats.op, STORE_STATS);
 	} else if (o->rec.scope == OUTAGE_OF_HOP) {
-		w->lookup = (struct store_lookup){
-			.op.on_done = on_hop_counted, .hop = o->rec.name
-		};
+		w->lookup =
+			(struct store_lookup){ .op.on_done = on_hop_counted, .hop = o->rec.name };
 		store_submit(store, &w->lookup.op, STORE_LOOKUP);
 	} else {
 		read_count_page(o, STR(""));
@@ -419,8 +417,8 @@ static void on_state(struct store_op *op)
 	struct relay *r = all->relay;
 	struct outage *o = all->watch.outage;
 	const struct store_lookup *l = &all->watch.lookup;
-	const struct health_record *h = o->rec.scope == OUTAGE_OF_HOP ? &l->hop_out.health
-								      : &l->site_out.health;
+	const struct health_record *h =
+		o->rec.scope == OUTAGE_OF_HOP ? &l->hop_out.health : &l->site_out.health;
 	enum err err = op->err;
 
 	if ((err == OK || err == ERR_NOT_FOUND) && o->is_unsure &&
@@ -514,8 +512,8 @@ static void arm(struct relay *r)
 {
 	int64_t wait_ms = LOOK_MS / r->env->rate;
 
-	env_timer_after(r->env, &r->outages->watch.timer,
-		wait_ms > LOOK_REAL_MS ? wait_ms : LOOK_REAL_MS);
+	env_timer_after(
+		r->env, &r->outages->watch.timer, wait_ms > LOOK_REAL_MS ? wait_ms : LOOK_REAL_MS);
 }
 
 static void on_time(struct timer *t)

@@ -9,6 +9,8 @@
 
 #include "base/mem.h"
 #include "relay/destination.h"
+#include "relay/guard.h"
+#include "relay/held_notice.h"
 #include "relay/hint.h"
 #include "relay/outage.h"
 #include "relay/share.h"
@@ -92,6 +94,9 @@ struct relay *relay_new(const struct relay_params *params)
 	offline_init(r);
 	hint_init(r);
 	share_init(r);
+	known_init(r);
+	guard_init(r);
+	held_notice_init(r);
 	r->outages = outages_new(r);
 	r->intake = intake_new(r);
 	r->control = control_new(r);
@@ -226,6 +231,7 @@ enum err relay_start(struct relay *r, struct buf *message)
 	if (err != OK)
 		return err;
 	upkeep_start(r);
+	known_start(r);
 	outages_start(r);
 	agenda_start(r);
 	return OK;
@@ -282,7 +288,8 @@ static bool has_ops(const struct relay *r)
 	const struct agenda *a = &r->agenda;
 
 	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
-		r->upkeep.is_sweeping || r->upkeep.is_trying || share_is_busy(r) || !list_is_empty(&r->saving))
+		r->upkeep.is_sweeping || r->upkeep.is_trying || share_is_busy(r) ||
+		!list_is_empty(&r->saving) || known_is_busy(r))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -355,6 +362,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 	agenda_stop(r);
 	upkeep_stop(r);
 	offline_stop(r);
+	known_stop(r);
 	outages_stop(r);
 	intake_shutdown(r->intake);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
@@ -383,6 +391,9 @@ void relay_free(struct relay *r)
 	destination_free_all(r);
 	hint_fini(r);
 	share_fini(r);
+	held_notice_free(r);
+	guard_free(r);
+	known_free(r);
 	outages_free(r->outages);
 	env_undefer(r->env, &r->stop_check);
 	env_undefer(r->env, &r->sched);

@@ -38,6 +38,9 @@ struct site;
 struct delivery;
 struct intake;
 struct control;
+struct known;
+struct guards;
+struct held_notices;
 struct outages;
 
 struct listening {
@@ -56,6 +59,7 @@ struct agenda {
 	struct store_promote promote;
 	bool is_promoting;
 	bool is_far_wanted; /* the clock was set back: also what is due too far ahead */
+	uint32_t spread; /* not 0: much came due at once, so many are promoted at a time */
 	struct timer probe_timer;
 	struct wall probe_next;
 	struct store_probes probes;
@@ -150,6 +154,9 @@ struct relay {
 	struct watch watch;
 	struct hints hints;
 	struct share share;
+	struct known *known;               /* known.c */
+	struct guards *guards;             /* guard.c */
+	struct held_notices *held_notices; /* held_notice.c */
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */

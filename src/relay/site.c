@@ -58,6 +58,7 @@ static struct site *site_get(struct relay *r, struct str name)
 	s->pause.on_fire = on_pause_over;
 	health_init(&s->health, env_wall(r->env));
 	window_init(&s->window, 0, r->conf->policy.connections_max);
+	pace_init(&s->pace, 0, r->env->rate);
 	map_insert(&r->sites, &s->entry, s->name);
 	outage_attach_site(s);
 	return s;
@@ -121,8 +122,12 @@ void hop_set_site(struct hop *h, struct str site_name)
 		}
 		if (old)
 			outage_inherit(h, old);
+		if (old && s->pace.learned == 0)
+			s->pace.learned = old->pace.learned;
 		if (!s->is_loaded)
 			site_load(s);
+		else
+			pace_set_cap(&s->pace, hop_policy(h)->rate_max);
 	}
 	if (old)
 		site_release(old);
@@ -174,7 +179,10 @@ static void on_loaded(struct store_op *op)
 		if (inherited.ms > s->health.last_success.ms)
 			s->health.last_success = inherited;
 		window_init(&s->window, rec->window, max);
+		pace_init(&s->pace, rec->rate > 0 ? rec->rate : s->pace.learned, s->relay->env->rate);
 	}
+	if (s->health.state == HEALTH_RECOVERING)
+		pacing_note_recovery(s);
 	if (s->health.state == HEALTH_SUSPECT || s->health.state == HEALTH_DOWN)
 		window_close_to_one(&s->window);
 	outage_take_site(s, op->err);
@@ -183,6 +191,7 @@ static void on_loaded(struct store_op *op)
 		struct hop *h = CONTAINER_OF(link, struct hop, member);
 
 		window_set_max(&s->window, hop_policy(h)->connections_max);
+		pace_set_cap(&s->pace, hop_policy(h)->rate_max);
 		hop_kick(h);
 	}
 	if (s->is_scan_wanted)
@@ -419,6 +428,7 @@ static bool take_site(struct site *s, struct site_record *out)
 		.name = s->name,
 		.health = s->health,
 		.window = s->window.learned > s->window.size ? s->window.learned : s->window.size,
+		.rate = s->pace.learned,
 	};
 	s->is_dirty = false;
 	s->saved_success = s->health.last_success;

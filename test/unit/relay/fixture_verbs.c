@@ -51,6 +51,11 @@ static void answer_query(struct fixture_verbs *f, struct store_query *q)
 	q->is_more = false;
 	q->messages = arena_array(&q->op.arena, q->limit, sizeof(*q->messages));
 	for (uint32_t n = 0; n < f->message_count; n++) {
+		char hop[32];
+
+		snprintf(hop, sizeof(hop), "h%04u.test", n % 4);
+		if (q->filter->hop.len && !str_equal(q->filter->hop, str_from_c(hop)))
+			continue;
 		if (fixture_id(n) < floor || skipped++ < q->offset)
 			continue;
 		if (q->message_count == q->limit) {
