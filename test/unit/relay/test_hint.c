@@ -31,6 +31,7 @@ static int open_fixture(void **state)
 
 static int close_fixture(void **state)
 {
+	fixture_relay_run(*state, MINUTE_MS); /* idle sessions end */
 	fixture_relay_close(*state);
 	return 0;
 }
