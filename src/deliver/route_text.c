@@ -77,8 +77,8 @@ static bool read_host(struct str text, struct route_text_host *out)
 		return false;
 	out->name = str_cut(&text, ' ');
 	while (text.len > 0 && out->address_count < ROUTE_TEXT_ADDRESSES_MAX)
-		if (endpoint_parse_ip(
-			    &out->addresses[out->address_count], str_cut(&text, ' ')) == OK)
+		if (endpoint_parse_ip(&out->addresses[out->address_count], str_cut(&text, ' ')) ==
+			OK)
 			out->address_count++;
 	return out->name.len > 0;
 }

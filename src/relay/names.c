@@ -72,7 +72,8 @@ struct verdict names_judge(struct hop *h, const struct outcome *outcome)
 		return verdict_of(outcome, is_known_good);
 	h->is_dirty = true; /* what was waited for is not waited for again after a crash */
 	if (!was_over)
-		log_hop(h, " was known good; outage.no-domain-grace is over, its mail is returned: ",
+		log_hop(h,
+			" was known good; outage.no-domain-grace is over, its mail is returned: ",
 			outcome->text);
 	return verdict_of(outcome, false);
 }
@@ -88,7 +89,9 @@ void names_note_route(struct hop *h, const struct route *route)
 	}
 	grace_note_silence(&h->grace);
 	if (!h->is_recalling)
-		log_hop(h, " gets no answer from DNS; its mail goes on to the hosts that took it last: ",
+		log_hop(h,
+			" gets no answer from DNS; its mail goes on to the hosts that took it "
+			"last: ",
 			str_from_c(route->dns_problem));
 	h->is_recalling = true;
 }

@@ -323,8 +323,8 @@ static void note_contact(
 		if (is_dearer(place, c))
 			place = c;
 	}
-	if (place->has_worked && (!has_worked || (place->site == site &&
-							 now.ms - place->at.ms < LATELY_EVERY_MS)))
+	if (place->has_worked &&
+		(!has_worked || (place->site == site && now.ms - place->at.ms < LATELY_EVERY_MS)))
 		return;
 	*place = (struct watch_contact){ site, *at, now, has_worked };
 }
@@ -382,7 +382,8 @@ bool offline_take_silence(struct hop *h)
 {
 	struct relay *r = h->relay;
 
-	offline_note(&r->watch.all, str_hash_fold(h->name, 2) | 1, OFFLINE_FAILED, env_wall(r->env));
+	offline_note(
+		&r->watch.all, str_hash_fold(h->name, 2) | 1, OFFLINE_FAILED, env_wall(r->env));
 	if (h->name.len < sizeof(r->watch.silent))
 		memcpy(r->watch.silent, h->name.data, h->name.len + 1);
 	judge(r);

@@ -138,8 +138,7 @@ bool share_is_over(const struct relay *r, struct str hop)
 
 static void forget_sums(struct relay *r)
 {
-	for (struct map_entry *e = map_first(&r->share.sites); e;
-		e = map_next(&r->share.sites, e))
+	for (struct map_entry *e = map_first(&r->share.sites); e; e = map_next(&r->share.sites, e))
 		CONTAINER_OF(e, struct share_site, entry)->bytes = 0;
 }
 

@@ -23,7 +23,7 @@ static void play(struct offline *o, const struct event *events, size_t count)
 	for (size_t i = 0; i < count && events[i].what; i++)
 		for (unsigned k = 0; k < events[i].count; k++)
 			offline_note(o, events[i].first + k + 1,
-				events[i].what == 'r'	? OFFLINE_REACHED
+				events[i].what == 'r'   ? OFFLINE_REACHED
 				: events[i].what == 'f' ? OFFLINE_FAILED
 							: OFFLINE_UNCLEAR,
 				wall_add(START, events[i].second * SECOND_MS));
@@ -55,8 +55,8 @@ static void test_offline_suspects_many_failures_and_no_success(void **state)
 		{ "a fifth is unclear", { { 0, 'f', 0, 8 }, { 1, 'u', 20, 2 } }, 2, OFFLINE_MANY },
 		{ "more than a fifth is", { { 0, 'f', 0, 8 }, { 1, 'u', 20, 3 } }, 2, OFFLINE_NO },
 		{ "only unclear ones", { { 0, 'u', 0, 8 } }, 1, OFFLINE_NO },
-		{ "a failure after it was unclear counts",
-			{ { 0, 'u', 0, 5 }, { 1, 'f', 0, 5 } }, 2, OFFLINE_MANY },
+		{ "a failure after it was unclear counts", { { 0, 'u', 0, 5 }, { 1, 'f', 0, 5 } },
+			2, OFFLINE_MANY },
 		{ "more than the table holds", { { 0, 'f', 0, 500 } }, 1, OFFLINE_MANY },
 	};
 	(void)state;

@@ -182,8 +182,8 @@ static void test_rcpt_hears_452_and_others_are_accepted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			test_mail_for_a_site_with_too_much_finds_no_room, open_fixture, close_fixture),
+		cmocka_unit_test_setup_teardown(test_mail_for_a_site_with_too_much_finds_no_room,
+			open_fixture, close_fixture),
 		cmocka_unit_test_setup_teardown(
 			test_room_comes_back_below_the_share_with_some_distance, open_fixture,
 			close_fixture),

@@ -120,9 +120,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_a_next_hop_that_cannot_be_read_is_not_taken_for_up, open_fixture,
 			close_fixture),
-		cmocka_unit_test_setup_teardown(
-			test_a_site_that_cannot_be_read_is_not_taken_for_up, open_fixture,
-			close_fixture),
+		cmocka_unit_test_setup_teardown(test_a_site_that_cannot_be_read_is_not_taken_for_up,
+			open_fixture, close_fixture),
 		cmocka_unit_test_setup_teardown(
 			test_what_can_be_read_again_is_delivered, open_fixture, close_fixture),
 	};
