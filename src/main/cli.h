@@ -27,7 +27,8 @@ struct cli {
 	json_t *filter; /* conditions given, without ids */
 	const char *sort, *limit, *reason, *state;
 	enum cli_format format;
-	bool is_yes, is_dry_run;
+	bool is_yes, is_dry_run, is_known_good;
+	const char *since, *until, *note, *match; /* of outages */
 	bool is_tty, has_color; /* of standard output */
 	int columns;            /* its width */
 	bool is_offline_said;
@@ -104,6 +105,7 @@ int cli_change(struct cli *cli);
 int cli_sites(struct cli *cli);
 int cli_probe(struct cli *cli);
 int cli_policy(struct cli *cli);
+int cli_import(struct cli *cli);
 int cli_text_verb(struct cli *cli); /* metrics, ping */
 int cli_config(struct cli *cli);
 int cli_reload(struct cli *cli);

@@ -21,6 +21,7 @@ static const char help[] =
 	"         metrics, ping, version\n"
 	"Act:     retry, hold, release, delete   --dry-run --yes --reason TEXT\n"
 	"         probe SITE|DOMAIN       try a destination now\n"
+	"         import --known-good LOG...   what another relay's mail logs say of destinations\n"
 	"         reload                  read the configuration again\n"
 	"         check-config            say what is wrong with the file\n"
 	"         salvage DIR OUT         files out of a damaged queue\n"

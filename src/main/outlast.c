@@ -32,6 +32,7 @@ static const struct cli_verb verbs[] = {
 	{ "delete", cli_change },
 	{ "sites", cli_sites },
 	{ "probe", cli_probe },
+	{ "import", cli_import },
 	{ "policy", cli_policy },
 	{ "metrics", cli_text_verb },
 	{ "config", cli_config },
@@ -43,7 +44,7 @@ static const struct cli_verb verbs[] = {
 };
 
 const char *const cli_verb_names[] = { "status", "list", "show", "cat", "log", "explain", "retry",
-	"hold", "release", "delete", "sites", "probe", "policy", "metrics", "config", "reload", "ping",
+	"hold", "release", "delete", "sites", "probe", "import", "policy", "metrics", "config", "reload", "ping",
 	"check-config", "salvage", "version", "help", NULL };
 
 static int run_verb(struct cli *cli);
