@@ -32,6 +32,8 @@ static const struct cli_verb verbs[] = {
 	{ "delete", cli_change },
 	{ "sites", cli_sites },
 	{ "probe", cli_probe },
+	{ "outages", cli_outages },
+	{ "outage", cli_outage },
 	{ "import", cli_import },
 	{ "policy", cli_policy },
 	{ "metrics", cli_text_verb },
@@ -44,7 +46,7 @@ static const struct cli_verb verbs[] = {
 };
 
 const char *const cli_verb_names[] = { "status", "list", "show", "cat", "log", "explain", "retry",
-	"hold", "release", "delete", "sites", "probe", "import", "policy", "metrics", "config", "reload", "ping",
+	"hold", "release", "delete", "sites", "probe", "outages", "outage", "import", "policy", "metrics", "config", "reload", "ping",
 	"check-config", "salvage", "version", "help", NULL };
 
 static int run_verb(struct cli *cli);
