@@ -13,6 +13,7 @@
 #include "relay/control_access.h"
 #include "relay/control_call.h"
 #include "relay/destination.h"
+#include "relay/outage.h"
 
 #define IDLE_MS (60 * SECOND_MS)
 #define UNSENT_MAX_BYTES (256u << 10)
@@ -60,6 +61,8 @@ static void host_forget_pending(void *user);
 static enum err host_reload(void *user, struct buf *message);
 static void host_audit(void *user, struct str text);
 static void host_hop_known(void *user, struct str hop, struct wall at);
+static uint64_t host_outage_new_id(void *user);
+static void host_outages_changed(void *user);
 
 static const struct listener_handler listener_handler = { .on_accept = on_accept };
 static const struct conn_handler session_handler = {
@@ -78,6 +81,8 @@ static const struct verb_daemon_ops daemon_ops = {
 	.reload = host_reload,
 	.audit = host_audit,
 	.hop_known = host_hop_known,
+	.outage_new_id = host_outage_new_id,
+	.outages_changed = host_outages_changed,
 };
 
 struct control *control_new(struct relay *r)
@@ -370,4 +375,14 @@ static void host_hop_known(void *user, struct str name, struct wall at)
 		h->health.last_success = at;
 	if (h && h->site && h->site->health.last_success.ms < at.ms)
 		h->site->health.last_success = at;
+}
+
+static uint64_t host_outage_new_id(void *user)
+{
+	return outage_new_id(user);
+}
+
+static void host_outages_changed(void *user)
+{
+	outage_reload(user);
 }

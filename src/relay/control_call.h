@@ -32,6 +32,7 @@ struct verb_call {
 	void *state;            /* the verb's own; freed by fini */
 	void (*fini)(void *state);
 	struct survey *survey; /* under way, in state; see control_survey.h */
+	struct outage_book *book; /* the same; see control_book.h */
 
 	struct store_filter filter;
 	enum store_sort sort;

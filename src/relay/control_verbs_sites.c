@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "queue/health.h"
+#include "relay/control_book.h"
 #include "relay/control_call.h"
 #include "relay/control_json.h"
 #include "relay/control_survey.h"
@@ -18,13 +19,16 @@ enum { SITES_PAGE = 100, SITES_HOPS_MAX = 2000000 };
 
 struct sites_state {
 	struct survey survey;
+	struct outage_book book;
 	unsigned states; /* bits of health states; 0: all */
 	size_t next;
 	uint64_t sent;
 };
 
 static bool read_states(struct verb_call *call, unsigned *out);
+static void sites_survey(struct verb_call *call);
 static void sites_begin(struct verb_call *call);
+static json_t *site_row(const struct verb_call *call, const struct survey_site *entry);
 static void sites_rows(struct verb_call *call);
 static bool is_wanted(const struct verb_call *call, const struct survey_site *entry);
 static void sites_fini(void *state);
@@ -43,7 +47,14 @@ void verb_sites(struct verb_call *call)
 	if (limit.len && (str_to_u64(limit, &call->limit) != OK || call->limit == 0))
 		verb_fail(call, VERB_USAGE, "limit: write a number from 1");
 	else if (read_states(call, &state->states))
-		survey_start(call, &state->survey, sites_begin);
+		book_load(call, &state->book, sites_survey);
+}
+
+static void sites_survey(struct verb_call *call)
+{
+	struct sites_state *state = call->state;
+
+	survey_start(call, &state->survey, sites_begin);
 }
 
 static bool read_states(struct verb_call *call, unsigned *out)
@@ -84,7 +95,7 @@ static void sites_rows(struct verb_call *call)
 		n < SITES_PAGE && state->next < s->sorted_count && state->sent < call->limit;
 		state->next++)
 		if (is_wanted(call, s->sorted[state->next])) {
-			verb_row(call, survey_json(s->sorted[state->next], call->now));
+			verb_row(call, site_row(call, s->sorted[state->next]));
 			state->sent++;
 			n++;
 		}
@@ -97,6 +108,18 @@ static void sites_rows(struct verb_call *call)
 	json_put_u64(done, "hops", s->hops);
 	json_put(done, "partial", json_boolean(s->is_partial));
 	verb_done(call, done);
+}
+
+/* With the number of the outage that its mail waits for, if there is one. */
+static json_t *site_row(const struct verb_call *call, const struct survey_site *entry)
+{
+	const struct sites_state *state = call->state;
+	const struct outage_record *o = book_about(&state->book, entry->worst.name, entry->site.name);
+	json_t *row = survey_json(entry, call->now);
+
+	if (o)
+		json_put_u64(row, "outage", o->id);
+	return row;
 }
 
 static bool is_wanted(const struct verb_call *call, const struct survey_site *entry)

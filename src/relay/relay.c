@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "relay/destination.h"
+#include "relay/outage.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
 
@@ -86,6 +87,7 @@ struct relay *relay_new(const struct relay_params *params)
 	flow_init(&r->flow, r);
 	agenda_init(r);
 	upkeep_init(r);
+	r->outages = outages_new(r);
 	r->intake = intake_new(r);
 	r->control = control_new(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
@@ -219,6 +221,7 @@ enum err relay_start(struct relay *r, struct buf *message)
 	if (err != OK)
 		return err;
 	upkeep_start(r);
+	outages_start(r);
 	agenda_start(r);
 	return OK;
 }
@@ -345,6 +348,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 		close_listener(r, CONTAINER_OF(r->listeners.next, struct listening, link));
 	agenda_stop(r);
 	upkeep_stop(r);
+	outages_stop(r);
 	intake_shutdown(r->intake);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
 	relay_check_stopped(r);
@@ -369,6 +373,7 @@ void relay_free(struct relay *r)
 	free_loose(r);
 	flow_fini(&r->flow);
 	destination_free_all(r);
+	outages_free(r->outages);
 	env_undefer(r->env, &r->stop_check);
 	env_undefer(r->env, &r->sched);
 	pool_free(r->pool);

@@ -37,6 +37,7 @@ struct site;
 struct delivery;
 struct intake;
 struct control;
+struct outages;
 
 struct listening {
 	struct list link;
@@ -53,6 +54,7 @@ struct agenda {
 	struct wall due_next;
 	struct store_promote promote;
 	bool is_promoting;
+	bool is_far_wanted; /* the clock was set back: also what is due too far ahead */
 	struct timer probe_timer;
 	struct wall probe_next;
 	struct store_probes probes;
@@ -100,6 +102,7 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct outages *outages; /* outage.h */
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
@@ -146,6 +149,8 @@ void agenda_want_scan(struct relay *r);
 /* agenda_want_scan_later - the same in a minute: after an error. */
 void agenda_want_scan_later(struct relay *r);
 void agenda_continue_scan(struct relay *r);
+/* agenda_look_far - the clock was set back: what is due too far ahead is due now. */
+void agenda_look_far(struct relay *r);
 
 /* upkeep.c */
 void upkeep_init(struct relay *r);
