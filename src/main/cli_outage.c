@@ -180,7 +180,7 @@ static void put_result(const json_t *outage, const char *said)
 	if (cli_seconds(outage, "ended") > 0) {
 		buf_append_str(&text, STR(", lasted "));
 		cli_append_span(&text, cli_number(outage, "duration"));
-		buf_append_str(&text, STR(". What waits counts again from now on."));
+		buf_append_str(&text, STR(". That time counts for no lifetime of its mail."));
 	} else {
 		if (cli_seconds(outage, "until") > 0) {
 			buf_append_str(&text, STR(", expected until "));

@@ -174,7 +174,6 @@ static void declare_id(struct verb_call *call)
 {
 	struct outage_record *rec = &((struct declare_state *)call->state)->rec;
 	const struct verb_daemon_ops *daemon = call->host->daemon;
-	uint64_t id = daemon && daemon->outage_new_id ? daemon->outage_new_id(call->host->user) : 0;
 
 	for (uint32_t i = 0; i < call->outages.outage_count; i++) {
 		const struct outage_record *o = &call->outages.outages[i];
@@ -187,6 +186,7 @@ static void declare_id(struct verb_call *call)
 			o->id, o->id, o->id);
 		return;
 	}
+	uint64_t id = daemon && daemon->outage_new_id ? daemon->outage_new_id(call->host->user) : 0;
 	rec->id = id > call->outages.last_id ? id : call->outages.last_id + 1;
 	store_record(call);
 }
@@ -232,7 +232,7 @@ static bool take_declared(struct verb_call *call)
 	if (rec->kind != OUTAGE_DECLARED) {
 		verb_fail(call, VERB_USAGE,
 			"outage %" PRIu64 " was found, not declared: it ends when its cause does. "
-					  "'outlast probe' tries the "
+			"'outlast probe' tries the "
 			"destination now",
 			rec->id);
 		return false;
