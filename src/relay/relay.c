@@ -92,6 +92,7 @@ struct relay *relay_new(const struct relay_params *params)
 	known_init(r);
 	guard_init(r);
 	held_notice_init(r);
+	offline_init(r);
 	r->outages = outages_new(r);
 	r->intake = intake_new(r);
 	r->control = control_new(r);
@@ -356,6 +357,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 	agenda_stop(r);
 	upkeep_stop(r);
 	known_stop(r);
+	offline_stop(r);
 	outages_stop(r);
 	intake_shutdown(r->intake);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
@@ -375,6 +377,7 @@ void relay_free(struct relay *r)
 		close_listener(r, CONTAINER_OF(r->listeners.next, struct listening, link));
 	agenda_stop(r);
 	upkeep_stop(r);
+	offline_stop(r);
 	env_timer_stop(r->env, &r->stop_timer);
 	control_free(r->control);
 	intake_free(r->intake);
