@@ -159,6 +159,13 @@ struct conf {
 	uint32_t route_count;
 
 	struct {
+		int64_t delay_repeat_ms;     /* told again after, 24 h */
+		uint32_t digests_per_minute; /* delay notices and digests of all senders, 600 */
+		uint32_t failures_per_hour;  /* notices of failure to one sender; more are summed up, 100; 0: no limit */
+		struct str operators;        /* hears of outages and storms; empty: nobody */
+	} notify;
+
+	struct {
 		uint32_t connections_max;                 /* to all destinations, 500 */
 		uint32_t probes_max;                      /* 64 */
 		uint16_t port;                            /* 25; tests use another */

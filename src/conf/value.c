@@ -234,6 +234,10 @@ static bool set_host(const struct key *key, void *base, struct str text, struct 
 static bool set_mailbox(const struct key *key, void *base, struct str text, struct value_context *c)
 {
 	struct address address;
+	if (text.len == 0 && key->initial) { /* nobody, where that is the default */
+		*(struct str *)field(key, base) = STR("");
+		return true;
+	}
 	if (address_parse(text, false, c->arena, &address) != OK || address.domain.len == 0)
 		return refuse(c->why, "'%.*s' is not an address like postmaster@example.org",
 			STR_FMT(text));

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "deliver/route.h"
 #include "mail/trace.h"
+#include "queue/late_notice.h"
 #include "relay/auth.h"
 #include "relay/destination.h"
 #include "smtp/server.h"
@@ -433,6 +434,7 @@ static struct message *message_of(struct relay *r, struct smtp_transaction *t)
 	memcpy(recipients, t->env.recipients, t->env.recipient_count * sizeof(*recipients));
 	t->env.message_id = arena_dup(&t->arena, buf_str(&t->header.message_id));
 	t->env.size_bytes = t->content_bytes;
+	t->env.late_notice = late_notice_of(&t->env, t->header.is_bulk);
 	m->env = t->env;
 	m->env.recipients = recipients;
 	arena_move(&m->arena, &t->arena);

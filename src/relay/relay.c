@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "relay/destination.h"
+#include "relay/teller.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
 
@@ -87,6 +88,7 @@ struct relay *relay_new(const struct relay_params *params)
 	agenda_init(r);
 	upkeep_init(r);
 	r->intake = intake_new(r);
+	r->teller = teller_new(r);
 	r->control = control_new(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
 	return r;
@@ -220,6 +222,7 @@ enum err relay_start(struct relay *r, struct buf *message)
 		return err;
 	upkeep_start(r);
 	agenda_start(r);
+	teller_start(r->teller);
 	return OK;
 }
 
@@ -273,7 +276,7 @@ static bool has_ops(const struct relay *r)
 	const struct agenda *a = &r->agenda;
 
 	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
-		r->upkeep.is_sweeping || r->upkeep.is_trying || !list_is_empty(&r->saving))
+		r->upkeep.is_sweeping || r->upkeep.is_trying || teller_is_busy(r->teller) || !list_is_empty(&r->saving))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -345,6 +348,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 		close_listener(r, CONTAINER_OF(r->listeners.next, struct listening, link));
 	agenda_stop(r);
 	upkeep_stop(r);
+	teller_stop(r->teller);
 	intake_shutdown(r->intake);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
 	relay_check_stopped(r);
@@ -365,6 +369,7 @@ void relay_free(struct relay *r)
 	upkeep_stop(r);
 	env_timer_stop(r->env, &r->stop_timer);
 	control_free(r->control);
+	teller_free(r->teller);
 	intake_free(r->intake);
 	free_loose(r);
 	flow_fini(&r->flow);

@@ -37,6 +37,7 @@ struct site;
 struct delivery;
 struct intake;
 struct control;
+struct teller;
 
 struct listening {
 	struct list link;
@@ -100,6 +101,7 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct teller *teller;
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;

@@ -40,6 +40,8 @@ enum err write_record(struct sqlite_engine *e, struct store_record *op)
 	bool is_repeated = op->result_count > 0 && op->applied_count == 0;
 	for (uint32_t i = 0; err == OK && !is_repeated && i < op->notice_count; i++)
 		err = message_insert(e, &op->notices[i].env, op->notices[i].content, 0);
+	if (err == OK && op->is_notice_owed && op->applied_count > 0)
+		err = late_owe(e, op->id);
 	return err == OK ? record_health(e, op) : err;
 }
 

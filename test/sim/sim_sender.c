@@ -66,7 +66,10 @@ static void try_anew(struct client *c, enum sim_fate fate)
 	for (uint32_t i = 0; i < m->recipient_count; i++)
 		recipients[i] = m->recipients[i].address;
 	sim_ledger_answer(l, c->token, fate);
+	enum sim_style style = m->style;
+
 	c->token = sim_ledger_new(l, m->from, recipients, m->recipient_count, m->body_bytes);
+	l->mails[c->token].style = style;
 	free(recipients);
 	try_again(c);
 }
@@ -114,7 +117,10 @@ static void on_reply(struct client *c, unsigned code)
 		buf_append_str(&line, STR("EHLO client.sender.test\r\n"));
 		break;
 	case STEP_EHLO:
-		buf_printf(&line, "MAIL FROM:<%s> ENVID=t%u\r\n", m->from, c->token);
+		buf_printf(&line, "MAIL FROM:<%s>", strcmp(m->from, "<>") == 0 ? "" : m->from);
+		if (m->style == STYLE_ENVID)
+			buf_printf(&line, " ENVID=t%u", c->token);
+		buf_append_str(&line, STR("\r\n"));
 		c->position = 0;
 		break;
 	case STEP_MAIL:
@@ -246,6 +252,7 @@ static void send_one(struct sim_load *l)
 	c->senders = s;
 	c->retry.on_fire = on_retry;
 	c->token = sim_ledger_new(s->ledger, buf_cstr(&from), list, l->recipients, l->body_bytes);
+	s->ledger->mails[c->token].style = l->style;
 	buf_init(&c->input, 64 << 10);
 	list_push_back(&s->clients, &c->link);
 	s->client_count++;
