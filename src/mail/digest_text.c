@@ -232,8 +232,8 @@ void digest_write_text(struct buf *out, const struct digest_params *p, size_t pa
 	if (p->message_count == 0)
 		return;
 	put_blank(out);
-	put_text(&f, "Below follow the details for mail programs, of the first");
+	put_text(&f, "Below follow details for mail programs, of");
 	put_number(&f, part_count);
-	put_text(&f, "messages.");
+	put_text(&f, part_count == 1 ? "message." : "messages.");
 	fill_end(&f);
 }
