@@ -430,6 +430,13 @@ const struct key conf_keys[] = {
 		RANGE(0, 1000),
 		.items = &route_items,
 		.doc = "mail that goes elsewhere than MX says; the first that matches counts" },
+	{ .name = "classes",
+		.kind = KEY_ITEMS,
+		LIST(classes, class_count),
+		RANGE(0, CONF_CLASSES_MAX),
+		.items = &class_items,
+		.doc = "what mail of a kind gets that its sender did not ask for; the first that "
+		       "matches counts" },
 
 	{ .section = "dns",
 		.name = "servers",

@@ -5,6 +5,7 @@
  * arena by doubling; what they leave behind there is at most as much again.
  */
 #include "value.h"
+#include "value_class.h"
 
 #include <string.h>
 
@@ -102,6 +103,12 @@ bool value_set(const struct key *key, void *base, struct str text, struct value_
 		return secret_read_users(base, text, c);
 	case KEY_SECRET:
 		return secret_read_login(base, text, c);
+	case KEY_PRIORITY:
+		return value_set_priority(key, base, text, c->why);
+	case KEY_HEADER:
+		return value_set_header(key, base, text, c);
+	case KEY_NOTIFY:
+		return value_set_notify(key, base, text, c->why);
 	case KEY_NETWORKS:
 	case KEY_SERVERS:
 	case KEY_SCHEDULE:

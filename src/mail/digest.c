@@ -16,7 +16,7 @@ static const char *subject(const struct digest_params *p)
 	case DIGEST_DELAYED:
 		return "Your mail is delayed; you need not send it again";
 	case DIGEST_SETTLED:
-		return "Your delayed mail is on its way no longer";
+		return "Your delayed mail waits no longer";
 	case DIGEST_FAILED:
 		return "Some of your messages were not delivered";
 	}

@@ -154,12 +154,11 @@ static void put_settled(struct buf *out, const struct digest_params *p)
 {
 	struct fill f = { .out = out, .indent = "" };
 
-	put_text(&f, "None of the mail that we reported to you as delayed, first on");
-	put_date(&f, p->first);
-	put_text(&f,
-		", waits any longer. It has been delivered, but for messages of which you have had"
-		" a notice of failure. There is nothing to do.");
+	put_text(&f, "None of the mail that we reported to you as delayed waits any longer: it has been"
+		     " delivered, but for messages of which you have had a notice of failure. There is"
+		     " nothing to do.");
 	fill_end(&f);
+	put_line(out, "", "First reported:", p->first);
 }
 
 /* ---- the list ---- */
@@ -176,7 +175,7 @@ static void put_message(
 		buf_append_str(out, STR(">\r\n"));
 		put_text(&f, "sent");
 		put_date(&f, m->arrival);
-		put_text(&f, ", number");
+		put_text(&f, "as number");
 		fill_words(&f, str_from_c(queue_id_format(m->id).text));
 		if (r->action == DSN_FAILED && r->diagnostic.len > 0) {
 			put_text(&f, "\n");
