@@ -51,12 +51,13 @@ struct queued_recipient {
 	struct recipient rcpt;
 	enum recipient_state state;
 	uint32_t attempts;        /* charged so far */
-	struct wall due;          /* WAITING: next attempt */
+	struct wall due;          /* WAITING, QUARANTINED: next attempt; HELD: since when */
 	struct wall last_attempt; /* WALL_NONE: none */
 	struct wall finished;     /* WALL_NONE: queued */
 	bool is_in_doubt;         /* a reply to the final dot was lost */
 	unsigned code;            /* last SMTP reply code, 0 without a reply */
 	struct status status;     /* last enhanced status */
+	int64_t held_ms;          /* by an operator, in sum, up to the last release */
 	struct str text;          /* last reply or own reason */
 	struct str host;          /* host that said it, "name[ip]:port" */
 };
@@ -300,6 +301,7 @@ struct store_record {
 struct store_promote {
 	struct store_op op;
 	struct wall now;
+	struct wall far; /* retries due later (not waits that a sender asked for) count as due; WALL_NONE: none does */
 	uint32_t limit;
 	struct str *hops; /* out: their next hops, each once */
 	uint32_t hop_count;
@@ -367,12 +369,13 @@ struct store_modify {
 };
 
 /* SWEEP - removes finished messages older than history_before, next hops and sites nobody needs (no recipient, no
- * success since forget_before), in steps of limit messages; limit 0: none of that. may_shrink: also gives back free space at
+ * success since forget_before), and old outages, in steps of limit messages; limit 0: none of that. may_shrink: also gives back free space at
  * the end of the file, as much as takes a few milliseconds; what is in the way moves. */
 struct store_sweep {
 	struct store_op op;
 	struct wall history_before;
 	struct wall forget_before;
+	struct wall outages_before; /* outages that ended before; WALL_NONE: none */
 	uint32_t limit;
 	bool may_shrink;
 	uint32_t removed_count; /* out */
@@ -464,6 +467,7 @@ struct store_outages {
 struct store_probes {
 	struct store_op op;
 	struct wall now;
+	struct wall far; /* a next_probe later than this counts as due; WALL_NONE: none does */
 	uint32_t limit;
 	struct site_record *sites; /* out */
 	uint32_t site_count;

@@ -2,7 +2,7 @@
 #include "relay/late_digest.h"
 
 #include "queue/late_notice.h"
-#include "queue/retry.h"
+#include "relay/outage.h"
 
 #define HOPS_BYTES_MAX ((size_t)4096)
 
@@ -147,7 +147,8 @@ static void add_message(struct relay *r, const struct late_sender *s,
 		if (!late_notice_wants(&q->rcpt) || !is_late(&m->env, policy, now) ||
 			(only_news && is_listed(known, q->rcpt.hop)))
 			continue;
-		struct wall until = retry_gives_up_at(policy, &m->env);
+		struct wall until = outage_gives_up_named(
+			r, q->rcpt.hop, place ? place->site.name : STR(""), &m->env);
 		fill_late(&list[count], q, trouble_of(place), until, arena);
 		note_place(d, q, trouble_of(place), until, count == 0, arena);
 		if (!is_listed(buf_str(hops), q->rcpt.hop))

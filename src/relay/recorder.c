@@ -8,6 +8,7 @@
 #include "mail/header.h"
 #include "queue/retry.h"
 #include "relay/delivery.h"
+#include "relay/outage.h"
 
 #define RECORD_RETRY_MS SECOND_MS
 #define STATUS_BYTES_MAX ((size_t)32)
@@ -34,7 +35,9 @@ static enum result_kind kind_of(struct delivery *d, uint32_t i, struct store_res
 	case DISPOSE_RETRY:
 		break;
 	}
-	next = retry_after_failure(hop_policy(d->hop), &d->message->env,
+	next = retry_after_failure(hop_policy(d->hop),
+		outage_gives_up_held_at(
+			d->hop, &d->message->env, d->recipients[i].held_ms),
 		d->recipients[i].attempts + 1, res->verdict.is_in_doubt, now, &r->rng);
 	out->due = next.due;
 	return next.is_expired ? RESULT_FAILED : RESULT_RETRY;
@@ -301,6 +304,7 @@ static void on_recorded(struct store_op *op)
 	}
 	upkeep_note_space(r);
 	tell_log(d);
+	outage_note_results(d);
 	/* Not stored when no result was: an operator has deleted the recipients meanwhile. */
 	if (d->notice && d->record.applied_count > 0) {
 		notice_log(d);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "relay/destination.h"
+#include "relay/outage.h"
 #include "relay/teller.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
@@ -87,6 +88,7 @@ struct relay *relay_new(const struct relay_params *params)
 	flow_init(&r->flow, r);
 	agenda_init(r);
 	upkeep_init(r);
+	r->outages = outages_new(r);
 	r->intake = intake_new(r);
 	r->teller = teller_new(r);
 	r->control = control_new(r);
@@ -221,6 +223,7 @@ enum err relay_start(struct relay *r, struct buf *message)
 	if (err != OK)
 		return err;
 	upkeep_start(r);
+	outages_start(r);
 	agenda_start(r);
 	teller_start(r->teller);
 	return OK;
@@ -349,6 +352,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 	agenda_stop(r);
 	upkeep_stop(r);
 	teller_stop(r->teller);
+	outages_stop(r);
 	intake_shutdown(r->intake);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
 	relay_check_stopped(r);
@@ -374,6 +378,7 @@ void relay_free(struct relay *r)
 	free_loose(r);
 	flow_fini(&r->flow);
 	destination_free_all(r);
+	outages_free(r->outages);
 	env_undefer(r->env, &r->stop_check);
 	env_undefer(r->env, &r->sched);
 	pool_free(r->pool);

@@ -38,6 +38,7 @@ struct delivery;
 struct intake;
 struct control;
 struct teller;
+struct outages;
 
 struct listening {
 	struct list link;
@@ -54,6 +55,7 @@ struct agenda {
 	struct wall due_next;
 	struct store_promote promote;
 	bool is_promoting;
+	bool is_far_wanted; /* the clock was set back: also what is due too far ahead */
 	struct timer probe_timer;
 	struct wall probe_next;
 	struct store_probes probes;
@@ -102,6 +104,7 @@ struct relay {
 	struct intake *intake;
 	struct control *control;
 	struct teller *teller;
+	struct outages *outages; /* outage.h */
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
@@ -148,6 +151,8 @@ void agenda_want_scan(struct relay *r);
 /* agenda_want_scan_later - the same in a minute: after an error. */
 void agenda_want_scan_later(struct relay *r);
 void agenda_continue_scan(struct relay *r);
+/* agenda_look_far - the clock was set back: what is due too far ahead is due now. */
+void agenda_look_far(struct relay *r);
 
 /* upkeep.c */
 void upkeep_init(struct relay *r);

@@ -15,6 +15,8 @@
 #define LOOK_SHORT_MS (2 * SECOND_MS)
 #define SWEEP_EVERY_MS HOUR_MS
 #define SWEEP_STEP 500
+/* Last year's outages can still be compared with this one's. */
+#define OUTAGES_KEPT_MS (400 * DAY_MS)
 #define SHRINK_PAUSE_MS 20
 /* With a tenth of what is in use: what the file may keep free. Less than the 64 MiB that are promised. */
 #define FREE_MAX_BYTES ((uint64_t)56 << 20)
@@ -95,6 +97,7 @@ static void sweep_step(struct relay *r, uint32_t limit, bool may_shrink)
 		.op.on_done = on_swept,
 		.history_before = wall_add(now, -r->conf->queue.history_ms),
 		.forget_before = wall_add(now, -r->conf->policy.known_good_ms),
+		.outages_before = wall_add(now, -OUTAGES_KEPT_MS),
 		.limit = limit,
 		.may_shrink = may_shrink,
 	};

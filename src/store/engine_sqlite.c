@@ -370,7 +370,7 @@ static enum err dispatch_read(struct sqlite_engine *e, struct store_op *op)
 	case STORE_GET:
 		return read_get(e, CONTAINER_OF(op, struct store_get, op));
 	case STORE_OUTAGES:
-		return ERR_UNSUPPORTED;
+		return read_outages(e, CONTAINER_OF(op, struct store_outages, op));
 	case STORE_LATE:
 		return read_late(e, CONTAINER_OF(op, struct store_late, op));
 	case STORE_ACCEPT:

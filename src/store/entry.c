@@ -12,6 +12,7 @@ enum { RECIPIENT_BYTES_MIN = 24, RESULT_BYTES_MIN = 40, SITE_BYTES_MIN = 60 };
 
 static void put_status(struct buf *b, struct status status);
 static struct status take_status(struct octets *in);
+static void put_rates(struct buf *b, const struct store_record *op);
 static void put_health(struct buf *b, const struct health_record *h);
 static void take_health(struct octets *in, struct health_record *out);
 static struct wall take_wall(struct octets *in);
@@ -185,6 +186,17 @@ void entry_put_record(struct buf *b, const struct store_record *op)
 		put_text(b, op->hops[i].site);
 		put_health(b, &op->hops[i].health);
 	}
+	put_rates(b, op);
+}
+
+/* At the end, and not where there is none: entries of a version before had nothing here. */
+static void put_rates(struct buf *b, const struct store_record *op)
+{
+	uint64_t any = 0;
+	for (uint32_t i = 0; i < op->site_count; i++)
+		any |= op->sites[i].rate;
+	for (uint32_t i = 0; any && i < op->site_count; i++)
+		put_u64(b, op->sites[i].rate);
 }
 
 static void take_places(struct octets *in, struct arena *arena, struct store_record *out)
@@ -203,6 +215,8 @@ static void take_places(struct octets *in, struct arena *arena, struct store_rec
 		hops[i].site = take_text(in);
 		take_health(in, &hops[i].health);
 	}
+	for (uint32_t i = 0; in->rest.len > 0 && i < out->site_count; i++)
+		sites[i].rate = (uint64_t)take_range(in, 0, INT64_MAX);
 	out->sites = sites;
 	out->hops = hops;
 }

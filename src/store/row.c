@@ -130,6 +130,7 @@ void get_recipient(struct query *q, struct arena *arena, struct queued_recipient
 	out->status = get_status(q);
 	out->text = get_text(q, arena);
 	out->host = get_text(q, arena);
+	out->held_ms = get_i64(q, 0, INT64_MAX);
 }
 
 void get_attempt(struct query *q, struct arena *arena, struct attempt_record *out)
@@ -147,6 +148,60 @@ void get_attempt(struct query *q, struct arena *arena, struct attempt_record *ou
 	out->tls = get_text(q, arena);
 }
 
+void bind_outage(struct query *q, const struct outage_record *outage)
+{
+	bind_u64(q, outage->id);
+	bind_i64(q, outage->kind);
+	bind_i64(q, outage->scope);
+	bind_text(q, outage->name);
+	bind_wall(q, outage->began);
+	bind_wall(q, outage->declared);
+	bind_wall(q, outage->until);
+	bind_wall(q, outage->recovered);
+	bind_wall(q, outage->ended);
+	bind_text(q, outage->actor);
+	bind_text(q, outage->note);
+	bind_text(q, outage->stage);
+	bind_code(q, outage->code);
+	bind_text(q, outage->host);
+	bind_text(q, outage->text);
+	bind_u64(q, outage->failures);
+	bind_u64(q, outage->probes);
+	bind_u64(q, outage->peak_recipients);
+	bind_u64(q, outage->peak_bytes);
+	bind_wall(q, outage->peak_at);
+	bind_u64(q, outage->delivered);
+	bind_u64(q, outage->failed);
+	bind_u64(q, outage->saved);
+}
+
+void get_outage(struct query *q, struct arena *arena, struct outage_record *out)
+{
+	out->id = get_id(q);
+	out->kind = (enum outage_kind)get_enum(q, OUTAGE_KIND_COUNT);
+	out->scope = (enum outage_scope)get_enum(q, OUTAGE_SCOPE_COUNT);
+	out->name = get_text(q, arena);
+	out->began = get_wall(q);
+	out->declared = get_wall(q);
+	out->until = get_wall(q);
+	out->recovered = get_wall(q);
+	out->ended = get_wall(q);
+	out->actor = get_text(q, arena);
+	out->note = get_text(q, arena);
+	out->stage = get_text(q, arena);
+	out->code = get_enum(q, REPLY_CODE_MAX + 1);
+	out->host = get_text(q, arena);
+	out->text = get_text(q, arena);
+	out->failures = get_u32(q);
+	out->probes = get_u32(q);
+	out->peak_recipients = get_u64(q);
+	out->peak_bytes = get_u64(q);
+	out->peak_at = get_wall(q);
+	out->delivered = get_u64(q);
+	out->failed = get_u64(q);
+	out->saved = get_u64(q);
+}
+
 void get_hop(struct query *q, struct arena *arena, struct hop_record *out)
 {
 	out->name = get_text(q, arena);
@@ -161,6 +216,7 @@ void get_site(struct query *q, struct arena *arena, struct site_record *out)
 {
 	out->name = get_text(q, arena);
 	out->window = get_u32(q);
+	out->rate = get_u64(q);
 	get_health(q, &out->health);
 }
 

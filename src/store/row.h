@@ -14,11 +14,16 @@
 	" m.message_id, m.size, m.late_notice, m.chunks, m.finished, m.hold_reason"
 #define RECIPIENT_COLUMNS                                                                          \
 	"r.number, r.address, r.domain, h.name, r.orcpt, r.notify, r.state, r.attempts, r.due,"    \
-	" r.last_attempt, r.finished, r.in_doubt, r.code, r.status, r.text, r.host"
+	" r.last_attempt, r.finished, r.in_doubt, r.code, r.status, r.text, r.host,"    \
+	" r.held"
 #define HEALTH_COLUMNS(t)                                                                          \
 	t ".health, " t ".since, " t ".first_failure, " t ".last_failure, " t ".last_success, " t  \
 	  ".next_probe, " t ".probe_step, " t ".failures, " t ".probes, " t ".declared, " t        \
 	  ".stage, " t ".code, " t ".host, " t ".text"
+#define OUTAGE_COLUMNS                                                                             \
+	"id, kind, scope, name, began, declared, until, recovered, ended, actor, note, stage,"     \
+	" code, host, text, failures, probes, peak_recipients, peak_bytes, peak_at, delivered,"    \
+	" failed, saved"
 
 enum { PRIORITY_MAX = 9, NOTIFY_BITS_MAX = 15, REPLY_CODE_MAX = 999 };
 
@@ -32,7 +37,10 @@ void bind_envelope(struct query *q, const struct envelope *env);
 void get_message(struct query *q, struct arena *arena, struct queued_message *out);
 void get_recipient(struct query *q, struct arena *arena, struct queued_recipient *out);
 void get_attempt(struct query *q, struct arena *arena, struct attempt_record *out);
-/* get_hop - name, site name, counts, bytes, health; get_site - name, window, health. */
+/* bind_outage, get_outage - in the order of OUTAGE_COLUMNS. */
+void bind_outage(struct query *q, const struct outage_record *outage);
+void get_outage(struct query *q, struct arena *arena, struct outage_record *out);
+/* get_hop - name, site name, counts, bytes, health; get_site - name, window, rate, health. */
 void get_hop(struct query *q, struct arena *arena, struct hop_record *out);
 void get_site(struct query *q, struct arena *arena, struct site_record *out);
 

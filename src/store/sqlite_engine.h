@@ -52,6 +52,7 @@ enum err read_show(struct sqlite_engine *e, struct store_show *op);
 enum err read_stats(struct sqlite_engine *e, struct store_stats *op);
 enum err read_get(struct sqlite_engine *e, struct store_get *op);
 enum err read_late(struct sqlite_engine *e, struct store_late *op);
+enum err read_outages(struct sqlite_engine *e, struct store_outages *op);
 
 /* message_insert - a message with its recipients and its last part of content. Errors:
  * ERR_EXISTS, ERR_NOT_FOUND (some spooled chunk is not there). */
@@ -62,6 +63,13 @@ MUST_USE enum err message_exists(struct sqlite_engine *e, uint64_t id, bool *out
  * have left it. Their health is not looked at. */
 MUST_USE enum err history_insert(struct sqlite_engine *e, const struct envelope *env,
 	const struct store_record *records, uint32_t record_count);
+/* record_outages - the outages and samples of a RECORD. */
+MUST_USE enum err record_outages(struct sqlite_engine *e, const struct store_record *op);
+/* sweep_outages - those that ended before op->outages_before, at most limit. */
+MUST_USE enum err sweep_outages(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit);
+/* read_spans - the outages of one scope and name, oldest first, in arena. */
+MUST_USE enum err read_spans(struct sqlite_engine *e, enum outage_scope scope, struct str name,
+	struct arena *arena, struct span **out, uint32_t *count);
 MUST_USE enum err record_attempt(
 	struct sqlite_engine *e, uint64_t id, const struct attempt_record *attempt);
 /* late_owe - the failures of a message are to be reported in a digest. */

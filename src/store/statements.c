@@ -12,7 +12,7 @@
 #define HOP_COLUMNS                                                                                \
 	"h.name, coalesce(s.name, ''), h.ready, h.waiting, h.held, h.quarantined, "                \
 	"h.bytes, " HEALTH_COLUMNS("h")
-#define SITE_COLUMNS "s.name, s.window, " HEALTH_COLUMNS("s")
+#define SITE_COLUMNS "s.name, s.window, s.rate, " HEALTH_COLUMNS("s")
 #define HOPS_SELECT(index, condition)                                                              \
 	"SELECT h.id, " HOP_COLUMNS ", " SITE_COLUMNS " FROM hop AS h " index                      \
 	" LEFT JOIN site AS s ON s.id = h.site WHERE h.name > ?1 AND " condition                   \
@@ -24,6 +24,11 @@
 #define HEALTH_SET_FROM_3                                                                          \
 	HEALTH_SET("?3", "?4", "?5", "?6", "?7", "?8", "?9", "?10", "?11", "?12", "?13", "?14",    \
 		"?15", "?16")
+
+#define OUTAGES_SELECT(index, condition)                                                           \
+	"SELECT " OUTAGE_COLUMNS " FROM outage " index " WHERE id < ?1 AND " condition             \
+	" AND (?2 = 0 OR scope >= 2) AND (?3 = '' OR name = ?3)"                                   \
+	" AND (ended = 0 OR ended > ?4) ORDER BY id DESC LIMIT ?5"
 
 #define ENVELOPE_COLUMNS                                                                           \
 	"id, accepted, reverse_path, body, smtputf8, ret, envid, priority, deliver_by,"            \
@@ -47,11 +52,17 @@ const char *const sql_texts[SQL_COUNT] = {
 
 	[SQL_SITE_BY_NAME] = "SELECT id, health FROM site WHERE name=?1",
 	[SQL_SITE_INSERT] = "INSERT INTO site(name) VALUES(?1)",
-	[SQL_SITE_UPDATE] = "UPDATE site SET window=?2, " HEALTH_SET_FROM_3 " WHERE id=?1",
+	[SQL_SITE_UPDATE] = "UPDATE site SET window=?2, " HEALTH_SET_FROM_3
+			    ", rate=?17 WHERE id=?1",
 	[SQL_SITE_ADD_HOPS] = "UPDATE site SET hops=hops+?2 WHERE id=?1",
 	[SQL_SITE_GET] = "SELECT " SITE_COLUMNS " FROM site AS s WHERE s.name=?1",
 	[SQL_SITE_PROBES] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
 			    " WHERE s.health = 2 ORDER BY s.next_probe LIMIT ?1",
+	/* Those that sleep have no time at all: WALL_NEVER. */
+	[SQL_SITE_PROBES_FAR] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
+				" WHERE s.health = 2 AND s.next_probe > ?2"
+				" AND s.next_probe < 9223372036854775807"
+				" ORDER BY s.next_probe LIMIT ?1",
 	[SQL_SITE_IDLE] = "SELECT id, name, health FROM site INDEXED BY site_idle"
 			  " WHERE hops = 0 AND last_success < ?1 AND declared = 0 LIMIT ?2",
 	[SQL_SITE_DELETE] = "DELETE FROM site WHERE id=?1",
@@ -68,6 +79,10 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_HOP_PROBES] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
 			   " LEFT JOIN site AS s ON s.id = h.site WHERE h.health = 2"
 			   " ORDER BY h.next_probe LIMIT ?1",
+	[SQL_HOP_PROBES_FAR] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
+			       " LEFT JOIN site AS s ON s.id = h.site WHERE h.health = 2"
+			       " AND h.next_probe > ?2 AND h.next_probe < 9223372036854775807"
+			       " ORDER BY h.next_probe LIMIT ?1",
 	/* One seek for each priority: a plain min() would walk every ready recipient. */
 	[SQL_HOP_OLDEST] =
 		"WITH p(v) AS "
@@ -168,7 +183,7 @@ const char *const sql_texts[SQL_COUNT] = {
 		"domain, orcpt, attempts, last_attempt, finished, in_doubt, code, status, text, "
 		"host) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?11,?12,?13,?14,?15,?16)",
 	[SQL_RECIPIENT_LOAD] =
-		"SELECT state, attempts, hop FROM recipient WHERE message=?1 AND number=?2",
+		"SELECT state, attempts, hop, due FROM recipient WHERE message=?1 AND number=?2",
 	/* A delivery that is not charged (RESULT_READY) leaves last_attempt as it was. */
 	[SQL_RECIPIENT_RECORD] =
 		"UPDATE recipient SET state=?3, last_attempt=iif(attempts < ?4, ?6, last_attempt),"
@@ -180,8 +195,11 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_RECIPIENT_SET_HOP] = "UPDATE recipient SET hop=?3 WHERE message=?1 AND number=?2",
 	[SQL_RECIPIENT_ANY_QUEUED] = "SELECT 1 FROM recipient WHERE message=?1 AND +hop=?2"
 				     " AND +state <= 3 LIMIT 1",
-	[SQL_RECIPIENT_FINISH] = "UPDATE recipient SET state=?3, due=0, finished=?4"
-				 " WHERE message=?1 AND number=?2",
+	/* Held: due is since when, and what that was adds up. ?5: now. */
+	[SQL_RECIPIENT_FINISH] =
+		"UPDATE recipient SET state=?3, finished=?4, due=iif(?3 = 2, ?5, 0),"
+		" held=held + iif(state = 2 AND due > 0 AND due < ?5, ?5 - due, 0)"
+		" WHERE message=?1 AND number=?2",
 	[SQL_RECIPIENT_OF_MESSAGE] =
 		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r"
 		" JOIN hop AS h ON h.id = r.hop WHERE r.message=?1 ORDER BY r.number",
@@ -199,6 +217,11 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_DUE_BEFORE] =
 		"SELECT message, number, hop, state FROM recipient INDEXED BY recipient_due"
 		" WHERE state IN (1, 3) AND due <= ?1 ORDER BY due, message, number LIMIT ?2",
+	/* Retries; not the waits that a sender asked for. */
+	[SQL_DUE_FAR] =
+		"SELECT message, number, hop, state FROM recipient INDEXED BY recipient_due"
+		" WHERE state IN (1, 3) AND due > ?1 AND attempts > 0"
+		" ORDER BY due, message, number LIMIT ?2",
 	[SQL_DUE_FIRST] = "SELECT due FROM recipient INDEXED BY recipient_due WHERE state IN (1, 3)"
 			  " ORDER BY due LIMIT 1",
 
@@ -219,4 +242,24 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_AUDIT_INSERT] =
 		"INSERT INTO audit(at, actor, action, reason, filter, recipients, messages)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7)",
+
+	[SQL_OUTAGE_PUT] =
+		"INSERT OR REPLACE INTO outage(" OUTAGE_COLUMNS ")"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,"
+		"?21,?22,?23)",
+	[SQL_OUTAGE_GET] = "SELECT " OUTAGE_COLUMNS " FROM outage WHERE id=?1",
+	[SQL_OUTAGE_LAST_ID] = "SELECT coalesce(max(id), 0) FROM outage",
+	[SQL_OUTAGE_SPANS] = "SELECT began, ended FROM outage INDEXED BY outage_name"
+			     " WHERE scope=?1 AND name=?2 ORDER BY began DESC LIMIT ?3",
+	[SQL_OUTAGES_ALL] = OUTAGES_SELECT("", "1"),
+	[SQL_OUTAGES_OPEN] = OUTAGES_SELECT("INDEXED BY outage_open", "ended = 0"),
+	/* The greatest id stays: the next one follows it. */
+	[SQL_OUTAGES_ENDED_BEFORE] = "SELECT id FROM outage WHERE ended > 0 AND ended < ?1"
+				     " AND id < (SELECT max(id) FROM outage) ORDER BY id LIMIT ?2",
+	[SQL_OUTAGE_DELETE] = "DELETE FROM outage WHERE id=?1",
+	[SQL_SAMPLE_PUT] = "INSERT OR REPLACE INTO outage_sample(outage, at, recipients, bytes,"
+			   " delivered) VALUES(?1,?2,?3,?4,?5)",
+	[SQL_SAMPLES_OF_OUTAGE] = "SELECT at, recipients, bytes, delivered FROM outage_sample"
+				  " WHERE outage=?1 ORDER BY at",
+	[SQL_SAMPLES_DELETE] = "DELETE FROM outage_sample WHERE outage=?1",
 };

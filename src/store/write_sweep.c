@@ -60,7 +60,9 @@ static enum err sweep(struct sqlite_engine *e, struct store_sweep *op, uint32_t 
 	err = ledger_flush(&e->ledger);
 	if (err == OK)
 		err = sweep_hops(e, op, limit);
-	return err == OK ? sweep_sites(e, op, limit) : err;
+	if (err == OK)
+		err = sweep_sites(e, op, limit);
+	return err == OK ? sweep_outages(e, op, limit) : err;
 }
 
 static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, uint64_t *ids,

@@ -168,6 +168,9 @@ static enum engine_way way_of_spool(struct sqlite_engine *e, const struct store_
 
 static enum engine_way way_of_record(struct sqlite_engine *e, const struct store_record *op)
 {
+	/* An entry does not carry them; rare. */
+	if (op->outage_count > 0)
+		return op->id == 0 ? WAY_TABLE : WAY_LAST;
 	if (op->id == 0)
 		return op->result_count == 0 && op->attempt_count == 0 && op->notice_count == 0
 			       ? WAY_YOUNG

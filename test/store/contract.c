@@ -16,7 +16,8 @@ int contract_run(const char *name, world_open_fn *open)
 	for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
 		journal_bytes = sizes[i];
 		failed += contract_run_write(name) + contract_run_read(name) +
-			  contract_run_operator(name) + contract_run_tell(name);
+			  contract_run_operator(name) + contract_run_outage(name) +
+			  contract_run_tell(name);
 	}
 	return failed;
 }
