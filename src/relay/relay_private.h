@@ -105,6 +105,10 @@ struct relay {
 	struct control *control;
 	struct teller *teller;
 	struct outages *outages; /* outage.h */
+	struct { /* mails to operators in the hour since */
+		struct wall since;
+		uint32_t sent, left_out;
+	} operators;
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
