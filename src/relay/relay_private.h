@@ -41,6 +41,7 @@ struct control;
 struct known;
 struct guards;
 struct held_notices;
+struct teller;
 struct outages;
 
 struct listening {
@@ -126,7 +127,12 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct teller *teller;
 	struct outages *outages; /* outage.h */
+	struct { /* mails to operators in the hour since */
+		struct wall since;
+		uint32_t sent, left_out;
+	} operators;
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
