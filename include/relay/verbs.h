@@ -42,6 +42,8 @@ struct verb_gauges {
 	uint32_t deliveries, attempts, sessions;
 	uint64_t disk_free_bytes;
 	bool is_space_low;
+	bool is_offline; /* our own connection or resolver does not work */
+	struct wall offline_since;
 };
 
 /* What only the running daemon knows or can do. */

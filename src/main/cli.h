@@ -28,6 +28,7 @@ struct cli {
 	const char *sort, *limit, *reason, *state;
 	enum cli_format format;
 	bool is_yes, is_dry_run, is_known_good;
+	json_t *play; /* options of simulate by name; "set" is an array */
 	const char *since, *until, *note, *match; /* of outages */
 	bool is_tty, has_color; /* of standard output */
 	int columns;            /* its width */
@@ -120,6 +121,7 @@ int cli_config(struct cli *cli);
 int cli_reload(struct cli *cli);
 int cli_check_config(struct cli *cli);
 int cli_salvage(struct cli *cli);
+int cli_simulate(struct cli *cli);
 int cli_version(struct cli *cli);
 void cli_help(FILE *out);
 

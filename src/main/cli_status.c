@@ -99,6 +99,14 @@ static void put_queue(struct cli *cli, const json_t *s)
 		printf("%" PRId64 " deliveries under way, %" PRId64 " client sessions\n",
 			cli_number(s, "attempts"), cli_number(s, "sessions"));
 	}
+	if (json_is_true(json_object_get(s, "offline"))) {
+		buf_clear(&text);
+		cli_append_span(&text, cli_number(s, "offline_for"));
+		cli_color(cli, COLOR_BAD);
+		printf("            OFFLINE for %s: no destination can be reached; mail is accepted and waits\n",
+			buf_cstr(&text));
+		cli_color(cli, COLOR_NONE);
+	}
 	put_label(cli, "So far");
 	put_count((uint64_t)cli_number(s, "delivered_total"));
 	(void)fputs(" recipients delivered, ", stdout);

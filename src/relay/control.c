@@ -312,6 +312,8 @@ static void host_gauges(void *user, struct verb_gauges *out)
 		.sessions = r->intake ? intake_session_count(r->intake) : 0,
 		.disk_free_bytes = r->upkeep.disk_free_bytes,
 		.is_space_low = r->upkeep.is_space_low || r->upkeep.is_full,
+		.is_offline = r->watch.is_offline,
+		.offline_since = r->watch.began,
 	};
 }
 

@@ -102,6 +102,10 @@ static void put_daemon(struct verb_call *call, json_t *done)
 	json_put_u64(done, "attempts", g.attempts);
 	json_put_u64(done, "sessions", g.sessions);
 	json_put(done, "space_low", json_boolean(g.is_space_low));
+	json_put(done, "offline", json_boolean(g.is_offline));
+	if (g.is_offline)
+		json_put(done, "offline_for",
+			json_integer((call->now.ms - g.offline_since.ms) / 1000));
 	json_put_u64(done, "min_free_bytes", call->conf->queue.min_free_bytes);
 }
 
@@ -195,6 +199,7 @@ static void append_gauges(struct verb_call *call, struct buf *text)
 	append_gauge(text, "start_time_seconds", (uint64_t)(g.started.ms / 1000));
 	append_gauge(text, "clock_rate", (uint64_t)g.clock_rate);
 	append_gauge(text, "attempts_active", g.attempts);
+	append_gauge(text, "offline", g.is_offline);
 	append_gauge(text, "smtpd_sessions", g.sessions);
 }
 

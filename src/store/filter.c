@@ -63,6 +63,8 @@ void filter_bind(
 {
 	if (start == FILTER_BY_STATE)
 		bind_hops(q, f);
+	if (start == FILTER_BY_FAILED)
+		bind_u64(q, id);
 	for (uint32_t i = 0; i < f->id_count; i++)
 		bind_u64(q, f->ids[i] <= INT64_MAX ? f->ids[i] : 0);
 	if (f->from.len > 0 && !is_null_sender(f->from))
@@ -148,6 +150,10 @@ static void append_start(
 			STR(") AS k CROSS JOIN recipient AS r ON r.message = k.message AND"
 			    " r.number = k.number CROSS JOIN message AS m ON m.id = r.message"));
 		break;
+	case FILTER_BY_FAILED:
+		buf_append_str(text, STR(" FROM recipient AS r INDEXED BY recipient_failed"
+					 " CROSS JOIN message AS m ON m.id = r.message"));
+		break;
 	case FILTER_BY_MESSAGE:
 	case FILTER_BY_FINISH:
 	case FILTER_ONE_MESSAGE:
@@ -163,6 +169,7 @@ static void append_start(
 	buf_append_str(text,
 		STR(" CROSS JOIN hop AS h ON h.id = r.hop LEFT JOIN site AS s ON s.id = h.site"));
 	buf_append_str(text, STR(" WHERE 1"));
+	append_if(text, start == FILTER_BY_FAILED, "r.state = 4 AND r.finished >= ?");
 	append_if(text, (states & ~RECIPIENT_QUEUED_BITS) == 0, "m.finished = 0");
 }
 
