@@ -1,7 +1,7 @@
 # Completion of outlast(1) for bash.
 _outlast() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
-	local verbs='status list show cat log explain retry hold release delete sites probe outages outage import
+	local verbs='status list show cat log explain retry hold release delete revive sites probe outages outage import
 		policy metrics config reload ping check-config salvage version help'
 	local conditions='--from --to --domain --site --hop --state --older --newer --size --tries --code
 		--user --priority --all --limit'
@@ -45,6 +45,7 @@ _outlast() {
 		retry | hold | release | delete) conditions+=' --dry-run --yes --reason' ;;
 		sites) conditions='--state --site --limit --ids --count' ;;
 		show | cat | log | explain) ;;
+		revive) conditions+=' --dry-run --yes --reason --untold' ;;
 		outages) conditions='--all --limit --ids --count' ;;
 		outage) conditions='--site --match --since --until --note --limit' ;;
 		import) conditions='--known-good --dry-run' ;;
@@ -56,7 +57,7 @@ _outlast() {
 		return
 	fi
 	case $verb in
-	show | cat | log | explain | retry | hold | release | delete)
+	show | cat | log | explain | retry | hold | release | delete | revive)
 		[[ -n $cur ]] || return
 		mapfile -t COMPREPLY < <(compgen -W "$(outlast list --ids --limit 200 2>/dev/null)" -- "${cur^^}")
 		;;
