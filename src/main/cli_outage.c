@@ -108,6 +108,8 @@ static int act(struct cli *cli, json_t *request, const char *said)
 		cli_put_json(done);
 	else if (status == VERB_DONE)
 		put_result(done, said);
+	if (json_is_true(json_object_get(done, "unknown")))
+		cli_say("no mail for that name is known so far; 'outlast sites' shows the sites");
 	json_decref(done);
 	return status;
 }
