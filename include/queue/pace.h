@@ -25,7 +25,7 @@
 #define PACE_SECOND UINT64_C(1000000) /* one message a second */
 #define PACE_MINUTE (PACE_SECOND / 60)
 
-struct pace_span { /* messages taken while more of them waited */
+struct pace_span {         /* messages taken while more of them waited */
 	struct wall began; /* WALL_NONE: not */
 	uint64_t count;
 };
@@ -48,7 +48,7 @@ struct pace {
 	int64_t pause_ms;       /* not 0: nothing starts, then one alone */
 	struct wall pause_end;
 	struct pace_span now_span, last_span;
-	struct wall taken; /* last success */
+	struct wall taken;            /* last success */
 	int64_t latency, latency_low; /* of a transaction, smoothed; 1/16 ms */
 };
 

@@ -16,7 +16,7 @@
 #define DOUBLE_MS SECOND_MS
 #define CUT_PERCENT 85
 #define TRUST_PERCENT 108 /* growth runs ahead of what is measured by so much, not more */
-#define KNEE_PERCENT 97 /* of the rate that was too much */
+#define KNEE_PERCENT 97   /* of the rate that was too much */
 #define PAUSE_MAX_MS (10 * MINUTE_MS)
 #define STEP_MESSAGES 70
 #define STEP_MS (2 * MINUTE_MS)
@@ -175,7 +175,9 @@ static void grow_anew(struct pace *p, struct wall now, unsigned steps)
 /* Flat at the knee, one step after the cut; thousandths of steps, so that the cube fits. */
 static uint64_t cubic(const struct pace *p)
 {
-	int64_t by_messages = p->grown < 1000 * STEP_MESSAGES ? (int64_t)p->grown * 1000 / STEP_MESSAGES : 1000000;
+	int64_t by_messages = p->grown < 1000 * STEP_MESSAGES
+				      ? (int64_t)p->grown * 1000 / STEP_MESSAGES
+				      : 1000000;
 	int64_t by_time = p->grown_ms * 1000 / STEP_MS;
 	int64_t x = (by_messages < by_time ? by_messages : by_time) - 1000;
 	int64_t more; /* thousandths of the knee */
