@@ -17,8 +17,8 @@
  *
  * Recipient states and who may change them: READY and WAITING by RECORD, PROMOTE and MODIFY; HELD by MODIFY, or RECORD;
  * DELIVERED, FAILED and DELETED are final: their rows are the history until SWEEP removes them.
- * When no recipient of a message is READY, WAITING, HELD or QUARANTINED, its content is deleted in that same
- * transaction and the message counts as finished.
+ * When no recipient of a message is READY, WAITING, HELD or QUARANTINED, the message counts as finished, and its content
+ * is deleted in that same transaction; but that of a message with a FAILED recipient stays until RECORD.keep_until.
  */
 #ifndef PORT_STORE_H
 #define PORT_STORE_H
@@ -59,14 +59,16 @@ struct queued_recipient {
 	struct recipient rcpt;
 	enum recipient_state state;
 	uint32_t attempts;        /* charged so far */
-	struct wall due;          /* WAITING: next attempt */
+	struct wall due;          /* WAITING, QUARANTINED: next attempt; HELD: since when */
 	struct wall last_attempt; /* WALL_NONE: none */
 	struct wall finished;     /* WALL_NONE: queued */
 	bool is_in_doubt;         /* a reply to the final dot was lost */
 	unsigned code;            /* last SMTP reply code, 0 without a reply */
 	struct status status;     /* last enhanced status */
+	int64_t held_ms;          /* by an operator, in sum, up to the last release */
 	struct str text;          /* last reply or own reason */
 	struct str host;          /* host that said it, "name[ip]:port" */
+	uint64_t notice;          /* FAILED: id of the notice that names it, 0: none */
 };
 
 struct queued_message {
@@ -177,6 +179,10 @@ struct hop_record {
 	struct str site; /* empty: not routed yet */
 	struct health_record
 		health; /* what concerns this next hop alone: its DNS, its replies after MAIL */
+	struct str route; /* the last one that worked, as deliver/route.h writes it; in: empty leaves what is stored */
+	struct wall route_at;    /* when it was written down */
+	int64_t denied_ms;       /* for so long DNS has said that it takes no mail: queue/grace.h */
+	struct wall denied_last; /* WALL_NONE: the last answer was another */
 	uint64_t count[RECIPIENT_QUARANTINED + 1]; /* recipients by queued state; out only */
 	uint64_t bytes; /* content of queued messages, once per message and hop; out only */
 	struct wall
@@ -196,6 +202,8 @@ enum store_kind {
 	STORE_MODIFY,
 	STORE_SWEEP,
 	STORE_PUT,
+	STORE_REVIVE,
+	STORE_TELL,
 	/* reads */
 	STORE_CLAIM,
 	STORE_FETCH,
@@ -207,6 +215,7 @@ enum store_kind {
 	STORE_STATS,
 	STORE_GET,
 	STORE_OUTAGES,
+	STORE_LATE,
 	STORE_KIND_COUNT
 };
 
@@ -270,6 +279,12 @@ struct store_result {
 	struct status status;
 	struct str text;
 	struct str host;
+	uint64_t notice; /* FAILED: id of the one of RECORD.notices that names it, 0: none */
+};
+
+struct store_success {
+	struct str hop;
+	struct wall at;
 };
 
 struct store_notice {
@@ -279,7 +294,9 @@ struct store_notice {
 
 /* RECORD - what became of one delivery, in one transaction: results, history, notices, health. id 0: only health.
  * A recipient that an operator deleted meanwhile keeps its state. A RECORD whose results were all recorded before
- * inserts no notice again. */
+ * inserts no notice again. replaces: an earlier notice about the same message, which the new one takes the place of in that
+ * same transaction: those that it named are the new one's. ERR_NOT_FOUND: it is on its way already (it waits no more),
+ * and nothing was stored. */
 struct store_record {
 	struct store_op op;
 	uint64_t id;
@@ -290,13 +307,19 @@ struct store_record {
 	uint32_t attempt_count;
 	const struct store_notice *notices;
 	uint32_t notice_count;
+	uint64_t replaces;      /* id of a notice, 0: none */
+	struct wall keep_until; /* with FAILED results: content stays until then, the latest counts; WALL_NONE: it goes */
 	const struct site_record *sites;
 	uint32_t site_count;
-	const struct hop_record *hops; /* name, site and health are written */
+	const struct hop_record *hops; /* all but what is out only is written */
 	uint32_t hop_count;
+	const struct store_success *successes; /* raise last_success of these next hops, and of the sites they are
+						* routed to; nothing else of them changes. They come after hops */
+	uint32_t success_count;
 	const struct outage_record *outages; /* inserted, or replaced by id */
 	uint32_t outage_count;
 	const struct outage_sample *samples; /* samples[i] is one of outages[i]; at WALL_NONE: none. NULL: none at all */
+	bool is_notice_owed; /* its failures are reported later, in a digest: see LATE; SWEEP keeps it until then */
 	uint32_t applied_count; /* out: results that changed a row */
 	bool is_finished;       /* out: no recipient of id is queued any more */
 };
@@ -305,6 +328,7 @@ struct store_record {
 struct store_promote {
 	struct store_op op;
 	struct wall now;
+	struct wall far; /* retries due later (not waits that a sender asked for) count as due; WALL_NONE: none does */
 	uint32_t limit;
 	struct str *hops; /* out: their next hops, each once */
 	uint32_t hop_count;
@@ -333,6 +357,8 @@ struct store_filter {
 	unsigned states;             /* bits of RECIPIENT_STATE_BIT; 0: all queued states */
 	struct wall accepted_before; /* --older */
 	struct wall accepted_after;  /* --newer */
+	struct wall finished_after;  /* messages that left the queue at that instant or later: */
+	struct wall finished_before; /* all their recipients are final. And before this one */
 	uint64_t size_min_bytes, size_max_bytes; /* max 0: none */
 	uint32_t attempts_min;
 	struct str status; /* glob on the enhanced status, "4.7.*" */
@@ -342,12 +368,12 @@ struct store_filter {
 	bool is_all; /* deliberate: no other condition */
 };
 
-enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT };
+enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT, SORT_FINISHED /* needs finished_after */ };
 
 enum modify_action {
 	MODIFY_HOLD,
 	MODIFY_RELEASE, /* HELD becomes READY */
-	MODIFY_RETRY,   /* WAITING becomes READY */
+	MODIFY_RETRY,   /* WAITING and QUARANTINED become READY */
 	MODIFY_DELETE
 };
 
@@ -371,13 +397,41 @@ struct store_modify {
 	uint32_t hop_count;
 };
 
+/* REVIVE - recipients that FAILED become READY again, attempts kept, as long as their content is there; with an audit row. A
+ * notice about them that still waits (for the end of its hold) is taken back in the same transaction, with all that it names:
+ * those become READY too, whatever the filter says, so that no failure stays unreported and nothing that is reported is
+ * delivered. At most limit recipients that match in a call; is_more says that some are left. filter->states does not count. */
+struct store_revive {
+	struct store_op op;
+	const struct store_filter *filter;
+	struct wall failed_after; /* only what failed then or later; WALL_NONE: all */
+	bool only_untold;         /* only those whose notice still waits, or who have none */
+	bool only_doubted;        /* only after replies that speak of mailboxes or routes: 5.1.x, 5.2.1, 5.4.x, 5.0.0, 5.3.0 */
+	struct wall now;
+	struct str actor;
+	struct str reason;
+	uint32_t limit;
+	bool is_dry_run;          /* counts what matches; told_count stays 0 */
+	uint64_t recipient_count; /* out: made READY */
+	uint64_t message_count;
+	uint64_t domain_count;
+	uint64_t told_count; /* of these: their sender has been told of the failure */
+	uint64_t gone_count; /* with is_dry_run: match, but their content is gone */
+	struct wall oldest;
+	bool is_more;
+	struct str *hops; /* out: next hops with what became READY, each once */
+	uint32_t hop_count;
+};
+
 /* SWEEP - removes finished messages older than history_before, next hops and sites nobody needs (no recipient, no
- * success since forget_before), and old outages, in steps of limit messages; limit 0: none of that. may_shrink: also gives back free space at
+ * success since forget_before), and old outages, in steps of limit messages; limit 0: none of that. Content that was
+ * kept for failed recipients goes when its time ended before kept_before. may_shrink: also gives back free space at
  * the end of the file, as much as takes a few milliseconds; what is in the way moves. */
 struct store_sweep {
 	struct store_op op;
 	struct wall history_before;
 	struct wall forget_before;
+	struct wall kept_before;
 	struct wall outages_before; /* outages that ended before; WALL_NONE: none */
 	uint32_t limit;
 	bool may_shrink;
@@ -471,6 +525,7 @@ struct store_outages {
 struct store_probes {
 	struct store_op op;
 	struct wall now;
+	struct wall far; /* a next_probe later than this counts as due; WALL_NONE: none does */
 	uint32_t limit;
 	struct site_record *sites; /* out */
 	uint32_t site_count;
@@ -515,6 +570,77 @@ struct store_stats {
 	uint64_t used_bytes, free_bytes; /* of the file; free space is used again, or given back by SWEEP */
 	uint64_t last_id;                       /* greatest id ever stored */
 	uint64_t delivered_total, failed_total; /* since the queue was created */
+};
+
+/* What a sender was last told of late mail. */
+struct told_record {
+	struct str sender;
+	struct wall first;   /* when told for the first time since nothing of it was late; WALL_NONE: not told */
+	struct wall last;    /* when told last */
+	uint32_t count;      /* how often since first */
+	uint64_t up_to;      /* greatest id that was looked at then */
+	struct str hops;     /* next hops that the sender was told of, parted by blanks */
+};
+
+struct late_place { /* a next hop that late mail waits for, and its site; names empty when not known */
+	struct hop_record hop;
+	struct site_record site;
+};
+
+struct late_message {
+	struct queued_message message; /* recipients: late: those READY, WAITING or QUARANTINED; owed: those FAILED */
+	uint32_t more_recipients;      /* left out */
+};
+
+struct late_sender {
+	struct str name;
+	struct told_record told;
+	bool is_due;           /* never told, or told before told_before: messages begin with the oldest */
+	bool is_settled;       /* told, and nothing up to told.up_to is queued any more */
+	struct late_message *messages; /* late, oldest first; those behind told.up_to alone unless is_due */
+	uint32_t message_count;
+	uint64_t more_messages; /* late, and left out; LATE_COUNT_MAX: that many or more */
+	struct late_place *places; /* of the messages, LATE_PLACES_MAX at most */
+	uint32_t place_count;
+	struct late_message *owed; /* whose notices of failure are owed, oldest first */
+	uint32_t owed_count;
+	uint64_t more_owed;  /* left out */
+	uint64_t owed_up_to; /* greatest id of all these */
+	bool has_more_owed;  /* behind it */
+};
+
+enum { LATE_COUNT_MAX = 10000, LATE_PLACES_MAX = 32, LATE_MESSAGES_MAX = 100, LATE_RECIPIENTS_MAX = 20 };
+
+/* LATE - what senders are to be told: a page of them by name, after a name, each with its late mail (of
+ * LATE_NOTICE_DIGEST, accepted before a time, queued and not held), with what was settled, and with failures that are owed.
+ * Those with nothing to tell are left out; costs a few seeks a sender, whatever the backlog. With is_own: messages
+ * that get a notice of their own (LATE_NOTICE_OWN, LATE_NOTICE_AT_TIME) and are due for one, as one sender each. */
+struct store_late {
+	struct store_op op;
+	struct wall now;
+	struct wall accepted_before;
+	struct wall told_before;
+	bool is_own;
+	struct str after;
+	uint32_t limit;               /* senders (messages with is_own) */
+	struct late_sender *senders;  /* out */
+	uint32_t sender_count;
+	struct str last; /* out: where the page ended: the next one's after */
+	bool is_more;
+};
+
+/* TELL - a notice enters the queue, and that its reader was told is noted, in one transaction. With id: the message that
+ * it is about; when that is not queued any more nothing happens (is_applied). */
+struct store_tell {
+	struct store_op op;
+	const struct store_notice *notice; /* NULL: none */
+	const struct told_record *told;    /* written; count 0: forgotten. NULL: untouched */
+	uint64_t id;                       /* 0: none */
+	struct wall at;                    /* of id */
+	struct str owed_to;                /* with owed_up_to: what that sender is owed up to that id is paid; */
+	uint64_t owed_up_to;               /* 0: nothing. ERR_NOT_FOUND when that is not */
+	uint64_t owed_count;               /* exactly so many messages: look again */
+	bool is_applied;                   /* out */
 };
 
 struct store;

@@ -9,8 +9,11 @@
 #define RELAY_DESTINATION_H
 
 #include "deliver/route.h"
+#include "deliver/verdict.h"
 #include "port/store.h"
+#include "queue/credit.h"
 #include "queue/fair.h"
+#include "queue/grace.h"
 #include "queue/health.h"
 #include "queue/pace.h"
 #include "queue/probe.h"
@@ -25,6 +28,7 @@ struct shared_route {
 };
 
 struct expiry;
+struct outage_place;
 
 struct site {
 	struct map_entry entry;
@@ -48,7 +52,10 @@ struct site {
 	bool is_scan_restarted;   /* wanted from the start again while a page was being read */
 	bool is_expiring;         /* a sweep of overdue mail is under way */
 	struct wall expiry_swept; /* when the last one began */
-	uint64_t trouble_hop;     /* hash of the hop of the last failure after MAIL; 0: none */
+	struct credit credit;     /* its outages that ended */
+	struct outage_place *place; /* open ones of that name; NULL: none */
+	uint64_t trouble_hop;     /* hash of the hop of the last failure at MAIL or after; 0: none */
+	enum stage trouble_stage; /* where it failed; DATA, content and dot are one */
 };
 
 struct hop {
@@ -64,6 +71,12 @@ struct hop {
 	struct shared_route *route;
 	struct route_request routing;
 	bool is_routing;
+	/* names.c: */
+	struct str remembered; /* owned; the last route that worked */
+	struct wall remembered_at;
+	const struct shared_route *compared; /* the route that was compared with it last; never followed */
+	struct grace grace;
+	bool is_recalling; /* DNS gives no answer, and the log knows */
 	struct store_claim claim;
 	bool is_claiming;
 	uint32_t claims_out; /* CLAIMs under way, expiry's included */
@@ -77,6 +90,7 @@ struct hop {
 	struct mono news_next;   /* not before is it looked for again */
 	bool has_more;           /* the store may hold READY recipients that are not in memory */
 	bool is_stalled; /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
+	struct mono rests_until; /* nothing is started before: hop_rest */
 	bool is_retry_wanted; /* an operator's word, or a probe, that came before it was loaded */
 	struct list pending;  /* of delivery.link, in drain order */
 	struct fair fair;     /* its senders' shares */
@@ -90,11 +104,14 @@ struct hop {
 	unsigned turn;      /* of mail that came after a recovery */
 	struct list active; /* of delivery.link: attempt or record running */
 	uint32_t active_count;
-	uint64_t trouble_sender; /* hash of the sender of the last failure after MAIL; 0: none */
+	uint64_t trouble_sender; /* hash of the sender of the last failure at MAIL or after; 0: none */
+	enum stage trouble_stage;
 	struct timer pause;
 	struct deferred advance;
 	struct expiry *expiry;    /* a sweep of overdue mail is at this hop, or NULL */
 	struct wall expiry_swept; /* when the last one of this hop alone began */
+	struct credit credit;     /* its own outages that ended */
+	struct outage_place *place; /* open ones of that name; NULL: none */
 };
 
 /* hop_get - the hop of that name, created (not loaded) if need be. NULL: too many busy ones; a scan is noted. */
@@ -107,6 +124,8 @@ void hop_note_more(struct hop *h);
 void hop_note_news(struct hop *h);
 /* hop_is_parked - it or its site is DOWN and no probe is due: its mail costs nothing now. */
 bool hop_is_parked(const struct hop *h, struct wall now);
+/* hop_rest - we cannot deliver anything of it just now, through no fault of anybody: tried again in a minute. */
+void hop_rest(struct hop *h);
 void hop_drop_pending(struct hop *h);
 /* hop_find - the delivery of that message that is in memory, or NULL. */
 struct delivery *hop_find(const struct hop *h, uint64_t id);
@@ -144,6 +163,21 @@ void destination_reload(struct relay *r);       /* new configuration: routes and
 /* destination_cancel_attempts - out of time: drops open attempts, and results that found no space to be written. */
 void destination_cancel_attempts(struct relay *r);
 void destination_free_all(struct relay *r);
+
+/*
+ * names.c: what DNS says of a next hop, over time.
+ */
+/* names_load - what the store knows; names_fill - for its record (borrowed from h); names_fini. */
+void names_load(struct hop *h, const struct hop_record *rec);
+void names_fill(const struct hop *h, struct hop_record *out, struct arena *arena);
+void names_fini(struct hop *h);
+/* names_recall - text of the last route that worked, if it may still stand in for DNS; empty: none. Copied to arena. */
+struct str names_recall(const struct hop *h, struct arena *arena);
+/* names_judge - the verdict on a next hop without a route: what DNS denies waits its grace at a known-good one. */
+struct verdict names_judge(struct hop *h, const struct outcome *outcome);
+void names_note_route(struct hop *h, const struct route *route); /* there is one */
+/* names_note_worked - mail went that way. Called for each answer: looks at the pointer alone in most cases. */
+void names_note_worked(struct hop *h, const struct shared_route *route);
 
 /* sched.c */
 void sched_init(struct relay *r);

@@ -71,7 +71,7 @@ void sim_dns_add_address(struct sim_dns *d, struct str host, const struct endpoi
 	n->addresses[n->address_count++] = (struct dns_record){ .address = *address };
 }
 
-uint32_t sim_dns_set(struct sim_dns *d, struct str glob, enum sim_zone state)
+uint32_t sim_dns_set(struct sim_dns *d, struct str glob, enum sim_zone state, bool is_false)
 {
 	uint32_t count = 0;
 
@@ -81,7 +81,7 @@ uint32_t sim_dns_set(struct sim_dns *d, struct str glob, enum sim_zone state)
 		if (!str_match_glob(str_from_c(n->text), glob))
 			continue;
 		n->state = state;
-		n->was_gone |= state == ZONE_NXDOMAIN || state == ZONE_NODATA;
+		n->was_gone |= !is_false && (state == ZONE_NXDOMAIN || state == ZONE_NODATA);
 		count++;
 	}
 	return count;

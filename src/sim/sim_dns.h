@@ -28,8 +28,9 @@ void sim_dns_crash(struct sim_dns *d); /* the relay's process is gone: drops wha
 void sim_dns_add_mx(struct sim_dns *d, struct str domain, uint16_t preference, struct str host);
 void sim_dns_clear_mx(struct sim_dns *d, struct str domain);
 void sim_dns_add_address(struct sim_dns *d, struct str host, const struct endpoint *address);
-/* sim_dns_set - the state of every name that matches the glob; the number of them. */
-uint32_t sim_dns_set(struct sim_dns *d, struct str glob, enum sim_zone state);
+/* sim_dns_set - the state of every name that matches the glob; the number of them. is_false: it is no cause to return
+ * mail that these names seem gone. */
+uint32_t sim_dns_set(struct sim_dns *d, struct str glob, enum sim_zone state, bool is_false);
 /* sim_dns_was_gone - the name was NXDOMAIN or without records at some time. */
 bool sim_dns_was_gone(struct sim_dns *d, struct str name);
 

@@ -40,7 +40,11 @@ unsigned sim_script_judge(struct sim_script *s, const struct sim_world *world, b
 	for (uint32_t i = 0; i < s->line_count; i++) {
 		struct words w = { s, NULL, &s->lines[i], 0 };
 
-		if (words_take(&w, "expect") &&
+		if (words_take(&w, "in") && (!s->variant || strcmp(words_next(&w), s->variant->name) != 0))
+			continue;
+		if (words_take(&w, "always"))
+			failed += judge(&w, world);
+		else if (words_take(&w, "expect") &&
 			(!only_promises || strcmp(words_peek(&w), "queued") == 0 ||
 				strcmp(words_peek(&w), "stored") == 0))
 			failed += judge(&w, world);

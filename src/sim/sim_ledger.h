@@ -23,6 +23,7 @@ struct sim_rcpt {
 	uint32_t delivered;
 	bool is_last_doubt; /* the last copy was taken, and its reply withheld */
 	bool was_refused;   /* a destination said 5xx to it, or to its message */
+	bool was_put_off;   /* a destination said 4xx to it */
 	int64_t first_ms, last_ms;
 	uint32_t returned; /* notices that name it */
 	int64_t returned_ms;
@@ -31,11 +32,19 @@ struct sim_rcpt {
 	int site;        /* that took it first */
 };
 
+enum sim_style {
+	STYLE_ENVID, /* with an envelope id: notices one by one */
+	STYLE_PLAIN, /* without */
+	STYLE_LIST   /* without, of a mailing list */
+};
+
 struct sim_mail {
 	char *from;
+	enum sim_style style;
 	struct sim_rcpt *recipients;
 	uint32_t recipient_count;
 	uint32_t body_bytes;
+	int priority; /* MT-PRIORITY */
 	enum sim_fate fate;
 	bool is_deleted; /* by an operator: may arrive or not, is never returned */
 	int64_t answered_ms;
@@ -47,6 +56,7 @@ struct sim_counts {
 	uint64_t delivered, returned, deleted, queued, duplicates;
 	uint64_t sending; /* not answered at the end */
 	uint64_t notices; /* recipients named in notices that came */
+	int64_t return_first_ms, return_last_ms; /* from the 250 to the notice: the shortest and longest */
 };
 
 /* What was taken from from_ms on was perhaps not recorded: the queue could not be written. */
@@ -60,6 +70,7 @@ struct sim_ledger {
 	uint32_t mail_count, mail_room;
 	uint64_t acceptances; /* 250s to a final dot, notices included, recipients */
 	uint64_t doubt_count, double_bounces;
+	uint64_t delays, digests, digest_parts, closings, operator_mails;
 	struct sim_crash *crashes;
 	int64_t full_ms;                  /* since when the queue cannot be written; -1: it can */
 	int64_t full_before_ms, space_ms; /* the last such span */
@@ -82,6 +93,8 @@ void sim_ledger_note_space(struct sim_ledger *l, bool is_full);
 void sim_ledger_note_crash(struct sim_ledger *l);
 /* sim_ledger_refuse - a destination said 5xx. recipient empty: to all of the message. */
 void sim_ledger_refuse(struct sim_ledger *l, struct str envid, struct str recipient);
+/* sim_ledger_put_off - a destination said 4xx to a recipient. */
+void sim_ledger_put_off(struct sim_ledger *l, struct str envid, struct str recipient);
 /* sim_ledger_take - a destination took a message for a recipient. is_doubt: and will not say so. */
 void sim_ledger_take(
 	struct sim_ledger *l, struct str content, struct str recipient, int site, bool is_doubt);

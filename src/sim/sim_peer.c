@@ -125,6 +125,8 @@ static struct sim_rule *rule_for(struct session *s, enum sim_stage stage, struct
 
 static void note_refusal(struct session *s, enum sim_stage stage, unsigned code, struct str address)
 {
+	if (code >= 400 && code < 500 && stage == AT_RCPT)
+		sim_ledger_put_off(s->peers->ledger, str_from_c(s->envid), address);
 	if (code < 500 || stage < AT_MAIL)
 		return;
 	if (stage == AT_RCPT && code == 552)
@@ -137,6 +139,15 @@ static void note_refusal(struct session *s, enum sim_stage stage, unsigned code,
 				str_from_c(s->recipients[i]));
 }
 
+/* An attempt on the destination as a whole, or that it was refused. */
+static void note_attempt(struct session *s, bool is_new, bool is_refused)
+{
+	if (is_new)
+		sim_recovery_note(&s->site->recovery, s->peers->clock->now_ms, false);
+	if (is_refused)
+		sim_recovery_note(&s->site->recovery, s->peers->clock->now_ms, true);
+}
+
 static bool apply(
 	struct session *s, const struct sim_rule *r, enum sim_stage stage, struct str address)
 {
@@ -145,7 +156,10 @@ static bool apply(
 		(int)r->action, r->code);
 	switch (r->action) {
 	case ACT_REPLY:
-		note_refusal(s, stage, r->code, address);
+		if (!r->is_false)
+			note_refusal(s, stage, r->code, address);
+		if (stage != AT_RCPT && r->code >= 400)
+			note_attempt(s, stage <= AT_EHLO, true);
 		say(s, r->code, r->text[0] ? r->text : "so the script says");
 		s->is_closing = r->code == 421 || stage == AT_CONNECT;
 		return true;
@@ -205,6 +219,8 @@ static bool is_too_fast(struct session *s)
 	struct sim_site *site = s->site;
 	int64_t minute = s->peers->clock->now_ms / MINUTE_MS;
 
+	if (!sim_recovery_ask(&site->recovery, s->peers->clock->now_ms))
+		return true;
 	if (site->rate_per_min == 0)
 		return false;
 	if (minute != site->minute) {
@@ -267,12 +283,14 @@ static void do_mail(struct session *s, struct str line)
 		if (str_starts_fold(word, STR("ENVID=")))
 			set_text(s->envid, sizeof(s->envid), str_slice(word, 6, word.len));
 	set_text(s->from, sizeof(s->from), path);
+	note_attempt(s, true, false);
 	if (act(s, AT_MAIL, path))
 		return;
 	bool is_refused = is_too_fast(s);
 
 	note_push(s, is_refused);
 	if (is_refused) {
+		note_attempt(s, false, true);
 		say(s, 421, "4.7.0 too many messages, slow down");
 		s->is_closing = true;
 		return;
@@ -496,8 +514,10 @@ static void on_ask(void *user, const struct endpoint *to, struct sim_line *line)
 	site->connects++;
 	*line = site->line;
 	line->reach = host->reach;
-	if (host->reach != REACH_ACCEPT)
+	if (host->reach != REACH_ACCEPT) {
 		site->failed_ms = p->clock->now_ms;
+		sim_recovery_note(&site->recovery, p->clock->now_ms, false);
+	}
 	sim_trace(p->clock, "connect %s %d", host->name, (int)host->reach);
 }
 
@@ -518,6 +538,7 @@ static void on_peer(void *user, const struct endpoint *to, struct conn *c)
 		s->site->open_max = s->site->open_count;
 	sim_sock_use(c, &peer_handler, s);
 	if (s->site->connections_max > 0 && s->site->open_count > s->site->connections_max) {
+		note_attempt(s, true, true);
 		note_push(s, true);
 		say(s, 421, "4.3.2 too many connections");
 		s->is_closing = true;
@@ -537,7 +558,7 @@ struct sim_site *sim_site_new(struct sim_peers *p, const char *name, uint32_t ho
 
 	s->index = (int)p->site_count;
 	set_text(s->name, sizeof(s->name), str_from_c(name));
-	s->up_ms = s->recovered_ms = -1;
+	s->up_ms = s->recovered_ms = s->recovery.up_ms = -1;
 	s->line = (struct sim_line){ .latency_ms = 10 };
 	map_init(&s->grey, 1);
 	for (uint32_t i = 0; i < host_count && i < SITE_HOSTS_MAX; i++) {
@@ -569,6 +590,20 @@ struct sim_site *sim_site_of(struct sim_peers *p, struct str domain)
 	struct map_entry *e = map_find(&p->domains, domain);
 
 	return e ? CONTAINER_OF(e, struct domain, entry)->site : NULL;
+}
+
+bool sim_site_move_domain(struct sim_peers *p, struct sim_site *s, struct str name)
+{
+	struct map_entry *e = map_find(&p->domains, name);
+
+	if (!e)
+		return false;
+	CONTAINER_OF(e, struct domain, entry)->site = s;
+	sim_dns_clear_mx(p->dns, name);
+	for (uint32_t i = 0; i < s->host_count; i++)
+		sim_dns_add_mx(
+			p->dns, name, (uint16_t)(10 * (i + 1)), str_from_c(s->hosts[i].name));
+	return true;
 }
 
 void sim_site_add_domain(struct sim_peers *p, struct sim_site *s, struct str name)
@@ -614,6 +649,7 @@ void sim_peers_fini(struct sim_peers *p)
 			free(g);
 		}
 		map_fini(&p->sites[i]->grey);
+		sim_recovery_fini(&p->sites[i]->recovery);
 		free(p->sites[i]);
 	}
 	free(p->sites);

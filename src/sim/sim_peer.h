@@ -11,6 +11,7 @@
 #include "sim/sim_dns.h"
 #include "sim/sim_ledger.h"
 #include "sim/sim_net.h"
+#include "sim/sim_recovery.h"
 
 #define SITE_HOSTS_MAX 8
 #define SITE_RULES_MAX 16
@@ -30,8 +31,9 @@ struct sim_rule {
 	unsigned code;
 	unsigned percent;
 	uint32_t times; /* it acts so often; 0: for ever */
+	bool is_false;  /* a 5xx that is not true: no cause to return mail */
 	char glob[64];  /* on the address: at MAIL and RCPT */
-	char text[64];
+	char text[96];
 };
 
 struct sim_host {
@@ -55,6 +57,7 @@ struct sim_site {
 	int64_t greylist_ms; /* 450 until so long after the first attempt of a sender and recipient; 0: no */
 	bool takes_all; /* a smarthost */
 	bool is_plain;  /* one of many: no figures of its own */
+	struct sim_recovery recovery; /* its capacity, and how it was used */
 	struct map grey;
 	int64_t minute; /* that rate_count belongs to */
 	uint32_t rate_count;
@@ -95,5 +98,8 @@ struct sim_site *sim_site_of(struct sim_peers *p, struct str domain); /* NULL: n
 void sim_site_close_push(struct sim_site *s);
 /* sim_site_add_domain - mail of the domain goes to the site: MX records to its hosts, in order of preference. */
 void sim_site_add_domain(struct sim_peers *p, struct sim_site *s, struct str domain);
+
+/* sim_site_move_domain - to another site, with its MX records. False: there is no such domain. */
+bool sim_site_move_domain(struct sim_peers *p, struct sim_site *s, struct str domain);
 
 #endif

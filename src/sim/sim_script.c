@@ -47,6 +47,8 @@ static void do_set(struct words *w, struct sim_site *s)
 			s->connections_max = words_number(w);
 		else if (words_take(w, "rate"))
 			s->rate_per_min = words_number(w);
+		else if (words_take(w, "capacity"))
+			sim_recovery_set(&s->recovery, words_number(w), w->world->clock.now_ms);
 		else if (words_take(w, "rcpt-max"))
 			s->rcpt_max = words_number(w);
 		else if (words_take(w, "greylist"))
@@ -128,6 +130,12 @@ static void do_load(struct words *w)
 			l.recipients = words_number(w);
 		else if (words_take(w, "size"))
 			l.body_bytes = words_number(w);
+		else if (words_take(w, "priority"))
+			l.priority = (int)words_number(w);
+		else if (words_take(w, "plain"))
+			l.style = STYLE_PLAIN;
+		else if (words_take(w, "list"))
+			l.style = STYLE_LIST;
 		else {
 			words_complain(w, "unknown word '%s'", words_peek(w));
 			return;
@@ -191,6 +199,14 @@ static void do_conf(struct words *w)
 		c->smtpd.spool_from_bytes = words_number(w);
 	else if (words_take(w, "history"))
 		c->queue.history_ms = words_span(w);
+	else if (words_take(w, "delay-notice"))
+		p->delay_notice_ms = words_span(w);
+	else if (words_take(w, "delay-repeat"))
+		c->notify.delay_repeat_ms = words_span(w);
+	else if (words_take(w, "failures-per-hour"))
+		c->notify.failures_per_hour = words_number(w);
+	else if (words_take(w, "operators"))
+		c->notify.operators = conf_text(w->world, words_next(w));
 	else
 		words_complain(w, "unknown setting '%s'", words_peek(w));
 }
@@ -206,6 +222,7 @@ static void set_reach(
 	if (reach == REACH_ACCEPT) {
 		s->up_ms = w->world->clock.now_ms;
 		s->recovered_ms = -1;
+		sim_recovery_up(&s->recovery, s->up_ms);
 	}
 }
 
@@ -249,7 +266,7 @@ static bool parse_action(struct words *w, struct sim_rule *r)
 	return r->code >= 200 && r->code <= 599;
 }
 
-/* rule SITE STAGE CODE|close|reset|hang|lose [percent N] [to GLOB] [times N] [text WORD...] */
+/* rule SITE STAGE CODE|close|reset|hang|lose [percent N] [to GLOB] [times N] [falsely] [text WORD...] */
 static void do_rule(struct words *w)
 {
 	static const char *const stages[SIM_STAGE_COUNT] = { "connect", "ehlo", "mail", "rcpt",
@@ -273,6 +290,8 @@ static void do_rule(struct words *w)
 			words_copy(w, r.glob, sizeof(r.glob));
 		} else if (words_take(w, "times")) {
 			r.times = words_number(w);
+		} else if (words_take(w, "falsely")) {
+			r.is_false = true;
 		} else if (words_take(w, "text")) {
 			struct buf text;
 
@@ -296,11 +315,12 @@ static void do_dns(struct words *w)
 {
 	static const char *const states[] = { "ok", "servfail", "timeout", "nxdomain", "nodata" };
 	const char *glob = words_next(w), *state = words_next(w);
+	bool is_false = words_take(w, "falsely");
 
 	for (size_t i = 0; i < ARRAY_COUNT(states); i++) {
 		if (strcmp(state, states[i]) != 0)
 			continue;
-		if (sim_dns_set(&w->world->dns, str_from_c(glob), (enum sim_zone)i) == 0)
+		if (sim_dns_set(&w->world->dns, str_from_c(glob), (enum sim_zone)i, is_false) == 0)
 			words_complain(w, "no name matches '%s'", glob);
 		return;
 	}
@@ -321,6 +341,17 @@ static void do_mx(struct words *w)
 			str_from_c(strcmp(host, ".") == 0 ? "" : host));
 		preference = (uint16_t)(preference + 10);
 	}
+}
+
+/* move DOMAIN SITE */
+static void do_move(struct words *w)
+{
+	struct str domain = str_from_c(words_next(w));
+	struct sim_host *host;
+	struct sim_site *s = words_site(w, &host);
+
+	if (s && !sim_site_move_domain(&w->world->peers, s, domain))
+		words_complain(w, "no domain %.*s", STR_FMT(domain));
 }
 
 static void run_event(struct words *w)
@@ -349,6 +380,8 @@ static void run_event(struct words *w)
 		do_dns(w);
 	else if (words_take(w, "mx"))
 		do_mx(w);
+	else if (words_take(w, "move"))
+		do_move(w);
 	else if (words_take(w, "crash"))
 		sim_world_crash(world, words_take(w, "down") ? words_span(w) : SECOND_MS);
 	else if (words_take(w, "restart"))
@@ -422,8 +455,23 @@ static void do_crashes(struct words *w)
 
 /* ---- play ---- */
 
+/* in VARIANT STATEMENT: only there */
+static bool is_elsewhere(struct words *w)
+{
+	const struct sim_variant *v = w->script->variant;
+
+	if (!words_take(w, "in"))
+		return false;
+
+	const char *name = words_next(w);
+
+	return !v || strcmp(v->name, name) != 0;
+}
+
 static void play_line(struct words *w)
 {
+	if (is_elsewhere(w))
+		return;
 	if (words_take(w, "site"))
 		do_site(w);
 	else if (words_take(w, "farm"))
@@ -439,7 +487,8 @@ static void play_line(struct words *w)
 	else if (words_take(w, "at"))
 		schedule(w, words_span(w), on_event);
 	else if (!words_take(w, "about") && !words_take(w, "let") && !words_take(w, "variant") &&
-		 !words_take(w, "expect") && !words_take(w, "compare"))
+		 !words_take(w, "expect") && !words_take(w, "always") &&
+		 !words_take(w, "compare"))
 		run_event(w);
 }
 

@@ -21,6 +21,7 @@ struct client {
 	uint32_t token;
 	uint32_t position; /* recipient */
 	enum step step;
+	bool is_offered; /* MT-PRIORITY, by the relay */
 };
 
 static void client_dial(struct client *c);
@@ -66,7 +67,12 @@ static void try_anew(struct client *c, enum sim_fate fate)
 	for (uint32_t i = 0; i < m->recipient_count; i++)
 		recipients[i] = m->recipients[i].address;
 	sim_ledger_answer(l, c->token, fate);
+	int priority = m->priority;
+	enum sim_style style = m->style;
+
 	c->token = sim_ledger_new(l, m->from, recipients, m->recipient_count, m->body_bytes);
+	l->mails[c->token].priority = priority;
+	l->mails[c->token].style = style;
 	free(recipients);
 	try_again(c);
 }
@@ -114,7 +120,12 @@ static void on_reply(struct client *c, unsigned code)
 		buf_append_str(&line, STR("EHLO client.sender.test\r\n"));
 		break;
 	case STEP_EHLO:
-		buf_printf(&line, "MAIL FROM:<%s> ENVID=t%u\r\n", m->from, c->token);
+		buf_printf(&line, "MAIL FROM:<%s>", strcmp(m->from, "<>") == 0 ? "" : m->from);
+		if (m->style == STYLE_ENVID)
+			buf_printf(&line, " ENVID=t%u", c->token);
+		if (m->priority != 0 && c->is_offered)
+			buf_printf(&line, " MT-PRIORITY=%d", m->priority);
+		buf_append_str(&line, STR("\r\n"));
 		c->position = 0;
 		break;
 	case STEP_MAIL:
@@ -158,6 +169,9 @@ static void on_read(void *user, struct str octets)
 			return;
 		code = len >= 3 ? (unsigned)(c->input.data[0] - '0') * 100 : 0;
 		is_last = len < 4 || c->input.data[3] != '-';
+		c->is_offered |= c->step == STEP_EHLO && len > 4 &&
+				 str_starts_fold(str_slice(buf_str(&c->input), 4, len),
+					 STR("MT-PRIORITY"));
 		buf_consume(&c->input, len + 1);
 		if (!is_last)
 			continue;
@@ -246,6 +260,8 @@ static void send_one(struct sim_load *l)
 	c->senders = s;
 	c->retry.on_fire = on_retry;
 	c->token = sim_ledger_new(s->ledger, buf_cstr(&from), list, l->recipients, l->body_bytes);
+	s->ledger->mails[c->token].priority = l->priority;
+	s->ledger->mails[c->token].style = l->style;
 	buf_init(&c->input, 64 << 10);
 	list_push_back(&s->clients, &c->link);
 	s->client_count++;

@@ -20,6 +20,8 @@ struct sim_load {
 	int64_t start_ms, every_ms;
 	uint32_t count, burst; /* messages in all; at once */
 	uint32_t body_bytes;
+	int priority; /* said where the relay offers MT-PRIORITY */
+	enum sim_style style;
 	uint32_t sent;
 	struct timer timer;
 	struct sim_senders *senders;

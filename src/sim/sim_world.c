@@ -466,6 +466,7 @@ static void set_site_figures(struct sim_world *w, struct sim_site *s)
 	set_figure_of(w, s->name, "taken", (double)s->taken);
 	set_figure_of(w, s->name, "connects", (double)s->connects);
 	set_figure_of(w, s->name, "refusals", (double)s->refusals);
+	set_figure_of(w, s->name, "attempts", (double)s->recovery.asked);
 	set_figure_of(w, s->name, "open-max", s->open_max);
 	sim_site_close_push(s);
 	set_figure_of(w, s->name, "pushed", s->push_worst);
@@ -475,6 +476,15 @@ static void set_site_figures(struct sim_world *w, struct sim_site *s)
 	set_figure_of(w, s->name, "recovery",
 		s->recovered_ms < 0 ? 1e15 : (double)(s->recovered_ms - s->up_ms));
 	set_figure_of(w, s->name, "drain", (double)(s->last_ms - s->up_ms));
+	struct sim_recovery_figures f;
+
+	sim_recovery_figures(&s->recovery, &w->ledger, s->index, &f);
+	set_figure_of(w, s->name, "refused-percent", f.refused_percent);
+	set_figure_of(w, s->name, "used-percent", f.used_percent);
+	set_figure_of(w, s->name, "parked-drain", f.drain_ms);
+	set_figure_of(w, s->name, "parked-median", f.median_ms);
+	set_figure_of(w, s->name, "urgent-drain", f.urgent_ms);
+	set_figure_of(w, s->name, "urgent-behind", f.urgent_behind);
 }
 
 /* The worst of all sites that came back. */
@@ -485,6 +495,8 @@ static void set_recoveries(struct sim_world *w)
 	for (uint32_t i = 0; i < w->peers.site_count; i++) {
 		const struct sim_site *s = w->peers.sites[i];
 
+		if (s->taken == 0)
+			continue; /* nobody writes there */
 		if (s->up_ms >= 0 && s->recovered_ms < 0)
 			worst = 1e15;
 		else if (s->up_ms >= 0 && (double)(s->recovered_ms - s->up_ms) > worst)
@@ -504,11 +516,19 @@ static void set_counts(struct sim_world *w, const struct sim_counts *c)
 	sim_world_set_figure(w, "recipients", (double)c->recipients);
 	sim_world_set_figure(w, "delivered", (double)c->delivered);
 	sim_world_set_figure(w, "returned", (double)c->returned);
+	sim_world_set_figure(w, "return-first", (double)c->return_first_ms);
+	sim_world_set_figure(w, "return-last", (double)c->return_last_ms);
 	sim_world_set_figure(w, "deleted", (double)c->deleted);
 	sim_world_set_figure(w, "queued", (double)c->queued);
 	sim_world_set_figure(w, "duplicates", (double)c->duplicates);
 	sim_world_set_figure(w, "turned-away", (double)m[METRIC_smtpd_rejected_connections_total]);
 	sim_world_set_figure(w, "double-bounces", (double)w->ledger.double_bounces);
+	sim_world_set_figure(w, "delays", (double)w->ledger.delays);
+	sim_world_set_figure(w, "digests", (double)w->ledger.digests);
+	sim_world_set_figure(w, "digest-parts", (double)w->ledger.digest_parts);
+	sim_world_set_figure(w, "closings", (double)w->ledger.closings);
+	sim_world_set_figure(w, "operator-mails", (double)w->ledger.operator_mails);
+	sim_world_set_figure(w, "put-off", (double)m[METRIC_dsn_put_off_total]);
 	sim_world_set_figure(w, "dsn-discarded", (double)m[METRIC_dsn_discarded_total]);
 	sim_world_set_figure(w, "in-doubt", (double)m[METRIC_recipients_in_doubt_total]);
 	sim_world_set_figure(w, "deferred", (double)m[METRIC_recipients_deferred_total]);
@@ -654,6 +674,9 @@ void sim_world_init(struct sim_world *w, uint64_t seed, const char *directory, F
 	w->conf->queue.directory = str_from_c(w->directory);
 	w->conf->queue.min_free_bytes = 1;
 	w->conf->queue.reserve_bytes = 0;
+	/* Every message has an envelope id, and so a notice for each delay: only where it is asked for. */
+	w->conf->policy.delay_notice_ms = 0;
+	w->conf->notify.failures_per_hour = 0;
 }
 
 void sim_world_fini(struct sim_world *w)

@@ -38,7 +38,9 @@ enum err write_promote(struct sqlite_engine *e, struct store_promote *op);
 enum err write_rekey(struct sqlite_engine *e, struct store_rekey *op);
 enum err write_modify(struct sqlite_engine *e, struct store_modify *op);
 enum err write_sweep(struct sqlite_engine *e, struct store_sweep *op);
+enum err write_revive(struct sqlite_engine *e, struct store_revive *op);
 enum err write_put(struct sqlite_engine *e, struct store_put *op);
+enum err write_tell(struct sqlite_engine *e, struct store_tell *op);
 
 /* Reads: inside a read transaction; outputs in op->op.arena. */
 enum err read_claim(struct sqlite_engine *e, struct store_claim *op);
@@ -50,6 +52,7 @@ enum err read_query(struct sqlite_engine *e, struct store_query *op);
 enum err read_show(struct sqlite_engine *e, struct store_show *op);
 enum err read_stats(struct sqlite_engine *e, struct store_stats *op);
 enum err read_get(struct sqlite_engine *e, struct store_get *op);
+enum err read_late(struct sqlite_engine *e, struct store_late *op);
 enum err read_outages(struct sqlite_engine *e, struct store_outages *op);
 
 /* message_insert - a message with its recipients and its last part of content. Errors:
@@ -57,6 +60,8 @@ enum err read_outages(struct sqlite_engine *e, struct store_outages *op);
 MUST_USE enum err message_insert(struct sqlite_engine *e, const struct envelope *env,
 	struct str content, uint32_t spooled_chunks);
 MUST_USE enum err message_exists(struct sqlite_engine *e, uint64_t id, bool *out);
+/* notice_take_back - a notice that still waits leaves the queue, unsent. Errors: ERR_NOT_FOUND: it does not wait. */
+MUST_USE enum err notice_take_back(struct sqlite_engine *e, uint64_t id, struct wall at);
 /* history_insert - a message that these records, together, say was delivered to all: as ACCEPT and the RECORDs would
  * have left it. Their health is not looked at. */
 MUST_USE enum err history_insert(struct sqlite_engine *e, const struct envelope *env,
@@ -70,6 +75,8 @@ MUST_USE enum err read_spans(struct sqlite_engine *e, enum outage_scope scope, s
 	struct arena *arena, struct span **out, uint32_t *count);
 MUST_USE enum err record_attempt(
 	struct sqlite_engine *e, uint64_t id, const struct attempt_record *attempt);
+/* late_owe - the failures of a message are to be reported in a digest. */
+MUST_USE enum err late_owe(struct sqlite_engine *e, uint64_t id);
 /* content_insert - one chunk; content_delete - all of them. */
 MUST_USE enum err content_insert(
 	struct sqlite_engine *e, uint64_t id, uint32_t chunk, struct str data);

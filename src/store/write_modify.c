@@ -89,7 +89,8 @@ static unsigned source_states(enum modify_action action)
 	case MODIFY_RELEASE:
 		return RECIPIENT_STATE_BIT(RECIPIENT_HELD);
 	case MODIFY_RETRY:
-		return RECIPIENT_STATE_BIT(RECIPIENT_WAITING);
+		return RECIPIENT_STATE_BIT(RECIPIENT_WAITING) |
+		       RECIPIENT_STATE_BIT(RECIPIENT_QUARANTINED);
 	case MODIFY_DELETE:
 		return RECIPIENT_QUEUED_BITS;
 	}
@@ -237,6 +238,7 @@ static enum err change_recipient(
 	bind_u64(&q, row->number);
 	bind_i64(&q, to);
 	bind_wall(&q, recipient_is_queued(to) ? WALL_NONE : op->now);
+	bind_wall(&q, op->now);
 	err = sql_run(&q);
 	if (err != OK)
 		return err;
