@@ -1,7 +1,7 @@
 /*
  * store - the durable queue, as the core sees it: a handful of operations as messages. No SQL, no rows, no cursors.
  *
- * Adapters: store/commit.c (a writer thread with group commit and a reader thread over an engine) and test/sim
+ * Adapters: store/commit.c (a writer thread with group commit and a reader thread over an engine) and sim/
  * (the same engine, called in virtual time). test/store/contract.c defines the contract and runs on both.
  *
  * Contract
@@ -46,6 +46,14 @@ enum recipient_state {
 };
 #define RECIPIENT_STATE_BIT(s) (1u << (s))
 #define RECIPIENT_QUEUED_BITS 0x0fu
+
+/* Senders share a next hop fairly by bucket. Stored with each recipient, so the hash is for ever: SipHash-1-3 under a
+ * constant key, of the reverse-path without regard to case. The null sender has one too. */
+#define STORE_SENDER_BUCKETS 16
+static inline unsigned store_sender_bucket(struct str reverse_path)
+{
+	return (unsigned)(str_hash_fold(reverse_path, 0x6f75746c617374) % STORE_SENDER_BUCKETS);
+}
 
 struct queued_recipient {
 	struct recipient rcpt;
@@ -171,6 +179,10 @@ struct hop_record {
 	struct str site; /* empty: not routed yet */
 	struct health_record
 		health; /* what concerns this next hop alone: its DNS, its replies after MAIL */
+	struct str route; /* the last one that worked, as deliver/route.h writes it; in: empty leaves what is stored */
+	struct wall route_at;    /* when it was written down */
+	int64_t denied_ms;       /* for so long DNS has said that it takes no mail: queue/grace.h */
+	struct wall denied_last; /* WALL_NONE: the last answer was another */
 	uint64_t count[RECIPIENT_QUARANTINED + 1]; /* recipients by queued state; out only */
 	uint64_t bytes; /* content of queued messages, once per message and hop; out only */
 	struct wall
@@ -191,6 +203,7 @@ enum store_kind {
 	STORE_SWEEP,
 	STORE_PUT,
 	STORE_REVIVE,
+	STORE_TELL,
 	/* reads */
 	STORE_CLAIM,
 	STORE_FETCH,
@@ -202,6 +215,7 @@ enum store_kind {
 	STORE_STATS,
 	STORE_GET,
 	STORE_OUTAGES,
+	STORE_LATE,
 	STORE_KIND_COUNT
 };
 
@@ -268,6 +282,11 @@ struct store_result {
 	uint64_t notice; /* FAILED: id of the one of RECORD.notices that names it, 0: none */
 };
 
+struct store_success {
+	struct str hop;
+	struct wall at;
+};
+
 struct store_notice {
 	struct envelope env;
 	struct str content;
@@ -292,11 +311,15 @@ struct store_record {
 	struct wall keep_until; /* with FAILED results: content stays until then, the latest counts; WALL_NONE: it goes */
 	const struct site_record *sites;
 	uint32_t site_count;
-	const struct hop_record *hops; /* name, site and health are written */
+	const struct hop_record *hops; /* all but what is out only is written */
 	uint32_t hop_count;
+	const struct store_success *successes; /* raise last_success of these next hops, and of the sites they are
+						* routed to; nothing else of them changes. They come after hops */
+	uint32_t success_count;
 	const struct outage_record *outages; /* inserted, or replaced by id */
 	uint32_t outage_count;
 	const struct outage_sample *samples; /* samples[i] is one of outages[i]; at WALL_NONE: none. NULL: none at all */
+	bool is_notice_owed; /* its failures are reported later, in a digest: see LATE; SWEEP keeps it until then */
 	uint32_t applied_count; /* out: results that changed a row */
 	bool is_finished;       /* out: no recipient of id is queued any more */
 };
@@ -334,6 +357,8 @@ struct store_filter {
 	unsigned states;             /* bits of RECIPIENT_STATE_BIT; 0: all queued states */
 	struct wall accepted_before; /* --older */
 	struct wall accepted_after;  /* --newer */
+	struct wall finished_after;  /* messages that left the queue at that instant or later: */
+	struct wall finished_before; /* all their recipients are final. And before this one */
 	uint64_t size_min_bytes, size_max_bytes; /* max 0: none */
 	uint32_t attempts_min;
 	struct str status; /* glob on the enhanced status, "4.7.*" */
@@ -343,7 +368,7 @@ struct store_filter {
 	bool is_all; /* deliberate: no other condition */
 };
 
-enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT };
+enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT, SORT_FINISHED /* needs finished_after */ };
 
 enum modify_action {
 	MODIFY_HOLD,
@@ -428,9 +453,10 @@ struct store_get {
 	struct str value; /* out */
 };
 
-/* CLAIM - READY recipients of one next hop in drain order: priority, highest first, then arrival; grouped by message.
- * A plain read: the caller leaves out what it already has in flight. accepted_before: only older ones
- * (expiry), oldest first. */
+/* CLAIM - READY recipients of one next hop in drain order, grouped by message: priority, highest first, exactly; within a
+ * priority fair shares among the senders' buckets: the oldest message of each before the second of any, and so on, and
+ * by arrival among those. A plain read: the caller leaves out what it already has in flight, which counts, so that
+ * one CLAIM goes on where the one before it ended. accepted_before: only older ones (expiry), oldest first of all. */
 struct store_claim {
 	struct store_op op;
 	struct str hop;
@@ -544,6 +570,77 @@ struct store_stats {
 	uint64_t used_bytes, free_bytes; /* of the file; free space is used again, or given back by SWEEP */
 	uint64_t last_id;                       /* greatest id ever stored */
 	uint64_t delivered_total, failed_total; /* since the queue was created */
+};
+
+/* What a sender was last told of late mail. */
+struct told_record {
+	struct str sender;
+	struct wall first;   /* when told for the first time since nothing of it was late; WALL_NONE: not told */
+	struct wall last;    /* when told last */
+	uint32_t count;      /* how often since first */
+	uint64_t up_to;      /* greatest id that was looked at then */
+	struct str hops;     /* next hops that the sender was told of, parted by blanks */
+};
+
+struct late_place { /* a next hop that late mail waits for, and its site; names empty when not known */
+	struct hop_record hop;
+	struct site_record site;
+};
+
+struct late_message {
+	struct queued_message message; /* recipients: late: those READY, WAITING or QUARANTINED; owed: those FAILED */
+	uint32_t more_recipients;      /* left out */
+};
+
+struct late_sender {
+	struct str name;
+	struct told_record told;
+	bool is_due;           /* never told, or told before told_before: messages begin with the oldest */
+	bool is_settled;       /* told, and nothing up to told.up_to is queued any more */
+	struct late_message *messages; /* late, oldest first; those behind told.up_to alone unless is_due */
+	uint32_t message_count;
+	uint64_t more_messages; /* late, and left out; LATE_COUNT_MAX: that many or more */
+	struct late_place *places; /* of the messages, LATE_PLACES_MAX at most */
+	uint32_t place_count;
+	struct late_message *owed; /* whose notices of failure are owed, oldest first */
+	uint32_t owed_count;
+	uint64_t more_owed;  /* left out */
+	uint64_t owed_up_to; /* greatest id of all these */
+	bool has_more_owed;  /* behind it */
+};
+
+enum { LATE_COUNT_MAX = 10000, LATE_PLACES_MAX = 32, LATE_MESSAGES_MAX = 100, LATE_RECIPIENTS_MAX = 20 };
+
+/* LATE - what senders are to be told: a page of them by name, after a name, each with its late mail (of
+ * LATE_NOTICE_DIGEST, accepted before a time, queued and not held), with what was settled, and with failures that are owed.
+ * Those with nothing to tell are left out; costs a few seeks a sender, whatever the backlog. With is_own: messages
+ * that get a notice of their own (LATE_NOTICE_OWN, LATE_NOTICE_AT_TIME) and are due for one, as one sender each. */
+struct store_late {
+	struct store_op op;
+	struct wall now;
+	struct wall accepted_before;
+	struct wall told_before;
+	bool is_own;
+	struct str after;
+	uint32_t limit;               /* senders (messages with is_own) */
+	struct late_sender *senders;  /* out */
+	uint32_t sender_count;
+	struct str last; /* out: where the page ended: the next one's after */
+	bool is_more;
+};
+
+/* TELL - a notice enters the queue, and that its reader was told is noted, in one transaction. With id: the message that
+ * it is about; when that is not queued any more nothing happens (is_applied). */
+struct store_tell {
+	struct store_op op;
+	const struct store_notice *notice; /* NULL: none */
+	const struct told_record *told;    /* written; count 0: forgotten. NULL: untouched */
+	uint64_t id;                       /* 0: none */
+	struct wall at;                    /* of id */
+	struct str owed_to;                /* with owed_up_to: what that sender is owed up to that id is paid; */
+	uint64_t owed_up_to;               /* 0: nothing. ERR_NOT_FOUND when that is not */
+	uint64_t owed_count;               /* exactly so many messages: look again */
+	bool is_applied;                   /* out */
 };
 
 struct store;

@@ -123,7 +123,8 @@ static void finish_unreached(struct attempt *a);
 
 static bool choose_target(struct attempt *a)
 {
-	if (a->next_target >= a->route->target_count || a->hosts_tried >= a->conf->client.hosts_max)
+	if (a->next_target >= a->route->target_count ||
+		(!a->is_probe && a->hosts_tried >= a->conf->client.hosts_max))
 		return false;
 	a->target = a->next_target++;
 	a->hosts_tried++;
@@ -189,10 +190,31 @@ static bool is_tls_failure(const struct outcome *outcome)
 	       (outcome->stage == STAGE_STARTTLS && outcome->code != 0);
 }
 
+/* What a connection, or the want of one, says of our own network. */
+static void note_network(struct attempt *a, const struct outcome *outcome)
+{
+	const struct route_target *t = target_of(a);
+	unsigned family = ATTEMPT_FAMILY(t->address.family);
+
+	if (t->is_near)
+		return;
+	if (outcome->stage == STAGE_CONNECT && outcome->code == 0 && outcome->err != ERR_NO_FDS &&
+		outcome->err != ERR_PERMISSION)
+		a->unconnected |= family;
+	else if (outcome->stage > STAGE_CONNECT)
+		a->opened |= family;
+	if (outcome->code == 0)
+		return;
+	a->answered |= family;
+	a->reached = t->address;
+}
+
 static void on_session_failed(struct attempt *a, const struct outcome *outcome)
 {
 	struct verdict verdict = judge(a, outcome, false);
 	bool is_first = a->site_outcome.stage == STAGE_NONE;
+
+	note_network(a, outcome);
 
 	if (a->tls_now == TLS_OPPORTUNISTIC && is_tls_failure(outcome)) {
 		a->tls_now = TLS_NONE;
@@ -317,8 +339,8 @@ static void run_job(struct attempt *a)
 	smtp_client_deliver(a->client, &a->job);
 }
 
-/* A reused session whose peer hung up meanwhile, or says just now that it had waited long enough.
- * Content was not asked for yet, so there is nothing to rewind. */
+/* A reused session whose peer hung up meanwhile, or says just now that it had waited long enough; 4.7.x says that we are
+ * too fast, also to a new one. Content was not asked for yet, so there is nothing to rewind. */
 static bool was_dead_already(const struct attempt *a)
 {
 	if (!a->is_reused || a->job.is_reusable)
@@ -327,7 +349,8 @@ static bool was_dead_already(const struct attempt *a)
 		return true;
 	for (uint32_t i = 0; i < a->recipient_count; i++)
 		if (a->job_recipients[i].outcome.stage != STAGE_MAIL ||
-			a->job_recipients[i].outcome.code != 421)
+			a->job_recipients[i].outcome.code != 421 ||
+			a->job_recipients[i].outcome.status.subject == 7)
 			return false;
 	return true;
 }
@@ -350,6 +373,7 @@ static void take_results(struct attempt *a)
 		result->number = a->recipients[i].rcpt.number;
 		set_outcome(a, &result->outcome, &a->job_recipients[i].outcome);
 		result->verdict = judge(a, &result->outcome, has_other);
+		note_network(a, &result->outcome);
 	}
 }
 

@@ -78,7 +78,8 @@ static bool is_filter_empty(const struct store_filter *f)
 {
 	return !f->is_all && !f->id_count && !f->from.len && !f->to.len && !f->domain.len &&
 	       !f->site.len && !f->hop.len && !f->states && !f->accepted_before.ms &&
-	       !f->accepted_after.ms && !f->size_min_bytes && !f->size_max_bytes &&
+	       !f->accepted_after.ms && !f->finished_after.ms && !f->finished_before.ms &&
+	       !f->size_min_bytes && !f->size_max_bytes &&
 	       !f->attempts_min && !f->status.len && !f->user.len && !f->has_priority;
 }
 

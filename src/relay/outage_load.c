@@ -33,8 +33,7 @@ static void on_beaten(struct store_op *op)
 
 	all->heartbeat.is_putting = false;
 	r->delivery_count--;
-	if (op->err == ERR_NO_SPACE)
-		upkeep_note_full(r);
+	/* a full disk shows with mail: nothing here is a reason to refuse any */
 	store_op_fini(op);
 	relay_check_stopped(r);
 }

@@ -9,6 +9,7 @@
  * waits for its first offer: then nothing of it was kept waiting by the outage any more. Until then its credit runs.
  */
 #include "base/check.h"
+#include "relay/operators.h"
 #include "relay/outage_private.h"
 
 #define LOOK_MS MINUTE_MS
@@ -71,10 +72,11 @@ static void tell_begin(struct outage *o, uint64_t recipients)
 	instant_format_iso(&b, o->rec.began);
 	append_why(&b, &o->rec);
 	buf_printf(&b,
-		"; %llu recipients wait, and from then on no lifetime is counted for such mail",
+		"; recipients waiting: %llu; from then on no lifetime is counted for such mail",
 		(unsigned long long)recipients);
 	log_text(o->relay->env->log, LOG_NOTICE, "qmgr", "%s", buf_cstr(&b));
 	buf_fini(&b);
+	notify_operators(o->relay, &o->rec, false);
 }
 
 void outage_tell_end(const struct outage *o)
@@ -88,12 +90,13 @@ void outage_tell_end(const struct outage *o)
 	buf_append_str(&b, STR(" is over after "));
 	instant_format_span(&b, rec->ended.ms - rec->began.ms);
 	buf_printf(&b,
-		": at most %llu recipients waited; %llu were delivered (%llu of them after more "
-		"than five days), %llu failed",
+		": recipients waiting at most: %llu; delivered: %llu (after more than five days: "
+		"%llu), failed: %llu",
 		(unsigned long long)rec->peak_recipients, (unsigned long long)rec->delivered,
 		(unsigned long long)rec->saved, (unsigned long long)rec->failed);
 	log_text(o->relay->env->log, LOG_NOTICE, "qmgr", "%s", buf_cstr(&b));
 	buf_fini(&b);
+	notify_operators(o->relay, rec, true);
 }
 
 /* ---- one after another ---- */

@@ -31,7 +31,8 @@ void entry_put_accept(struct buf *b, const struct envelope *env, uint32_t spoole
 	put_text(b, env->envid);
 	put_i64(b, env->priority);
 	put_i64(b, env->deliver_by.ms);
-	put_u32(b, env->deliver_by_notify);
+	/* In the bits above it, for the journals of old that have no more here. */
+	put_u32(b, (uint32_t)env->deliver_by_notify | (uint32_t)env->late_notice << 1);
 	put_i64(b, env->hold_until.ms);
 	put_u32(b, (uint32_t)env->origin);
 	put_text(b, env->user);
@@ -65,7 +66,9 @@ enum err entry_take_accept(
 	out->envid = take_text(&in);
 	out->priority = (int)take_range(&in, -PRIORITY_MAX, PRIORITY_MAX);
 	out->deliver_by = take_wall(&in);
-	out->deliver_by_notify = take_bool(&in);
+	uint32_t bits = take_below(&in, LATE_NOTICE_COUNT << 1);
+	out->deliver_by_notify = bits & 1;
+	out->late_notice = (enum late_notice)(bits >> 1);
 	out->hold_until = take_wall(&in);
 	out->origin = (enum message_origin)take_below(&in, ORIGIN_DSN + 1);
 	out->user = take_text(&in);
@@ -182,6 +185,10 @@ void entry_put_record(struct buf *b, const struct store_record *op)
 		put_text(b, op->hops[i].name);
 		put_text(b, op->hops[i].site);
 		put_health(b, &op->hops[i].health);
+		put_text(b, op->hops[i].route);
+		put_i64(b, op->hops[i].route_at.ms);
+		put_i64(b, op->hops[i].denied_ms);
+		put_i64(b, op->hops[i].denied_last.ms);
 	}
 	put_rates(b, op);
 }
@@ -211,6 +218,10 @@ static void take_places(struct octets *in, struct arena *arena, struct store_rec
 		hops[i].name = take_text(in);
 		hops[i].site = take_text(in);
 		take_health(in, &hops[i].health);
+		hops[i].route = take_text(in);
+		hops[i].route_at = take_wall(in);
+		hops[i].denied_ms = take_range(in, 0, INT64_MAX);
+		hops[i].denied_last = take_wall(in);
 	}
 	for (uint32_t i = 0; in->rest.len > 0 && i < out->site_count; i++)
 		sites[i].rate = (uint64_t)take_range(in, 0, INT64_MAX);

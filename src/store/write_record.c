@@ -32,6 +32,7 @@ static enum err replace_notice(struct sqlite_engine *e, struct store_record *op)
 static enum err record_health(struct sqlite_engine *e, struct store_record *op);
 static enum err record_site(struct sqlite_engine *e, const struct site_record *site);
 static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop);
+static enum err record_success(struct sqlite_engine *e, const struct store_success *success);
 static enum err count_hops(struct sqlite_engine *e, uint64_t site, int change);
 
 enum err write_record(struct sqlite_engine *e, struct store_record *op)
@@ -46,6 +47,8 @@ enum err write_record(struct sqlite_engine *e, struct store_record *op)
 		err = replace_notice(e, op);
 	for (uint32_t i = 0; err == OK && !is_repeated && i < op->notice_count; i++)
 		err = message_insert(e, &op->notices[i].env, op->notices[i].content, 0);
+	if (err == OK && op->is_notice_owed && op->applied_count > 0)
+		err = late_owe(e, op->id);
 	if (err == OK)
 		err = record_health(e, op);
 	return err == OK ? record_outages(e, op) : err;
@@ -211,6 +214,8 @@ static enum err record_health(struct sqlite_engine *e, struct store_record *op)
 		err = record_site(e, &op->sites[i]);
 	for (uint32_t i = 0; err == OK && i < op->hop_count; i++)
 		err = record_hop(e, &op->hops[i]);
+	for (uint32_t i = 0; err == OK && i < op->success_count; i++)
+		err = record_success(e, &op->successes[i]);
 	return err;
 }
 
@@ -245,6 +250,10 @@ static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop
 	bind_u64(&q, entry->id);
 	bind_u64(&q, site_id);
 	bind_health(&q, &hop->health);
+	bind_text(&q, hop->route);
+	bind_wall(&q, hop->route_at);
+	bind_i64(&q, hop->denied_ms > 0 ? hop->denied_ms : 0);
+	bind_wall(&q, hop->denied_last);
 	err = sql_run(&q);
 	if (err != OK || site_id == entry->site)
 		return err;
@@ -253,6 +262,24 @@ static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop
 		err = count_hops(e, site_id, 1);
 	entry->site = site_id;
 	return err;
+}
+
+static enum err record_success(struct sqlite_engine *e, const struct store_success *success)
+{
+	struct hop_entry *entry;
+	enum err err = ledger_hop(&e->ledger, success->hop, &entry);
+	if (err != OK)
+		return err;
+	struct query q = sql_prepare(&e->sql, SQL_HOP_SUCCESS);
+	bind_u64(&q, entry->id);
+	bind_wall(&q, success->at);
+	err = sql_run(&q);
+	if (err != OK || entry->site == 0)
+		return err;
+	q = sql_prepare(&e->sql, SQL_SITE_SUCCESS);
+	bind_u64(&q, entry->site);
+	bind_wall(&q, success->at);
+	return sql_run(&q);
 }
 
 static enum err count_hops(struct sqlite_engine *e, uint64_t site, int change)

@@ -45,6 +45,7 @@ static void make_accept(struct accept *a)
 		.priority = -5,
 		.deliver_by = { 1700000099999 },
 		.deliver_by_notify = true,
+		.late_notice = LATE_NOTICE_OWN,
 		.hold_until = { 1700000088888 },
 		.origin = ORIGIN_DSN,
 		.user = STR("alice"),
@@ -112,7 +113,11 @@ static void make_record(struct record *r)
 		};
 		r->hops[i] = (struct hop_record){ .name = STR("hop.example"),
 			.site = STR("site.example"),
-			.health = a_health() };
+			.health = a_health(),
+			.route = STR("10 mx.example 192.0.2.2"),
+			.route_at = { 21 },
+			.denied_ms = 22,
+			.denied_last = { 23 } };
 	}
 	r->op = (struct store_record){ .id = 0x0102030405060708,
 		.at = { 1700000033333 },
@@ -165,7 +170,7 @@ static bool envelope_equal(const struct envelope *a, const struct envelope *b)
 	       a->is_smtputf8 == b->is_smtputf8 && a->ret == b->ret &&
 	       str_equal(a->envid, b->envid) && a->priority == b->priority &&
 	       a->deliver_by.ms == b->deliver_by.ms &&
-	       a->deliver_by_notify == b->deliver_by_notify &&
+	       a->deliver_by_notify == b->deliver_by_notify && a->late_notice == b->late_notice &&
 	       a->hold_until.ms == b->hold_until.ms && a->origin == b->origin &&
 	       str_equal(a->user, b->user) && str_equal(a->client, b->client) &&
 	       str_equal(a->helo, b->helo) && str_equal(a->message_id, b->message_id) &&
@@ -206,6 +211,10 @@ static bool record_equal(const struct store_record *a, const struct store_record
 	for (uint32_t i = 0; is_equal && i < a->hop_count; i++)
 		is_equal = str_equal(a->hops[i].name, b->hops[i].name) &&
 			   str_equal(a->hops[i].site, b->hops[i].site) &&
+			   str_equal(a->hops[i].route, b->hops[i].route) &&
+			   a->hops[i].route_at.ms == b->hops[i].route_at.ms &&
+			   a->hops[i].denied_ms == b->hops[i].denied_ms &&
+			   a->hops[i].denied_last.ms == b->hops[i].denied_last.ms &&
 			   health_equal(&a->hops[i].health, &b->hops[i].health);
 	return is_equal;
 }
@@ -263,6 +272,8 @@ static void expect_record_back(const struct record *r, int which)
 	X(env.priority, 0)                                                                         \
 	X(env.deliver_by.ms, 0)                                                                    \
 	X(env.deliver_by_notify, false)                                                            \
+	X(env.late_notice, LATE_NOTICE_NONE)                                                       \
+	X(env.late_notice, LATE_NOTICE_AT_TIME)                                                    \
 	X(env.hold_until.ms, INT64_MAX)                                                            \
 	X(env.origin, ORIGIN_SMTP)                                                                 \
 	X(env.user, STR("b"))                                                                      \
@@ -355,6 +366,10 @@ static void test_accept_comes_back_in_every_field(void **state)
 	HEALTH_FIELDS(X, sites[1])                                                                 \
 	X(hops[1].name, STR("other"))                                                              \
 	X(hops[1].site, STR(""))                                                                   \
+	X(hops[1].route, STR(""))                                                                  \
+	X(hops[1].route_at.ms, 5)                                                                  \
+	X(hops[0].denied_ms, INT64_MAX)                                                            \
+	X(hops[1].denied_last.ms, 6)                                                               \
 	HEALTH_FIELDS(X, hops[0])
 
 static void test_record_comes_back_in_every_field(void **state)
