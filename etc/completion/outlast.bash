@@ -1,7 +1,7 @@
 # Completion of outlast(1) for bash.
 _outlast() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
-	local verbs='status list show cat log explain retry hold release delete sites probe metrics config
+	local verbs='status list show cat log explain retry hold release delete revive sites probe metrics config
 		reload ping check-config salvage version help'
 	local conditions='--from --to --domain --site --hop --state --older --newer --size --tries --code
 		--user --priority --all --limit'
@@ -42,7 +42,7 @@ _outlast() {
 	if [[ $cur == -* ]]; then
 		case $verb in
 		list) conditions+=' --sort --ids --count --mailq' ;;
-		retry | hold | release | delete) conditions+=' --dry-run --yes --reason' ;;
+		retry | hold | release | delete | revive) conditions+=' --dry-run --yes --reason' ;;
 		sites) conditions='--state --site --limit --ids --count' ;;
 		show | cat | log | explain) ;;
 		*) conditions='' ;;

@@ -43,6 +43,7 @@ struct verb_call {
 	struct store_show show;
 	struct store_fetch fetch;
 	struct store_modify modify;
+	struct store_revive revive;
 	struct store_hops hops;
 	struct store_lookup lookup;
 	struct store_stats stats;
@@ -83,7 +84,7 @@ const char *recipient_state_name(enum recipient_state state);
 
 /* the verbs: first steps */
 verb_step verb_list, verb_show, verb_cat, verb_log, verb_explain;
-verb_step verb_change;
+verb_step verb_change, verb_revive;
 verb_step verb_fate, verb_import;
 verb_step verb_outages, verb_outage_declare, verb_outage_extend, verb_outage_end, verb_outage_report;
 verb_step verb_sites, verb_probe;
