@@ -43,11 +43,11 @@ struct verb_call {
 	struct store_show show;
 	struct store_fetch fetch;
 	struct store_modify modify;
+	struct store_revive revive;
 	struct store_hops hops;
 	struct store_lookup lookup;
 	struct store_stats stats;
 	struct store_record record;
-	struct store_revive revive;
 	struct store_outages outages;
 };
 

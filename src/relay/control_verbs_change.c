@@ -32,7 +32,8 @@ struct change_state {
 };
 
 static const struct change_verb change_verbs[] = {
-	{ "retry", "made due", MODIFY_RETRY, RECIPIENT_STATE_BIT(RECIPIENT_WAITING) },
+	{ "retry", "made due", MODIFY_RETRY,
+		RECIPIENT_STATE_BIT(RECIPIENT_WAITING) | RECIPIENT_STATE_BIT(RECIPIENT_QUARANTINED) },
 	{ "hold", "held", MODIFY_HOLD,
 		RECIPIENT_QUEUED_BITS & ~RECIPIENT_STATE_BIT(RECIPIENT_HELD) },
 	{ "release", "released", MODIFY_RELEASE, RECIPIENT_STATE_BIT(RECIPIENT_HELD) },
