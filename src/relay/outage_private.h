@@ -70,7 +70,7 @@ struct outage_watch {
 	uint32_t position;
 	uint32_t pages;
 	struct str cursor; /* owned; of a sample's walk */
-	uint64_t recipients, bytes;
+	uint64_t recipients, bytes, hops;
 };
 
 struct outages {
