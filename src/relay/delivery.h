@@ -84,7 +84,7 @@ void pacing_note_recovery(struct site *s);
 void recorder_take(struct delivery *d);
 
 /* notice.c: the failure notice for the results that need one, as part of the record. headers: of the original. */
-bool notice_is_needed(const struct delivery *d);
+bool notice_is_needed(struct delivery *d);
 void notice_build(struct delivery *d, struct str headers);
 void notice_log(const struct delivery *d); /* once it is durable */
 

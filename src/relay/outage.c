@@ -20,7 +20,7 @@ struct outage_write {
 
 /* ---- names ---- */
 
-static struct outage_place *find_place(const struct relay *r, struct str name)
+struct outage_place *outage_find_place(const struct relay *r, struct str name)
 {
 	struct map_entry *e = map_find(&r->outages->places, name);
 
@@ -55,7 +55,7 @@ static void set_place(struct relay *r, struct str name, struct outage_place *pla
 
 static struct outage_place *place_get(struct relay *r, struct str name)
 {
-	struct outage_place *place = find_place(r, name);
+	struct outage_place *place = outage_find_place(r, name);
 
 	if (place)
 		return place;
@@ -79,12 +79,12 @@ static void place_release(struct relay *r, struct outage_place *place)
 
 void outage_attach_site(struct site *s)
 {
-	s->place = find_place(s->relay, s->name);
+	s->place = outage_find_place(s->relay, s->name);
 }
 
 void outage_attach_hop(struct hop *h)
 {
-	h->place = find_place(h->relay, h->name);
+	h->place = outage_find_place(h->relay, h->name);
 }
 
 void outage_detach_site(struct site *s)
@@ -131,7 +131,7 @@ struct outage *outage_find(
 	const struct relay *r, enum outage_kind kind, enum outage_scope scope, struct str name)
 {
 	bool is_wide = scope == OUTAGE_OF_PATTERN || scope == OUTAGE_OF_ALL;
-	struct outage_place *place = is_wide ? NULL : find_place(r, name);
+	struct outage_place *place = is_wide ? NULL : outage_find_place(r, name);
 
 	if (!is_wide && !place)
 		return NULL;

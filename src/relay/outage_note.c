@@ -130,6 +130,8 @@ void outage_inherit(struct hop *h, const struct site *old)
 	const struct outage_record *rec =
 		old->place ? outage_open(h->relay, OUTAGE_DOWN, OUTAGE_OF_SITE, old->name) : NULL;
 
+	/* and those that ended: some of its mail may still wait for its own retry */
+	credit_merge(&h->credit, &old->credit);
 	if (rec)
 		(void)outage_begin(
 			h->relay, OUTAGE_DOWN, OUTAGE_OF_HOP, h->name, rec->began, &old->health);

@@ -70,7 +70,7 @@ struct outage_watch {
 	uint32_t position;
 	uint32_t pages;
 	struct str cursor; /* owned; of a sample's walk */
-	uint64_t recipients, bytes;
+	uint64_t recipients, bytes, hops;
 };
 
 struct outages {
@@ -108,6 +108,7 @@ static inline bool outage_is_wide(const struct outage_record *rec)
 }
 /* outage_describe - "site x", "next hop y", "destinations *.z", "all destinations". */
 void outage_describe(struct buf *out, const struct outage_record *rec);
+struct outage_place *outage_find_place(const struct relay *r, struct str name);
 struct site *outage_find_site(const struct relay *r, struct str name);
 struct hop *outage_find_hop(const struct relay *r, struct str name);
 struct site *outage_site(const struct outage *o); /* in memory, or NULL */

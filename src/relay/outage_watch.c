@@ -9,6 +9,7 @@
  * waits for its first offer: then nothing of it was kept waiting by the outage any more. Until then its credit runs.
  */
 #include "base/check.h"
+#include "relay/operators.h"
 #include "relay/outage_private.h"
 
 #define LOOK_MS MINUTE_MS
@@ -75,6 +76,7 @@ static void tell_begin(struct outage *o, uint64_t recipients)
 		(unsigned long long)recipients);
 	log_text(o->relay->env->log, LOG_NOTICE, "qmgr", "%s", buf_cstr(&b));
 	buf_fini(&b);
+	notify_operators(o->relay, &o->rec, false);
 }
 
 void outage_tell_end(const struct outage *o)
@@ -94,6 +96,7 @@ void outage_tell_end(const struct outage *o)
 		(unsigned long long)rec->saved, (unsigned long long)rec->failed);
 	log_text(o->relay->env->log, LOG_NOTICE, "qmgr", "%s", buf_cstr(&b));
 	buf_fini(&b);
+	notify_operators(o->relay, rec, true);
 }
 
 /* ---- one after another ---- */
@@ -138,11 +141,15 @@ static void schedule_sample(struct outage *o, struct wall now)
 	o->next_sample = wall_add(now, wait_ms);
 }
 
-/* Nothing waits, nobody asks, and it has not worked for so long that it is not known to work. */
+/* Nothing waits, nobody asks, and it has not worked for so long that it is not known to work; or no next hop leads to that
+ * site any more. */
 static bool is_forgotten(const struct outage *o, struct wall now)
 {
-	return o->rec.kind == OUTAGE_DOWN && o->rec.recovered.ms == WALL_NONE.ms &&
-	       watch_of(o)->recipients == 0 &&
+	const struct outage_watch *w = watch_of(o);
+
+	if (o->rec.kind != OUTAGE_DOWN || o->rec.recovered.ms != WALL_NONE.ms || w->recipients > 0)
+		return false;
+	return (o->rec.scope == OUTAGE_OF_SITE && w->hops == 0) ||
 	       now.ms - o->rec.began.ms > o->relay->conf->policy.known_good_ms;
 }
 
@@ -173,6 +180,7 @@ static void count_hop(struct outage_watch *w, const struct hop_record *h)
 	for (unsigned i = 0; i <= RECIPIENT_QUARANTINED; i++)
 		w->recipients += h->count[i];
 	w->bytes += h->bytes;
+	w->hops++;
 }
 
 static void read_count_page(struct outage *o, struct str after);
@@ -249,7 +257,7 @@ static void take_sample(struct outage *o)
 	struct outage_watch *w = watch_of(o);
 	struct store *store = o->relay->store;
 
-	w->recipients = w->bytes = 0;
+	w->recipients = w->bytes = w->hops = 0;
 	w->pages = 0;
 	if (o->rec.scope == OUTAGE_OF_ALL) {
 		w->stats = (struct store_stats){ .op.on_done = on_all_counted };

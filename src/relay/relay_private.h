@@ -41,6 +41,7 @@ struct control;
 struct known;
 struct guards;
 struct held_notices;
+struct teller;
 struct outages;
 
 struct listening {
@@ -147,16 +148,21 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct teller *teller;
 	struct outages *outages; /* outage.h */
+	struct { /* mails to operators in the hour since */
+		struct wall since;
+		uint32_t sent, left_out;
+	} operators;
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
-	struct watch watch;
-	struct hints hints;
-	struct share share;
 	struct known *known;               /* known.c */
 	struct guards *guards;             /* guard.c */
 	struct held_notices *held_notices; /* held_notice.c */
+	struct watch watch;
+	struct hints hints;
+	struct share share;
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */

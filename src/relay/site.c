@@ -120,6 +120,8 @@ void hop_set_site(struct hop *h, struct str site_name)
 			s->health.last_success = old->health.last_success;
 			s->is_dirty = true;
 		}
+		if (h->health.last_success.ms > s->health.last_success.ms)
+			s->health.last_success = h->health.last_success; /* as imported */
 		if (old)
 			outage_inherit(h, old);
 		if (old && s->pace.learned == 0)
