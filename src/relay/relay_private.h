@@ -38,6 +38,7 @@ struct delivery;
 struct intake;
 struct control;
 struct teller;
+struct deadline;
 struct outages;
 
 struct listening {
@@ -104,6 +105,7 @@ struct relay {
 	struct intake *intake;
 	struct control *control;
 	struct teller *teller;
+	struct deadline *deadline;
 	struct outages *outages; /* outage.h */
 	struct { /* mails to operators in the hour since */
 		struct wall since;
