@@ -13,6 +13,7 @@
 #include "relay/destination.h"
 
 #define LOOK_MS (15 * MINUTE_MS)
+#define LOOK_REAL_MS SECOND_MS /* under a fast clock */
 #define PAGE 200
 
 struct deadline {
@@ -51,10 +52,12 @@ static void on_timer(struct timer *t)
 {
 	struct deadline *d = CONTAINER_OF(t, struct deadline, timer);
 	struct relay *r = d->relay;
+	int64_t least_ms = LOOK_REAL_MS * r->env->rate;
+	int64_t wait_ms = LOOK_MS < least_ms ? least_ms : LOOK_MS;
 
 	if (r->is_stopping)
 		return;
-	env_timer_at(r->env, &d->timer, wall_add(env_wall(r->env), LOOK_MS));
+	env_timer_at(r->env, &d->timer, wall_add(env_wall(r->env), wait_ms));
 	if (d->is_reading)
 		return;
 	d->is_reading = true;

@@ -11,6 +11,7 @@
 #define LOOK_FIRST_MS MINUTE_MS /* after the start */
 #define LOOK_MAX_MS HOUR_MS
 #define LOOK_MIN_MS MINUTE_MS
+#define LOOK_REAL_MS SECOND_MS /* under a fast clock */
 #define PAGE_SENDERS 16
 #define PAGE_OWN 200
 #define HEADERS_BYTES_MAX ((size_t)64 << 10)
@@ -70,11 +71,14 @@ bool teller_may_notify(struct teller *t, struct str sender)
 
 static int64_t interval_ms(const struct relay *r)
 {
-	int64_t delay_ms = late_digest_delay_min(r->conf) / 4;
+	int64_t least_ms = LOOK_REAL_MS * r->env->rate;
+	int64_t wait_ms = late_digest_delay_min(r->conf) / 4;
 
-	if (delay_ms == 0 || delay_ms > LOOK_MAX_MS)
-		return LOOK_MAX_MS;
-	return delay_ms < LOOK_MIN_MS ? LOOK_MIN_MS : delay_ms;
+	if (wait_ms == 0 || wait_ms > LOOK_MAX_MS)
+		wait_ms = LOOK_MAX_MS;
+	if (wait_ms < LOOK_MIN_MS)
+		wait_ms = LOOK_MIN_MS;
+	return wait_ms < least_ms ? least_ms : wait_ms;
 }
 
 static void drop_page(struct teller *t)
