@@ -42,6 +42,7 @@ struct known;
 struct guards;
 struct held_notices;
 struct teller;
+struct deadline;
 struct outages;
 
 struct listening {
@@ -149,6 +150,7 @@ struct relay {
 	struct intake *intake;
 	struct control *control;
 	struct teller *teller;
+	struct deadline *deadline;
 	struct outages *outages; /* outage.h */
 	struct { /* mails to operators in the hour since */
 		struct wall since;
