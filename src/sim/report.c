@@ -44,7 +44,10 @@ uint32_t sim_report_rows(const struct sim_report *r, struct sim_row rows[SIM_ROW
 			(double)r->probe_gap_ms, true },
 		{ "first_delivery_ms", "first delivery in this run", SIM_SPAN, (double)r->first_ms,
 			false },
-		{ "drain_ms", "drained after its return in", SIM_SPAN, (double)r->drain_ms, true },
+		{ "drain_ms", "drained after that in", SIM_SPAN,
+			r->drain_ms < 0 || r->first_ms < 0 ? -1
+							   : (double)(r->drain_ms - r->first_ms),
+			true },
 		{ "drain_per_s", "rate meanwhile", SIM_RATE, r->drain_per_s, true },
 		{ "best_per_s", "rate in the best minute", SIM_RATE, r->best_per_s, true },
 		{ "others", "other messages delivered", SIM_COUNT, (double)r->others, false },
