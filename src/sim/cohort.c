@@ -20,6 +20,7 @@
 /* Between two messages, at least, that one node delivers: doc/performance.md, the drain of a backlog while mail comes in. */
 #define NODE_GAP_MS 0.0625
 #define AFTER_DRAIN_MS HOUR_MS
+#define ALMOST 1e-6 /* parts of messages add up to whole ones but for so much */
 #define EPOCH_MS INT64_C(1674432000000)
 
 struct cohort {
@@ -39,7 +40,7 @@ struct play {
 	struct cohort *cohorts; /* a ring, oldest first */
 	size_t first, count, room;
 	double backlog;
-	double delivered, accepted, expired;
+	double delivered, expired;
 	int64_t now_ms, attempt_ms; /* when it was tried last while away; 0: not yet */
 	int64_t credit_from_ms;     /* first failure; INT64_MAX: none */
 	double minute_served, drain_served;
@@ -66,7 +67,6 @@ static void accept_mail(struct play *p, int64_t at_ms, double count)
 {
 	struct cohort *last = p->count ? cohort_at(p, p->count - 1) : NULL;
 
-	p->accepted += count;
 	p->backlog += count;
 	if (last && at_ms - last->accepted_ms < COHORT_MS) {
 		last->count += count;
@@ -174,7 +174,7 @@ static void serve(struct play *p)
 
 	if (p->free_ms < (double)p->now_ms)
 		p->free_ms = (double)p->now_ms;
-	while (p->backlog >= 1 && p->free_ms < end_ms) {
+	while (p->backlog >= 1 - ALMOST && p->free_ms < end_ms) {
 		struct wall at = wall_of((int64_t)p->free_ms);
 		int64_t wait_ms = pace_is_limited(&p->pace) ? pace_wait_ms(&p->pace, at, 0) : 0;
 		double gap_ms = each_ms / p->window.size;
@@ -185,7 +185,7 @@ static void serve(struct play *p)
 		}
 		(void)take_oldest(p, 1);
 		pace_note_start(&p->pace, at);
-		pace_note_success(&p->pace, at, 1, p->backlog >= 1, (int64_t)each_ms);
+		pace_note_success(&p->pace, at, 1, p->backlog >= 1 - ALMOST, (int64_t)each_ms);
 		note_delivered(p, (int64_t)p->free_ms);
 		p->free_ms += gap_ms > NODE_GAP_MS ? gap_ms : NODE_GAP_MS;
 	}
@@ -200,7 +200,7 @@ static void try_destination(struct play *p)
 	struct wall now = wall_of(p->now_ms), when;
 	bool was_down = p->health.state == HEALTH_DOWN;
 
-	if (p->backlog < 1 || !health_may_try(&p->health, now, 0, &when))
+	if (p->backlog < 1 - ALMOST || !health_may_try(&p->health, now, 0, &when))
 		return;
 	if (is_away(p)) {
 		fail(p);
@@ -256,12 +256,10 @@ static void end_report(struct play *p)
 
 	r->is_estimate = true;
 	r->end_ms = p->now_ms;
-	r->accepted = (uint64_t)(p->accepted + 0.5);
 	r->delivered = (uint64_t)p->delivered;
 	r->expired = (uint64_t)(p->expired + 0.5);
-	r->queued = r->accepted > r->delivered + r->expired
-			    ? r->accepted - r->delivered - r->expired
-			    : 0;
+	r->queued = (uint64_t)(p->backlog + ALMOST);
+	r->accepted = r->delivered + r->expired + r->queued;
 	r->peak_disk_bytes =
 		p->shape->queue_bytes + r->peak_backlog * sim_disk_bytes(p->shape->size_bytes);
 	if (r->drain_ms > r->first_ms && r->first_ms >= 0)

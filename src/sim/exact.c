@@ -290,7 +290,7 @@ static void make_report(struct exact *x, struct sim_report *out)
 	out->others_drain_ms = median(b.delays[1], b.delay_counts[1]);
 	out->peak_disk_bytes =
 		x->file_bytes_max + out->peak_backlog * (sim_disk_bytes(x->shape->size_bytes) -
-								sim_disk_bytes(SIM_BODY_BYTES));
+								sim_disk_bytes(SIM_CONTENT_BYTES));
 	free(b.backlog);
 	free(b.arrived);
 	free(b.delay_sum);

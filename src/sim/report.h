@@ -8,6 +8,7 @@
 #define BIN_MS (10 * SECOND_MS)
 /* Contents of exact runs. */
 #define SIM_BODY_BYTES 700
+#define SIM_CONTENT_BYTES 870 /* with the header fields, in the mean */
 
 void report_add_point(struct sim_report *r, struct sim_point point);
 
