@@ -152,6 +152,7 @@ struct conf {
 
 	struct str *canaries; /* domains that tell whether we are offline; empty: none */
 	uint32_t canary_count;
+	uint32_t mailboxes_max; /* remembered as known good, 1000000; at the next start */
 
 	struct conf_policy policy;
 	struct conf_destination *destinations;

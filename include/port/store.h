@@ -59,12 +59,13 @@ struct queued_recipient {
 	struct recipient rcpt;
 	enum recipient_state state;
 	uint32_t attempts;        /* charged so far */
-	struct wall due;          /* WAITING: next attempt */
+	struct wall due;          /* WAITING, QUARANTINED: next attempt; HELD: since when */
 	struct wall last_attempt; /* WALL_NONE: none */
 	struct wall finished;     /* WALL_NONE: queued */
 	bool is_in_doubt;         /* a reply to the final dot was lost */
 	unsigned code;            /* last SMTP reply code, 0 without a reply */
 	struct status status;     /* last enhanced status */
+	int64_t held_ms;          /* by an operator, in sum, up to the last release */
 	struct str text;          /* last reply or own reason */
 	struct str host;          /* host that said it, "name[ip]:port" */
 	uint64_t notice;          /* FAILED: id of the notice that names it, 0: none */
@@ -324,6 +325,7 @@ struct store_record {
 struct store_promote {
 	struct store_op op;
 	struct wall now;
+	struct wall far; /* retries due later (not waits that a sender asked for) count as due; WALL_NONE: none does */
 	uint32_t limit;
 	struct str *hops; /* out: their next hops, each once */
 	uint32_t hop_count;
@@ -520,6 +522,7 @@ struct store_outages {
 struct store_probes {
 	struct store_op op;
 	struct wall now;
+	struct wall far; /* a next_probe later than this counts as due; WALL_NONE: none does */
 	uint32_t limit;
 	struct site_record *sites; /* out */
 	uint32_t site_count;

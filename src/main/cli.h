@@ -28,6 +28,7 @@ struct cli {
 	const char *sort, *limit, *reason, *state;
 	enum cli_format format;
 	bool is_yes, is_dry_run;
+	json_t *play; /* options of simulate by name; "set" is an array */
 	bool is_tty, has_color; /* of standard output */
 	int columns;            /* its width */
 	bool is_offline_said;
@@ -109,6 +110,7 @@ int cli_config(struct cli *cli);
 int cli_reload(struct cli *cli);
 int cli_check_config(struct cli *cli);
 int cli_salvage(struct cli *cli);
+int cli_simulate(struct cli *cli);
 int cli_version(struct cli *cli);
 void cli_help(FILE *out);
 

@@ -24,6 +24,8 @@ static const char help[] =
 	"         reload                  read the configuration again\n"
 	"         check-config            say what is wrong with the file\n"
 	"         salvage DIR OUT         files out of a damaged queue\n"
+	"Ask:     simulate                what an outage would do to this queue, or to any: --json --svg FILE\n"
+	"         --outage SITE|DOMAIN=3d, --scenario FILE, --size 1/100, --set KEY=VALUE\n"
 	"\n"
 	"Which:   ID... or - (ids on standard input), and all of:\n"
 	"         --from GLOB --to GLOB --domain D --site GLOB --hop H --user U --priority N\n"

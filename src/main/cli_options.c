@@ -13,6 +13,7 @@
 
 enum option_id {
 	OPTION_CONDITION = 256, /* its name is the key of the filter */
+	OPTION_PLAY, /* of simulate: its name is the key */
 	OPTION_ALL,
 	OPTION_STATE,
 	OPTION_SORT,
@@ -42,6 +43,14 @@ static const struct option options[] = {
 	{ "code", required_argument, NULL, OPTION_CONDITION },
 	{ "user", required_argument, NULL, OPTION_CONDITION },
 	{ "priority", required_argument, NULL, OPTION_CONDITION },
+	{ "scenario", required_argument, NULL, OPTION_PLAY },
+	{ "outage", required_argument, NULL, OPTION_PLAY },
+	{ "set", required_argument, NULL, OPTION_PLAY },
+	{ "svg", required_argument, NULL, OPTION_PLAY },
+	{ "seed", required_argument, NULL, OPTION_PLAY },
+	{ "exact", no_argument, NULL, OPTION_PLAY },
+	{ "estimate", no_argument, NULL, OPTION_PLAY },
+	{ "compare", no_argument, NULL, OPTION_PLAY },
 	{ "all", no_argument, NULL, OPTION_ALL },
 	{ "state", required_argument, NULL, OPTION_STATE },
 	{ "sort", required_argument, NULL, OPTION_SORT },
@@ -64,6 +73,7 @@ enum { OPTION_COUNT_MAX = sizeof(options) / sizeof(options[0]), WORD_MAX = 40 };
 
 static void look_at_terminal(struct cli *cli);
 static int take_option(struct cli *cli, int c, int index);
+static int take_play(struct cli *cli, const char *name, const char *value);
 static int refuse_option(char **argv);
 
 int cli_options_read(struct cli *cli, int argc, char **argv)
@@ -72,6 +82,7 @@ int cli_options_read(struct cli *cli, int argc, char **argv)
 
 	look_at_terminal(cli);
 	cli->filter = json_object();
+	cli->play = json_object();
 	opterr = 0;
 	while (status == 0 && (c = getopt_long(argc, argv, ":c:hy", options, &index)) != -1)
 		status = c == '?' || c == ':' ? refuse_option(argv) : take_option(cli, c, index);
@@ -108,6 +119,8 @@ static int take_option(struct cli *cli, int c, int index)
 			return VERB_USAGE + 1;
 		}
 		return 0;
+	case OPTION_PLAY:
+		return take_play(cli, options[index].name, optarg ? optarg : "yes");
 	case OPTION_ALL:
 		json_object_set_new(cli->filter, "all", json_true());
 		return 0;
@@ -156,6 +169,27 @@ static int take_option(struct cli *cli, int c, int index)
 		cli_help(stdout);
 		return VERB_DONE + 1;
 	}
+}
+
+/* Options of simulate: the last one of a name holds, but for --set. */
+static int take_play(struct cli *cli, const char *name, const char *value)
+{
+	json_t *text = json_string(value), *list = json_object_get(cli->play, name);
+
+	if (!text) {
+		cli_say("--%s: the value is not UTF-8 text", name);
+		return VERB_USAGE + 1;
+	}
+	if (strcmp(name, "set") != 0) {
+		json_object_set_new(cli->play, name, text);
+		return 0;
+	}
+	if (!list) {
+		list = json_array();
+		json_object_set_new(cli->play, name, list);
+	}
+	json_array_append_new(list, text);
+	return 0;
 }
 
 static int refuse_option(char **argv)

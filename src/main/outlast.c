@@ -39,12 +39,13 @@ static const struct cli_verb verbs[] = {
 	{ "ping", cli_text_verb },
 	{ "check-config", cli_check_config },
 	{ "salvage", cli_salvage },
+	{ "simulate", cli_simulate },
 	{ "version", cli_version },
 };
 
 const char *const cli_verb_names[] = { "status", "list", "show", "cat", "log", "explain", "retry",
 	"hold", "release", "delete", "sites", "probe", "policy", "metrics", "config", "reload", "ping",
-	"check-config", "salvage", "version", "help", NULL };
+	"check-config", "salvage", "simulate", "version", "help", NULL };
 
 static int run_verb(struct cli *cli);
 
@@ -59,6 +60,7 @@ int main(int argc, char **argv)
 	if ((fflush(stdout) != 0 || ferror(stdout)) && status == VERB_DONE)
 		status = VERB_TEMPORARY;
 	json_decref(cli.filter);
+	json_decref(cli.play);
 	conf_unref(cli.conf);
 	return status;
 }

@@ -218,7 +218,7 @@ static void tell_policy(struct verb_call *call, struct str hop, const struct con
 	instant_format_span(text, policy->lifetime_ms);
 	if (state->has_message) {
 		buf_append_str(text, STR(", so a failure after "));
-		append_when(call, retry_gives_up_at(policy, &call->show.message.env));
+		append_when(call, retry_gives_up_at(policy, &call->show.message.env, NULL));
 		buf_append_str(text, STR(" is final"));
 	}
 	buf_append_char(text, '.');

@@ -31,6 +31,10 @@ struct delivery {
 	struct store_record record;
 	struct store_fetch headers; /* first chunk, for a notice */
 	struct timer again;         /* RECORD found no space: try again */
+	struct store_result *made; /* record.results, while they are made */
+	bool is_storm;             /* some recipient was refused in a storm */
+	bool is_parking;           /* one that leaves the site no mail at all, and none was accepted */
+	struct store_show show;    /* the message, for an earlier notice that still waits */
 	struct message *notice;     /* made by this record, offered once it is durable */
 	struct recipient notice_recipient;
 };

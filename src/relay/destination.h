@@ -13,6 +13,7 @@
 #include "port/store.h"
 #include "queue/fair.h"
 #include "queue/grace.h"
+#include "queue/credit.h"
 #include "queue/health.h"
 #include "queue/pace.h"
 #include "queue/probe.h"
@@ -27,6 +28,7 @@ struct shared_route {
 };
 
 struct expiry;
+struct outage_place;
 
 struct site {
 	struct map_entry entry;
@@ -50,6 +52,8 @@ struct site {
 	bool is_scan_restarted;   /* wanted from the start again while a page was being read */
 	bool is_expiring;         /* a sweep of overdue mail is under way */
 	struct wall expiry_swept; /* when the last one began */
+	struct credit credit;     /* its outages that ended */
+	struct outage_place *place; /* open ones of that name; NULL: none */
 	uint64_t trouble_hop;     /* hash of the hop of the last failure after MAIL; 0: none */
 };
 
@@ -101,6 +105,8 @@ struct hop {
 	struct deferred advance;
 	struct expiry *expiry;    /* a sweep of overdue mail is at this hop, or NULL */
 	struct wall expiry_swept; /* when the last one of this hop alone began */
+	struct credit credit;     /* its own outages that ended */
+	struct outage_place *place; /* open ones of that name; NULL: none */
 };
 
 /* hop_get - the hop of that name, created (not loaded) if need be. NULL: too many busy ones; a scan is noted. */

@@ -5,6 +5,8 @@
  * delivery that brought it about.
  */
 #include "relay/delivery.h"
+#include "relay/guard.h"
+#include "relay/outage.h"
 
 /* ---- against a destination ---- */
 
@@ -38,9 +40,15 @@ void evidence_against_hop(struct hop *h, const struct outcome *outcome, struct s
 {
 	struct relay *r = h->relay;
 
+	bool was_declared = h->health.is_declared;
+
+	/* for the interval of its probes */
+	h->health.is_declared |= outage_is_declared(r, h, h->site);
 	if (health_note_failure(
 		    &h->health, hop_policy(h), outcome, host, env_wall(r->env), &r->rng))
 		log_state(r, "next hop", h->name, &h->health);
+	h->health.is_declared = was_declared;
+	outage_note_failure_of_hop(h);
 	h->is_dirty = true;
 	if (h->health.state == HEALTH_DOWN) {
 		expiry_start_hop(h);
@@ -52,13 +60,16 @@ void evidence_against_site(struct site *s, const struct conf_policy *policy,
 	const struct outcome *outcome, struct str host)
 {
 	struct relay *r = s->relay;
-	bool was_down = s->health.state == HEALTH_DOWN;
+	bool was_down = s->health.state == HEALTH_DOWN, was_declared = s->health.is_declared;
 
 	metric_add(r->env->metrics, METRIC_site_failures_total, 1);
+	s->health.is_declared |= outage_is_declared(r, NULL, s);
 	if (health_note_failure(&s->health, policy, outcome, host, env_wall(r->env), &r->rng)) {
 		log_state(r, "site", s->name, &s->health);
 		window_close_to_one(&s->window);
 	}
+	s->health.is_declared = was_declared;
+	outage_note_failure_of_site(s, policy);
 	s->is_dirty = true;
 	if (s->health.state != HEALTH_DOWN)
 		return;
@@ -101,6 +112,7 @@ static void note_answer(struct delivery *d, bool is_accepted)
 	h->trouble_sender = 0;
 	if (is_accepted && d->route)
 		names_note_worked(h, d->route);
+	outage_note_answer(h, s);
 	if (site_was == HEALTH_DOWN) {
 		struct buf b;
 
@@ -162,6 +174,11 @@ void evidence_take(struct delivery *d)
 			return;
 		evidence_against_site(
 			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
+		return;
+	}
+	if (guard_parks(d)) {
+		evidence_against_site(
+			d->site, hop_policy(d->hop), guard_parks(d), d->attempt.host);
 		return;
 	}
 	for (uint32_t i = 0; i < d->recipient_count; i++) {

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "queue/retry.h"
 #include "relay/delivery.h"
+#include "relay/outage.h"
 
 #define EXPIRY_EVERY_MS HOUR_MS
 #define EXPIRY_PAGE 64
@@ -96,6 +96,16 @@ static bool is_still_down(const struct expiry *x)
 	return h->health.state == HEALTH_DOWN;
 }
 
+static int64_t longest_hold(const struct queued_message *m)
+{
+	int64_t longest_ms = 0;
+
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		if (m->recipients[i].held_ms > longest_ms)
+			longest_ms = m->recipients[i].held_ms;
+	return longest_ms;
+}
+
 static void on_overdue(struct store_op *op)
 {
 	struct expiry *x = CONTAINER_OF(op, struct expiry, claim.op);
@@ -112,7 +122,7 @@ static void on_overdue(struct store_op *op)
 
 		if (!is_still_down(x) || hop_holds(h, m->env.id))
 			continue;
-		if (retry_gives_up_at(hop_policy(h), &m->env).ms > x->probed.ms) {
+		if (outage_gives_up_held_at(h, &m->env, longest_hold(m)).ms > x->probed.ms) {
 			x->passed_over++; /* a notice, or held back by its sender: it has its own end */
 			continue;
 		}
@@ -139,7 +149,8 @@ static void claim_overdue(struct expiry *x)
 	x->claim = (struct store_claim){
 		.op.on_done = on_overdue,
 		.hop = h->name,
-		.accepted_before = wall_add(x->probed, -hop_policy(h)->lifetime_ms),
+		.accepted_before = outage_overdue_before(
+			x->relay, h->site, h, h->name, x->probed),
 		.message_limit = EXPIRY_CLAIM + x->passed_over,
 		.recipients_per_message = 1000,
 	};
@@ -206,10 +217,8 @@ static void work_on(struct expiry *x, struct hop *h)
 /* Most next hops have nothing overdue, and are left where they are. */
 static bool may_be_overdue(const struct expiry *x, const struct hop_record *rec)
 {
-	const struct conf_policy *policy =
-		conf_policy_for(x->relay->conf, rec->name, x->site->name);
-
-	return rec->oldest.ms < x->probed.ms - policy->lifetime_ms;
+	return rec->oldest.ms <
+	       outage_overdue_before(x->relay, x->site, NULL, rec->name, x->probed).ms;
 }
 
 static void next_hop(struct expiry *x)

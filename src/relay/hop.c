@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "relay/delivery.h"
 #include "relay/destination.h"
+#include "relay/outage.h"
 
 /* Mail is claimed this much ahead of what is started. */
 #define CLAIM_MESSAGES 32
@@ -57,6 +58,7 @@ static void hop_free(struct hop *h)
 	store_op_fini(&h->claim.op);
 	hop_set_site(h, STR(""));
 	map_remove(&r->hops, &h->entry);
+	outage_detach_hop(h);
 	relay_free_name(&h->name);
 	names_fini(h);
 	free(h->settled);
@@ -232,6 +234,7 @@ struct hop *hop_get(struct relay *r, struct str name)
 	h->advance.on_run = on_advance;
 	health_init(&h->health, env_wall(r->env));
 	map_insert(&r->hops, &h->entry, h->name);
+	outage_attach_hop(h);
 	hop_kick(h);
 	return h;
 }
@@ -278,7 +281,8 @@ const struct conf_policy *hop_policy(const struct hop *h)
 
 bool hop_is_known_good(const struct hop *h)
 {
-	return health_is_known_good(&h->health, hop_policy(h), env_wall(h->relay->env));
+	return health_is_known_good(&h->health, hop_policy(h), env_wall(h->relay->env)) ||
+	       outage_is_declared(h->relay, h, h->site);
 }
 
 /* ---- load ---- */
@@ -302,6 +306,7 @@ static void on_loaded(struct store_op *op)
 			hop_set_site(h, l->hop_out.site);
 		h->is_dirty = false;
 	}
+	outage_take_hop(h, op->err);
 	store_op_fini(op);
 	hop_kick(h);
 }

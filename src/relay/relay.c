@@ -9,6 +9,9 @@
 
 #include "base/mem.h"
 #include "relay/destination.h"
+#include "relay/guard.h"
+#include "relay/held_notice.h"
+#include "relay/outage.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
 
@@ -86,6 +89,10 @@ struct relay *relay_new(const struct relay_params *params)
 	flow_init(&r->flow, r);
 	agenda_init(r);
 	upkeep_init(r);
+	known_init(r);
+	guard_init(r);
+	held_notice_init(r);
+	r->outages = outages_new(r);
 	r->intake = intake_new(r);
 	r->control = control_new(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
@@ -219,6 +226,8 @@ enum err relay_start(struct relay *r, struct buf *message)
 	if (err != OK)
 		return err;
 	upkeep_start(r);
+	known_start(r);
+	outages_start(r);
 	agenda_start(r);
 	return OK;
 }
@@ -273,7 +282,8 @@ static bool has_ops(const struct relay *r)
 	const struct agenda *a = &r->agenda;
 
 	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
-		r->upkeep.is_sweeping || r->upkeep.is_trying || !list_is_empty(&r->saving))
+		r->upkeep.is_sweeping || r->upkeep.is_trying || !list_is_empty(&r->saving) ||
+		known_is_busy(r))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -345,6 +355,8 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 		close_listener(r, CONTAINER_OF(r->listeners.next, struct listening, link));
 	agenda_stop(r);
 	upkeep_stop(r);
+	known_stop(r);
+	outages_stop(r);
 	intake_shutdown(r->intake);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
 	relay_check_stopped(r);
@@ -369,6 +381,10 @@ void relay_free(struct relay *r)
 	free_loose(r);
 	flow_fini(&r->flow);
 	destination_free_all(r);
+	held_notice_free(r);
+	guard_free(r);
+	known_free(r);
+	outages_free(r->outages);
 	env_undefer(r->env, &r->stop_check);
 	env_undefer(r->env, &r->sched);
 	pool_free(r->pool);

@@ -37,6 +37,10 @@ struct site;
 struct delivery;
 struct intake;
 struct control;
+struct known;
+struct guards;
+struct held_notices;
+struct outages;
 
 struct listening {
 	struct list link;
@@ -53,6 +57,7 @@ struct agenda {
 	struct wall due_next;
 	struct store_promote promote;
 	bool is_promoting;
+	bool is_far_wanted; /* the clock was set back: also what is due too far ahead */
 	uint32_t spread; /* not 0: much came due at once, so many are promoted at a time */
 	struct timer probe_timer;
 	struct wall probe_next;
@@ -101,9 +106,13 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct outages *outages; /* outage.h */
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
+	struct known *known;               /* known.c */
+	struct guards *guards;             /* guard.c */
+	struct held_notices *held_notices; /* held_notice.c */
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */
@@ -147,6 +156,8 @@ void agenda_want_scan(struct relay *r);
 /* agenda_want_scan_later - the same in a minute: after an error. */
 void agenda_want_scan_later(struct relay *r);
 void agenda_continue_scan(struct relay *r);
+/* agenda_look_far - the clock was set back: what is due too far ahead is due now. */
+void agenda_look_far(struct relay *r);
 
 /* upkeep.c */
 void upkeep_init(struct relay *r);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "relay/delivery.h"
 #include "relay/destination.h"
+#include "relay/outage.h"
 
 /* Hops of a site read per page, and brought to work at once. */
 #define SITE_SCAN_PAGE 64
@@ -52,6 +53,7 @@ static struct site *site_get(struct relay *r, struct str name)
 	window_init(&s->window, 0, r->conf->policy.connections_max);
 	pace_init(&s->pace, 0, r->env->rate);
 	map_insert(&r->sites, &s->entry, s->name);
+	outage_attach_site(s);
 	return s;
 }
 
@@ -78,6 +80,7 @@ static void site_free(struct site *s)
 	env_timer_stop(s->relay->env, &s->pause);
 	list_remove(&s->ready);
 	map_remove(&s->relay->sites, &s->entry);
+	outage_detach_site(s);
 	store_op_fini(&s->lookup.op);
 	store_op_fini(&s->scan.op);
 	relay_free_name(&s->name);
@@ -110,6 +113,8 @@ void hop_set_site(struct hop *h, struct str site_name)
 			s->health.last_success = old->health.last_success;
 			s->is_dirty = true;
 		}
+		if (old)
+			outage_inherit(h, old);
 		if (old && s->pace.learned == 0)
 			s->pace.learned = old->pace.learned;
 		if (!s->is_loaded)
@@ -160,6 +165,7 @@ static void on_loaded(struct store_op *op)
 		pacing_note_recovery(s);
 	if (s->health.state == HEALTH_SUSPECT || s->health.state == HEALTH_DOWN)
 		window_close_to_one(&s->window);
+	outage_take_site(s, op->err);
 	store_op_fini(op);
 	LIST_FOR_EACH_SAFE (link, &s->members) {
 		struct hop *h = CONTAINER_OF(link, struct hop, member);

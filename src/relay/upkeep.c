@@ -98,6 +98,8 @@ static void sweep_step(struct relay *r, uint32_t limit, bool may_shrink)
 		.history_before = wall_add(now, -r->conf->queue.history_ms),
 		.forget_before = wall_add(now, -r->conf->policy.known_good_ms),
 		.outages_before = wall_add(now, -OUTAGES_KEPT_MS),
+		/* what nobody has revived yet goes first when the disk is short */
+		.kept_before = u->is_space_low ? WALL_NEVER : now,
 		.limit = limit,
 		.may_shrink = may_shrink,
 	};
@@ -173,7 +175,7 @@ static void want_sweeps(struct relay *r)
 	struct wall now = env_wall(r->env);
 	bool has_excess = u->stats.free_bytes > free_max(u->stats.used_bytes);
 
-	if (now.ms - u->swept.ms >= SWEEP_EVERY_MS) {
+	if (now.ms - u->swept.ms >= SWEEP_EVERY_MS || u->is_space_low) {
 		u->swept = now;
 		u->is_clearing = true;
 	}

@@ -128,6 +128,7 @@ void get_recipient(struct query *q, struct arena *arena, struct queued_recipient
 	out->status = get_status(q);
 	out->text = get_text(q, arena);
 	out->host = get_text(q, arena);
+	out->held_ms = get_i64(q, 0, INT64_MAX);
 	out->notice = get_u64(q);
 }
 

@@ -63,6 +63,11 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_SITE_GET] = "SELECT " SITE_COLUMNS " FROM site AS s WHERE s.name=?1",
 	[SQL_SITE_PROBES] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
 			    " WHERE s.health = 2 ORDER BY s.next_probe LIMIT ?1",
+	/* Those that sleep have no time at all: WALL_NEVER. */
+	[SQL_SITE_PROBES_FAR] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
+				" WHERE s.health = 2 AND s.next_probe > ?2"
+				" AND s.next_probe < 9223372036854775807"
+				" ORDER BY s.next_probe LIMIT ?1",
 	[SQL_SITE_IDLE] = "SELECT id, name, health FROM site INDEXED BY site_idle"
 			  " WHERE hops = 0 AND last_success < ?1 AND declared = 0 LIMIT ?2",
 	[SQL_SITE_DELETE] = "DELETE FROM site WHERE id=?1",
@@ -82,6 +87,10 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_HOP_PROBES] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
 			   " LEFT JOIN site AS s ON s.id = h.site WHERE h.health = 2"
 			   " ORDER BY h.next_probe LIMIT ?1",
+	[SQL_HOP_PROBES_FAR] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
+			       " LEFT JOIN site AS s ON s.id = h.site WHERE h.health = 2"
+			       " AND h.next_probe > ?2 AND h.next_probe < 9223372036854775807"
+			       " ORDER BY h.next_probe LIMIT ?1",
 	/* One seek for each priority, and for each bucket of those that have mail: a plain min() would walk every ready
 	 * recipient. */
 	[SQL_HOP_OLDEST] =
@@ -154,7 +163,7 @@ const char *const sql_texts[SQL_COUNT] = {
 		"domain, orcpt, attempts, last_attempt, finished, in_doubt, code, status, text, "
 		"host) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?11,?12,?13,?14,?15,?16)",
 	[SQL_RECIPIENT_LOAD] =
-		"SELECT state, attempts, hop FROM recipient WHERE message=?1 AND number=?2",
+		"SELECT state, attempts, hop, due FROM recipient WHERE message=?1 AND number=?2",
 	/* A delivery that is not charged (RESULT_READY) leaves last_attempt as it was. */
 	[SQL_RECIPIENT_RECORD] =
 		"UPDATE recipient SET state=?3, last_attempt=iif(attempts < ?4, ?6, last_attempt),"
@@ -166,8 +175,11 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_RECIPIENT_SET_HOP] = "UPDATE recipient SET hop=?3 WHERE message=?1 AND number=?2",
 	[SQL_RECIPIENT_ANY_QUEUED] = "SELECT 1 FROM recipient WHERE message=?1 AND +hop=?2"
 				     " AND +state <= 3 LIMIT 1",
-	[SQL_RECIPIENT_FINISH] = "UPDATE recipient SET state=?3, due=0, finished=?4"
-				 " WHERE message=?1 AND number=?2",
+	/* Held: due is since when, and what that was adds up. ?5: now. */
+	[SQL_RECIPIENT_FINISH] =
+		"UPDATE recipient SET state=?3, finished=?4, due=iif(?3 = 2, ?5, 0),"
+		" held=held + iif(state = 2 AND due > 0 AND due < ?5, ?5 - due, 0)"
+		" WHERE message=?1 AND number=?2",
 	[SQL_RECIPIENT_FAILED] =
 		"SELECT number, hop, notice FROM recipient WHERE message=?1 AND +state = 4 ORDER BY number",
 	[SQL_RECIPIENT_REVIVE] = "UPDATE recipient SET state=0, due=0, finished=0, notice=0"
@@ -201,6 +213,11 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_DUE_BEFORE] =
 		"SELECT message, number, hop, state FROM recipient INDEXED BY recipient_due"
 		" WHERE state IN (1, 3) AND due <= ?1 ORDER BY due, message, number LIMIT ?2",
+	/* Retries; not the waits that a sender asked for. */
+	[SQL_DUE_FAR] =
+		"SELECT message, number, hop, state FROM recipient INDEXED BY recipient_due"
+		" WHERE state IN (1, 3) AND due > ?1 AND attempts > 0"
+		" ORDER BY due, message, number LIMIT ?2",
 	[SQL_DUE_FIRST] = "SELECT due FROM recipient INDEXED BY recipient_due WHERE state IN (1, 3)"
 			  " ORDER BY due LIMIT 1",
 
