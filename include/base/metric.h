@@ -34,6 +34,11 @@
 	X(probes_total)                                                                            \
 	X(dsn_failure_total)                                                                       \
 	X(dsn_discarded_total)                                                                     \
+	X(dsn_delay_total)                                                                         \
+	X(dsn_digest_total)                                                                        \
+	X(dsn_closing_total)                                                                       \
+	X(dsn_failure_digest_total)                                                                \
+	X(dsn_put_off_total)                                                                       \
 	X(connections_opened_total)                                                                \
 	X(connections_reused_total)                                                                \
 	X(connections_open)                                                                        \

@@ -190,10 +190,31 @@ static bool is_tls_failure(const struct outcome *outcome)
 	       (outcome->stage == STAGE_STARTTLS && outcome->code != 0);
 }
 
+/* What a connection, or the want of one, says of our own network. */
+static void note_network(struct attempt *a, const struct outcome *outcome)
+{
+	const struct route_target *t = target_of(a);
+	unsigned family = ATTEMPT_FAMILY(t->address.family);
+
+	if (t->is_near)
+		return;
+	if (outcome->stage == STAGE_CONNECT && outcome->code == 0 && outcome->err != ERR_NO_FDS &&
+		outcome->err != ERR_PERMISSION)
+		a->unconnected |= family;
+	else if (outcome->stage > STAGE_CONNECT)
+		a->opened |= family;
+	if (outcome->code == 0)
+		return;
+	a->answered |= family;
+	a->reached = t->address;
+}
+
 static void on_session_failed(struct attempt *a, const struct outcome *outcome)
 {
 	struct verdict verdict = judge(a, outcome, false);
 	bool is_first = a->site_outcome.stage == STAGE_NONE;
+
+	note_network(a, outcome);
 
 	if (a->tls_now == TLS_OPPORTUNISTIC && is_tls_failure(outcome)) {
 		a->tls_now = TLS_NONE;
@@ -352,6 +373,7 @@ static void take_results(struct attempt *a)
 		result->number = a->recipients[i].rcpt.number;
 		set_outcome(a, &result->outcome, &a->job_recipients[i].outcome);
 		result->verdict = judge(a, &result->outcome, has_other);
+		note_network(a, &result->outcome);
 	}
 }
 

@@ -200,6 +200,10 @@ static void on_probe_time(struct timer *t)
 
 	if (a->is_reading_probes)
 		return;
+	if (r->watch.is_offline) {
+		a->probe_next = WALL_NEVER; /* asked for again when that is over */
+		return;
+	}
 	a->is_reading_probes = true;
 	a->probe_next = WALL_NEVER;
 	a->probes = (struct store_probes){

@@ -32,6 +32,7 @@ struct verb_call {
 	void *state;            /* the verb's own; freed by fini */
 	void (*fini)(void *state);
 	struct survey *survey; /* under way, in state; see control_survey.h */
+	struct outage_book *book; /* the same; see control_book.h */
 
 	struct store_filter filter;
 	enum store_sort sort;
@@ -45,6 +46,8 @@ struct verb_call {
 	struct store_hops hops;
 	struct store_lookup lookup;
 	struct store_stats stats;
+	struct store_record record;
+	struct store_outages outages;
 };
 
 /* verb_submit - the step next runs when the operation is done and went well; else the call ends
@@ -81,7 +84,8 @@ const char *recipient_state_name(enum recipient_state state);
 /* the verbs: first steps */
 verb_step verb_list, verb_show, verb_cat, verb_log, verb_explain;
 verb_step verb_change;
-verb_step verb_fate;
+verb_step verb_fate, verb_import;
+verb_step verb_outages, verb_outage_declare, verb_outage_extend, verb_outage_end, verb_outage_report;
 verb_step verb_sites, verb_probe;
 verb_step verb_status, verb_metrics, verb_config, verb_version, verb_reload;
 

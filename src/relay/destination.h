@@ -11,9 +11,9 @@
 #include "deliver/route.h"
 #include "deliver/verdict.h"
 #include "port/store.h"
+#include "queue/credit.h"
 #include "queue/fair.h"
 #include "queue/grace.h"
-#include "queue/credit.h"
 #include "queue/health.h"
 #include "queue/pace.h"
 #include "queue/probe.h"
@@ -54,7 +54,8 @@ struct site {
 	struct wall expiry_swept; /* when the last one began */
 	struct credit credit;     /* its outages that ended */
 	struct outage_place *place; /* open ones of that name; NULL: none */
-	uint64_t trouble_hop;     /* hash of the hop of the last failure after MAIL; 0: none */
+	uint64_t trouble_hop;     /* hash of the hop of the last failure at MAIL or after; 0: none */
+	enum stage trouble_stage; /* where it failed; DATA, content and dot are one */
 };
 
 struct hop {
@@ -87,6 +88,7 @@ struct hop {
 	bool is_more_noted;      /* hop_note_more came while a CLAIM was under way */
 	bool has_more;           /* the store may hold READY recipients that are not in memory */
 	bool is_stalled; /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
+	struct mono rests_until; /* nothing is started before: hop_rest */
 	bool is_retry_wanted; /* an operator's word, or a probe, that came before it was loaded */
 	struct list pending;  /* of delivery.link, in drain order */
 	struct fair fair;     /* its senders' shares */
@@ -100,7 +102,8 @@ struct hop {
 	unsigned turn;      /* of mail that came after a recovery */
 	struct list active; /* of delivery.link: attempt or record running */
 	uint32_t active_count;
-	uint64_t trouble_sender; /* hash of the sender of the last failure after MAIL; 0: none */
+	uint64_t trouble_sender; /* hash of the sender of the last failure at MAIL or after; 0: none */
+	enum stage trouble_stage;
 	struct timer pause;
 	struct deferred advance;
 	struct expiry *expiry;    /* a sweep of overdue mail is at this hop, or NULL */
@@ -117,6 +120,8 @@ void hop_kick(struct hop *h);
 void hop_note_more(struct hop *h);
 /* hop_is_parked - it or its site is DOWN and no probe is due: its mail costs nothing now. */
 bool hop_is_parked(const struct hop *h, struct wall now);
+/* hop_rest - we cannot deliver anything of it just now, through no fault of anybody: tried again in a minute. */
+void hop_rest(struct hop *h);
 void hop_drop_pending(struct hop *h);
 /* hop_find - the delivery of that message that is in memory, or NULL. */
 struct delivery *hop_find(const struct hop *h, uint64_t id);

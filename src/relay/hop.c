@@ -20,6 +20,8 @@
 #define CLAIM_ERROR_MS MINUTE_MS
 /* A route is used for new attempts this long without asking the resolver again; real time. */
 #define ROUTE_REUSE_MS (30 * SECOND_MS)
+/* What we lack is looked for again so much later; of a fast clock's time. */
+#define HOP_REST_MS MINUTE_MS
 
 static void hop_load(struct hop *h);
 static void hop_claim(struct hop *h);
@@ -127,12 +129,25 @@ static bool may_claim(const struct hop *h)
 	return h->pending_count < (is_short ? 1 : CLAIM_LOW_WATER);
 }
 
+void hop_rest(struct hop *h)
+{
+	struct relay *r = h->relay;
+
+	h->rests_until = mono_add(env_now(r->env), HOP_REST_MS / r->env->rate);
+	env_timer_after(r->env, &h->pause, HOP_REST_MS / r->env->rate);
+}
+
+static bool is_resting(const struct hop *h)
+{
+	return h->rests_until.ms > env_now(h->relay->env).ms;
+}
+
 /* Parked: nothing in memory, and no probe of its own that its site's state would stop. */
 static void park(struct hop *h)
 {
 	hop_drop_pending(h);
 	h->has_more = false;
-	if (h->health.state == HEALTH_DOWN &&
+	if (h->health.state == HEALTH_DOWN && !h->relay->watch.is_offline &&
 		h->health.next_probe.ms <= env_wall(h->relay->env).ms) {
 		h->health.next_probe = WALL_NEVER;
 		h->is_dirty = true;
@@ -169,7 +184,8 @@ static void hop_advance(struct hop *h)
 		return;
 	}
 	if (!h->is_loaded) {
-		hop_load(h);
+		if (!is_resting(h))
+			hop_load(h);
 		return;
 	}
 	if (h->expiry)
@@ -184,7 +200,7 @@ static void hop_advance(struct hop *h)
 	}
 	if (may_claim(h))
 		hop_claim(h);
-	if (h->pending_count == 0 || !may_try(h))
+	if (h->pending_count == 0 || is_resting(h) || !may_try(h))
 		return;
 	if (!has_fresh_route(h)) {
 		hop_find_route(h);
@@ -258,7 +274,7 @@ static bool is_asleep(const struct health_record *health, struct wall now)
 
 bool hop_is_parked(const struct hop *h, struct wall now)
 {
-	return is_asleep(&h->health, now) ||
+	return h->relay->watch.is_offline || is_asleep(&h->health, now) ||
 	       (h->site && h->site->is_loaded && is_asleep(&h->site->health, now));
 }
 
@@ -293,11 +309,17 @@ static void on_loaded(struct store_op *op)
 	struct store_lookup *l = &h->lookup;
 
 	h->is_loading = false;
-	h->is_loaded = true;
-	if (op->err != OK && op->err != ERR_NOT_FOUND)
+	h->is_loaded = op->err == OK || op->err == ERR_NOT_FOUND;
+	if (!h->is_loaded) {
+		/* not taken for one that is up: who knows why it is parked */
 		log_text(h->relay->env->log, LOG_ERROR, "qmgr",
-			"next hop %.*s: cannot read its state: %s", STR_FMT(h->name),
-			err_name(op->err));
+			"next hop %.*s: cannot read its state, trying again in a minute: %s",
+			STR_FMT(h->name), err_name(op->err));
+		store_op_fini(op);
+		hop_rest(h);
+		hop_kick(h);
+		return;
+	}
 	if (op->err == OK && l->hop_out.name.len > 0) {
 		h->health = l->hop_out.health;
 		names_load(h, &l->hop_out);
@@ -489,6 +511,8 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 				CONTAINER_OF(h->pending.next, struct delivery, link), outcome, &v);
 		return;
 	}
+	if (outcome->stage == STAGE_DNS && outcome->status.klass == 4 && offline_take_silence(h))
+		return;
 	evidence_against_hop(h, outcome, STR(""));
 	destination_save(h);
 }
@@ -543,6 +567,7 @@ void destination_retry(struct relay *r, struct str name)
 
 	if (!h)
 		return;
+	offline_look_now(r);
 	h->is_retry_wanted = true; /* what it is worth is known when it and its site are loaded */
 	hop_note_more(h);
 }

@@ -10,6 +10,7 @@
 #include "mail/dsn.h"
 #include "mail/header.h"
 #include "relay/delivery.h"
+#include "relay/teller.h"
 
 #define NOTICE_BYTES_MAX (256u << 10)
 #define NOTICE_HEADERS_MAX (64u << 10)
@@ -45,7 +46,22 @@ static struct str notice_to(const struct delivery *d)
 	return conf->postmaster;
 }
 
-bool notice_is_needed(const struct delivery *d)
+/* Beyond the number for an hour the sender is owed it, and gets a digest. A flood of failed notices of ours, which nobody can
+ * be owed, ends there. */
+static bool may_leave(struct delivery *d)
+{
+	struct relay *r = d->hop->relay;
+	bool is_of_ours = d->message->env.reverse_path.len == 0;
+
+	if (teller_may_notify(r->teller, notice_to(d)))
+		return true;
+	d->record.is_notice_owed = !is_of_ours;
+	metric_add(r->env->metrics,
+		is_of_ours ? METRIC_dsn_discarded_total : METRIC_dsn_put_off_total, 1);
+	return false;
+}
+
+bool notice_is_needed(struct delivery *d)
 {
 	struct relay *r = d->hop->relay;
 	uint32_t failed = 0, wanted = 0;
@@ -69,7 +85,7 @@ bool notice_is_needed(const struct delivery *d)
 		metric_add(r->env->metrics, METRIC_dsn_discarded_total, 1);
 		return false;
 	}
-	return wanted > 0;
+	return wanted > 0 && may_leave(d);
 }
 
 static void fill_recipient(const struct delivery *d, const struct store_result *res,

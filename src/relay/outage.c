@@ -517,6 +517,23 @@ struct wall outage_gives_up_held_at(
 	return end;
 }
 
+struct wall outage_gives_up_named(
+	struct relay *r, struct str hop, struct str site, const struct envelope *env)
+{
+	const struct conf_policy *policy = conf_policy_for(r->conf, hop, site);
+	const struct site *s = find_site(r, site);
+	const struct outage_place *place = s ? NULL : find_place(r, site);
+	struct credit credit = { 0 };
+	struct retry_clock clock = { &credit, &r->outages->jumps, 0 };
+
+	gather(r, s, find_hop(r, hop), hop, &credit);
+	if (place)
+		add_open(&credit, &place->outages, hop, site);
+	struct wall end = retry_gives_up_at(policy, env, &clock);
+	credit_fini(&credit);
+	return end;
+}
+
 struct wall outage_gives_up_at(const struct hop *h, const struct envelope *env)
 {
 	return outage_gives_up_held_at(h, env, 0);

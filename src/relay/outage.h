@@ -36,6 +36,10 @@ const struct outage_record *outage_of_hop(const struct relay *r, const struct ho
 struct wall outage_gives_up_at(const struct hop *h, const struct envelope *env);
 struct wall outage_gives_up_held_at(
 	const struct hop *h, const struct envelope *env, int64_t held_ms);
+/* outage_gives_up_named - for mail of a next hop and site that need not be in memory: what is not is left out, so it is not
+ * before this instant. */
+struct wall outage_gives_up_named(
+	struct relay *r, struct str hop, struct str site, const struct envelope *env);
 /* outage_overdue_before - plain mail for that next hop of s (NULL: h alone) that was accepted later cannot be over at now.
  * h: NULL when it is not in memory; then its own outages are left out. */
 struct wall outage_overdue_before(struct relay *r, const struct site *s, const struct hop *h,

@@ -9,6 +9,7 @@
  * waits for its first offer: then nothing of it was kept waiting by the outage any more. Until then its credit runs.
  */
 #include "base/check.h"
+#include "relay/operators.h"
 #include "relay/outage_private.h"
 
 #define LOOK_MS MINUTE_MS
@@ -75,6 +76,7 @@ static void tell_begin(struct outage *o, uint64_t recipients)
 		(unsigned long long)recipients);
 	log_text(o->relay->env->log, LOG_NOTICE, "qmgr", "%s", buf_cstr(&b));
 	buf_fini(&b);
+	notify_operators(o->relay, &o->rec, false);
 }
 
 void outage_tell_end(const struct outage *o)
@@ -94,6 +96,7 @@ void outage_tell_end(const struct outage *o)
 		(unsigned long long)rec->saved, (unsigned long long)rec->failed);
 	log_text(o->relay->env->log, LOG_NOTICE, "qmgr", "%s", buf_cstr(&b));
 	buf_fini(&b);
+	notify_operators(o->relay, rec, true);
 }
 
 /* ---- one after another ---- */

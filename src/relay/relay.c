@@ -12,6 +12,7 @@
 #include "relay/guard.h"
 #include "relay/held_notice.h"
 #include "relay/outage.h"
+#include "relay/teller.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
 
@@ -92,8 +93,10 @@ struct relay *relay_new(const struct relay_params *params)
 	known_init(r);
 	guard_init(r);
 	held_notice_init(r);
+	offline_init(r);
 	r->outages = outages_new(r);
 	r->intake = intake_new(r);
+	r->teller = teller_new(r);
 	r->control = control_new(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
 	return r;
@@ -229,6 +232,7 @@ enum err relay_start(struct relay *r, struct buf *message)
 	known_start(r);
 	outages_start(r);
 	agenda_start(r);
+	teller_start(r->teller);
 	return OK;
 }
 
@@ -283,7 +287,7 @@ static bool has_ops(const struct relay *r)
 
 	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
 		r->upkeep.is_sweeping || r->upkeep.is_trying || !list_is_empty(&r->saving) ||
-		known_is_busy(r))
+		known_is_busy(r) || teller_is_busy(r->teller))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -356,6 +360,8 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 	agenda_stop(r);
 	upkeep_stop(r);
 	known_stop(r);
+	offline_stop(r);
+	teller_stop(r->teller);
 	outages_stop(r);
 	intake_shutdown(r->intake);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
@@ -375,8 +381,10 @@ void relay_free(struct relay *r)
 		close_listener(r, CONTAINER_OF(r->listeners.next, struct listening, link));
 	agenda_stop(r);
 	upkeep_stop(r);
+	offline_stop(r);
 	env_timer_stop(r->env, &r->stop_timer);
 	control_free(r->control);
+	teller_free(r->teller);
 	intake_free(r->intake);
 	free_loose(r);
 	flow_fini(&r->flow);

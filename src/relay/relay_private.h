@@ -8,6 +8,7 @@
 #include "deliver/resolver.h"
 #include "mail/queue_id.h"
 #include "queue/message.h"
+#include "queue/offline.h"
 #include "relay/flow.h"
 #include "relay/relay.h"
 
@@ -40,6 +41,7 @@ struct control;
 struct known;
 struct guards;
 struct held_notices;
+struct teller;
 struct outages;
 
 struct listening {
@@ -90,6 +92,25 @@ struct upkeep {
 	bool is_full;      /* a RECORD found no space: no new attempts either */
 };
 
+/* Our own connection: what was tried lately, and whom to ask. */
+#define WATCH_LATELY 4
+struct watch_contact {
+	uint64_t site; /* hash of its name; 0: free */
+	struct endpoint address;
+	struct wall at;
+	bool has_worked;
+};
+struct watch {
+	struct offline all, ipv4, ipv6;
+	bool is_offline;
+	struct wall began;
+	struct watch_contact lately[WATCH_LATELY];
+	char silent[256]; /* a next hop that DNS gave no answer for; empty: none */
+	struct timer timer;
+	struct list inquiries; /* those under way */
+	bool has_reached;      /* somebody, since the start */
+};
+
 struct relay {
 	struct env *env;
 	struct net *net;
@@ -106,13 +127,19 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct teller *teller;
 	struct outages *outages; /* outage.h */
+	struct { /* mails to operators in the hour since */
+		struct wall since;
+		uint32_t sent, left_out;
+	} operators;
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
 	struct known *known;               /* known.c */
 	struct guards *guards;             /* guard.c */
 	struct held_notices *held_notices; /* held_notice.c */
+	struct watch watch;
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */
@@ -158,6 +185,11 @@ void agenda_want_scan_later(struct relay *r);
 void agenda_continue_scan(struct relay *r);
 /* agenda_look_far - the clock was set back: what is due too far ahead is due now. */
 void agenda_look_far(struct relay *r);
+
+/* offline.c */
+void offline_init(struct relay *r);
+void offline_stop(struct relay *r);
+void offline_look_now(struct relay *r); /* an operator's word: if it is offline, is it still? */
 
 /* upkeep.c */
 void upkeep_init(struct relay *r);

@@ -132,6 +132,10 @@ static void do_load(struct words *w)
 			l.body_bytes = words_number(w);
 		else if (words_take(w, "priority"))
 			l.priority = (int)words_number(w);
+		else if (words_take(w, "plain"))
+			l.style = STYLE_PLAIN;
+		else if (words_take(w, "list"))
+			l.style = STYLE_LIST;
 		else {
 			words_complain(w, "unknown word '%s'", words_peek(w));
 			return;
@@ -195,6 +199,14 @@ static void do_conf(struct words *w)
 		c->smtpd.spool_from_bytes = words_number(w);
 	else if (words_take(w, "history"))
 		c->queue.history_ms = words_span(w);
+	else if (words_take(w, "delay-notice"))
+		p->delay_notice_ms = words_span(w);
+	else if (words_take(w, "delay-repeat"))
+		c->notify.delay_repeat_ms = words_span(w);
+	else if (words_take(w, "failures-per-hour"))
+		c->notify.failures_per_hour = words_number(w);
+	else if (words_take(w, "operators"))
+		c->notify.operators = conf_text(w->world, words_next(w));
 	else
 		words_complain(w, "unknown setting '%s'", words_peek(w));
 }

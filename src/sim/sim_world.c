@@ -524,6 +524,12 @@ static void set_counts(struct sim_world *w, const struct sim_counts *c)
 	sim_world_set_figure(w, "duplicates", (double)c->duplicates);
 	sim_world_set_figure(w, "turned-away", (double)m[METRIC_smtpd_rejected_connections_total]);
 	sim_world_set_figure(w, "double-bounces", (double)w->ledger.double_bounces);
+	sim_world_set_figure(w, "delays", (double)w->ledger.delays);
+	sim_world_set_figure(w, "digests", (double)w->ledger.digests);
+	sim_world_set_figure(w, "digest-parts", (double)w->ledger.digest_parts);
+	sim_world_set_figure(w, "closings", (double)w->ledger.closings);
+	sim_world_set_figure(w, "operator-mails", (double)w->ledger.operator_mails);
+	sim_world_set_figure(w, "put-off", (double)m[METRIC_dsn_put_off_total]);
 	sim_world_set_figure(w, "dsn-discarded", (double)m[METRIC_dsn_discarded_total]);
 	sim_world_set_figure(w, "in-doubt", (double)m[METRIC_recipients_in_doubt_total]);
 	sim_world_set_figure(w, "deferred", (double)m[METRIC_recipients_deferred_total]);
@@ -669,6 +675,9 @@ void sim_world_init(struct sim_world *w, uint64_t seed, const char *directory, F
 	w->conf->queue.directory = str_from_c(w->directory);
 	w->conf->queue.min_free_bytes = 1;
 	w->conf->queue.reserve_bytes = 0;
+	/* Every message has an envelope id, and so a notice for each delay: only where it is asked for. */
+	w->conf->policy.delay_notice_ms = 0;
+	w->conf->notify.failures_per_hour = 0;
 }
 
 void sim_world_fini(struct sim_world *w)

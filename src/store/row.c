@@ -83,6 +83,7 @@ void bind_envelope(struct query *q, const struct envelope *env)
 	bind_text(q, env->helo);
 	bind_text(q, env->message_id);
 	bind_u64(q, env->size_bytes);
+	bind_i64(q, env->late_notice);
 }
 
 void get_message(struct query *q, struct arena *arena, struct queued_message *out)
@@ -105,6 +106,7 @@ void get_message(struct query *q, struct arena *arena, struct queued_message *ou
 	env->helo = get_text(q, arena);
 	env->message_id = get_text(q, arena);
 	env->size_bytes = get_u64(q);
+	env->late_notice = (enum late_notice)get_enum(q, LATE_NOTICE_COUNT);
 	out->chunk_count = get_u32(q);
 	out->finished = get_wall(q);
 	out->hold_reason = get_text(q, arena);

@@ -11,7 +11,7 @@
 #define MESSAGE_COLUMNS                                                                            \
 	"m.id, m.accepted, m.reverse_path, m.body, m.smtputf8, m.ret, m.envid, m.priority,"        \
 	" m.deliver_by, m.deliver_by_notify, m.hold_until, m.origin, m.user, m.client, m.helo,"    \
-	" m.message_id, m.size, m.chunks, m.finished, m.hold_reason"
+	" m.message_id, m.size, m.late_notice, m.chunks, m.finished, m.hold_reason"
 #define RECIPIENT_COLUMNS                                                                          \
 	"r.number, r.address, r.domain, h.name, r.orcpt, r.notify, r.state, r.attempts, r.due,"    \
 	" r.last_attempt, r.finished, r.in_doubt, r.code, r.status, r.text, r.host,"               \

@@ -36,7 +36,7 @@
 
 #define ENVELOPE_COLUMNS                                                                           \
 	"id, accepted, reverse_path, body, smtputf8, ret, envid, priority, deliver_by,"            \
-	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size"
+	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size, late_notice"
 
 const char *const sql_texts[SQL_COUNT] = {
 	[SQL_TOTAL_ADD] =
@@ -117,10 +117,10 @@ const char *const sql_texts[SQL_COUNT] = {
 
 	[SQL_MESSAGE_INSERT] = "INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued)"
 			       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
-			       "?18,?19)",
+			       "?18,?19,?20)",
 	[SQL_MESSAGE_INSERT_FINISHED] =
 		"INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued, finished)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,0,0,?18)",
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,0,0,?19)",
 	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued, kept FROM message WHERE id=?1",
 	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
 	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",
@@ -131,7 +131,7 @@ const char *const sql_texts[SQL_COUNT] = {
 				   "SELECT 1 FROM recipient WHERE message=?1 AND +state = 2)",
 	[SQL_MESSAGE_FINISHED_BEFORE] =
 		"SELECT id, kept FROM message INDEXED BY message_finished"
-		" WHERE finished > 0 AND finished < ?1 ORDER BY finished LIMIT ?2",
+		" WHERE finished > 0 AND finished < ?1 AND owed = 0 ORDER BY finished LIMIT ?2",
 	[SQL_MESSAGE_SET_KEPT] = "UPDATE message SET kept=?2 WHERE id=?1",
 	[SQL_MESSAGE_UNKEEP] = "UPDATE message SET kept=0 WHERE id=?1 AND NOT EXISTS("
 			       "SELECT 1 FROM recipient WHERE message=?1 AND +state = 4)",
@@ -141,6 +141,46 @@ const char *const sql_texts[SQL_COUNT] = {
 		" WHERE kept > 0 AND finished > 0 AND kept < ?1 ORDER BY kept LIMIT ?2",
 	[SQL_MESSAGE_REOPEN] = "UPDATE message SET finished=0 WHERE id=?1 AND finished > 0",
 	[SQL_MESSAGE_DELETE] = "DELETE FROM message WHERE id=?1",
+
+	/* From sender to sender by seeks; the oldest of each first. */
+	[SQL_LATE_SENDER] = "SELECT reverse_path FROM message INDEXED BY message_late WHERE finished = 0"
+			    " AND late_notice = 1 AND reverse_path > ?1 ORDER BY reverse_path LIMIT 1",
+	[SQL_LATE_MESSAGES] =
+		"SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_late WHERE m.finished = 0"
+		" AND m.late_notice = 1 AND m.reverse_path=?1 AND m.id > ?2 AND m.id < ?3"
+		" ORDER BY m.id LIMIT ?4",
+	[SQL_LATE_FIRST] = "SELECT id FROM message INDEXED BY message_late WHERE finished = 0"
+			   " AND late_notice = 1 AND reverse_path=?1 AND id > ?2 ORDER BY id LIMIT 1",
+	[SQL_LATE_COUNT] =
+		"SELECT count(*) FROM (SELECT 1 FROM message INDEXED BY message_late WHERE finished = 0"
+		" AND late_notice = 1 AND reverse_path=?1 AND id > ?2 AND id < ?3 LIMIT ?4)",
+	[SQL_OWN_NEW] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_own"
+			" WHERE m.finished = 0 AND m.late_notice = 2 AND m.told = 0 AND m.id < ?1"
+			" ORDER BY m.id LIMIT ?2",
+	[SQL_OWN_AGAIN] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_own"
+			  " WHERE m.finished = 0 AND m.late_notice = 2 AND m.told > 0 AND m.told <= ?1"
+			  " ORDER BY m.told, m.id LIMIT ?2",
+	[SQL_OWN_AT_TIME] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_by"
+			    " WHERE m.finished = 0 AND m.late_notice = 3 AND m.deliver_by <= ?1"
+			    " ORDER BY m.deliver_by, m.id LIMIT ?2",
+	/* Told at its by-time, a message is one of those that are told again. */
+	[SQL_OWN_TOLD] = "UPDATE message SET told=?2, late_notice=2 WHERE id=?1 AND finished = 0",
+	[SQL_OWED_SET] = "UPDATE message SET owed=1 WHERE id=?1",
+	[SQL_OWED_SENDER] = "SELECT reverse_path FROM message INDEXED BY message_owed WHERE owed = 1"
+			    " AND reverse_path > ?1 ORDER BY reverse_path LIMIT 1",
+	[SQL_OWED_MESSAGES] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_owed"
+			      " WHERE m.owed = 1 AND m.reverse_path=?1 ORDER BY m.id LIMIT ?2",
+	[SQL_OWED_COUNT] = "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM message"
+			   " INDEXED BY message_owed WHERE owed = 1 AND reverse_path=?1 AND id > ?2"
+			   " ORDER BY id LIMIT ?3)",
+	[SQL_OWED_PAID] = "UPDATE message SET owed=0 WHERE owed = 1 AND reverse_path=?1 AND id <= ?2",
+	[SQL_TOLD_SENDER] = "SELECT sender FROM told WHERE sender > ?1 ORDER BY sender LIMIT 1",
+	[SQL_TOLD_GET] = "SELECT first, last, count, up_to, hops FROM told WHERE sender=?1",
+	[SQL_TOLD_PUT] = "INSERT INTO told(sender, first, last, count, up_to, hops)"
+			 " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(sender) DO UPDATE SET"
+			 " first=excluded.first, last=excluded.last, count=excluded.count,"
+			 " up_to=excluded.up_to, hops=excluded.hops",
+	[SQL_TOLD_DELETE] = "DELETE FROM told WHERE sender=?1",
 
 	[SQL_CONTENT_INSERT] = "INSERT INTO content(id, data) VALUES(?1, ?2)",
 	[SQL_CONTENT_FETCH] = "SELECT data FROM content WHERE id=?1",

@@ -77,7 +77,9 @@ struct fixture_server *bench_add_server(struct bench *b, const char *ip)
 	struct fixture_server *s = fixture_net_add(&b->net, ip);
 	uint32_t i = b->route.target_count++;
 
-	b->route.targets[i] = (struct route_target){ names[i], (uint16_t)(10 * i), s->at };
+	b->route.targets[i] = (struct route_target){
+		names[i], (uint16_t)(10 * i), s->at, false
+	};
 	return s;
 }
 

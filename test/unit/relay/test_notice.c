@@ -10,6 +10,7 @@
 
 #include "mail/envelope.h"
 #include "relay/delivery.h"
+#include "relay/teller.h"
 
 #define POSTMASTER "postmaster@us.test"
 
@@ -32,6 +33,12 @@ static struct wall on_wall(struct env *env)
 	return (struct wall){ INT64_C(1700000000000) };
 }
 
+static void on_timer_stop(struct env *env, struct timer *t)
+{
+	(void)env;
+	(void)t;
+}
+
 static void on_emit(struct log *log, const struct log_event *event)
 {
 	(void)log;
@@ -40,10 +47,11 @@ static void on_emit(struct log *log, const struct log_event *event)
 
 static void bench_init(struct bench *b)
 {
-	*b = (struct bench){ .ops.wall = on_wall, .log.emit = on_emit };
+	*b = (struct bench){ .ops = { .wall = on_wall, .timer_stop = on_timer_stop }, .log.emit = on_emit };
 	b->env = (struct env){ .ops = &b->ops, .rate = 1, .log = &b->log, .metrics = &b->metrics };
 	b->relay.env = &b->env;
 	b->relay.conf = conf_default();
+	b->relay.teller = teller_new(&b->relay);
 	b->relay.conf->postmaster = STR(POSTMASTER);
 	b->hop.relay = &b->relay;
 	b->d.hop = &b->hop;
@@ -73,6 +81,7 @@ static void bench_fini(struct bench *b)
 	message_unref(b->d.message);
 	message_unref(b->d.notice);
 	arena_fini(&b->d.arena);
+	teller_free(b->relay.teller);
 	conf_unref(b->relay.conf);
 }
 
