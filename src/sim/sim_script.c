@@ -174,6 +174,24 @@ static void do_route(struct words *w)
 	c->route_count++;
 }
 
+/* conf class from GLOB priority N */
+static void do_class(struct words *w)
+{
+	struct conf *c = w->world->conf;
+	struct conf_class *classes = arena_array(&c->arena, c->class_count + 1, sizeof(*classes));
+	struct conf_class *class = &classes[c->class_count];
+
+	if (c->class_count > 0)
+		memcpy(classes, c->classes, c->class_count * sizeof(*classes));
+	*class = (struct conf_class){ .name = STR("class"), .has_priority = true };
+	if (words_take(w, "from"))
+		class->from = conf_text(w->world, words_next(w));
+	if (words_take(w, "priority"))
+		class->priority = (int32_t)words_number(w);
+	c->classes = classes;
+	c->class_count++;
+}
+
 static void do_conf(struct words *w)
 {
 	struct conf *c = w->world->conf;
@@ -181,6 +199,8 @@ static void do_conf(struct words *w)
 
 	if (words_take(w, "route"))
 		do_route(w);
+	else if (words_take(w, "class"))
+		do_class(w);
 	else if (words_take(w, "lifetime"))
 		p->lifetime_ms = words_span(w);
 	else if (words_take(w, "lifetime-max"))
