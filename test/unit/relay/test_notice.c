@@ -72,6 +72,7 @@ static void bench_init(struct bench *b)
 	}
 	b->d.recipients = b->recipients;
 	b->d.recipient_count = 2;
+	b->d.made = b->results;
 	b->d.record.results = b->results;
 	b->d.record.result_count = 2;
 }
