@@ -480,6 +480,7 @@ static void set_site_figures(struct sim_world *w, struct sim_site *s)
 
 	sim_recovery_figures(&s->recovery, &w->ledger, s->index, &f);
 	set_figure_of(w, s->name, "refused-percent", f.refused_percent);
+	set_figure_of(w, s->name, "refused-at", f.refused_at_ms);
 	set_figure_of(w, s->name, "used-percent", f.used_percent);
 	set_figure_of(w, s->name, "parked-drain", f.drain_ms);
 	set_figure_of(w, s->name, "parked-median", f.median_ms);
