@@ -42,6 +42,7 @@ struct known;
 struct guards;
 struct held_notices;
 struct teller;
+struct deadline;
 struct outages;
 
 struct listening {
@@ -149,6 +150,7 @@ struct relay {
 	struct intake *intake;
 	struct control *control;
 	struct teller *teller;
+	struct deadline *deadline;
 	struct outages *outages; /* outage.h */
 	struct { /* mails to operators in the hour since */
 		struct wall since;
@@ -157,12 +159,12 @@ struct relay {
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
-	struct known *known;               /* known.c */
-	struct guards *guards;             /* guard.c */
-	struct held_notices *held_notices; /* held_notice.c */
 	struct watch watch;
 	struct hints hints;
 	struct share share;
+	struct known *known;               /* known.c */
+	struct guards *guards;             /* guard.c */
+	struct held_notices *held_notices; /* held_notice.c */
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */
