@@ -191,10 +191,13 @@ static void take_open(struct relay *r, struct outage_record *rec)
 	}
 	yield_id(r, rec->id);
 	o = outage_add(r, rec);
-	o->is_seen = o->is_stored = o->is_told = true;
+	o->is_seen = o->is_stored = true;
+	o->is_told =
+		is_start; /* one that an operator has just declared is told once it was counted */
 	o->is_unsure = rec->kind == OUTAGE_DOWN && rec->recovered.ms == WALL_NONE.ms;
 	o->look_ms = HOUR_MS;
-	o->next_sample = wall_add(env_wall(r->env), HOUR_MS);
+	if (is_start)
+		o->next_sample = wall_add(env_wall(r->env), HOUR_MS);
 	if (is_ahead)
 		outage_save(o);
 	if (rec->kind == OUTAGE_DECLARED && !is_start)
@@ -231,6 +234,7 @@ static void drop_unseen(struct relay *r)
 		o->rec.ended = env_wall(r->env);
 		o->is_dirty = false;
 		outage_note_span(r, &o->rec);
+		outage_tell_end(o);
 		outage_settle(o);
 	}
 }

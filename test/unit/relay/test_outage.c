@@ -297,6 +297,28 @@ static void test_heartbeat_goes_on_each_minute_and_at_the_stop(void **state)
 	store_op_fini(&op.op);
 }
 
+/* The contract of the port forbids it; no mail is to pay when it happens. */
+static void test_clock_that_is_set_while_it_runs_is_no_lifetime(void **state)
+{
+	struct fixture_relay *f = *state;
+	struct outage_record rec = { 0 };
+
+	fixture_relay_start(f);
+	fixture_relay_run(f, 10 * MINUTE_MS);
+	struct envelope env = { .accepted = env_wall(&f->env.env) };
+	struct hop *h = load(f, "dest.test");
+	int64_t plain = outage_gives_up_at(h, &env).ms;
+	f->env.wall_ms += 365 * DAY_MS;
+	fixture_relay_run(f, 2 * MINUTE_MS);
+	assert_int_equal(stored(f, false, &rec), 1);
+	assert_int_equal(rec.kind, OUTAGE_STOPPED);
+	assert_int_equal(rec.ended.ms - rec.began.ms, 365 * DAY_MS);
+	assert_int_equal(outage_gives_up_at(load(f, "dest.test"), &env).ms - plain, 365 * DAY_MS);
+	f->env.wall_ms -= 365 * DAY_MS;
+	fixture_relay_run(f, 2 * MINUTE_MS);
+	assert_int_equal(stored(f, false, &rec), 1);
+}
+
 /* Written under a clock that was ahead: it would give credit for time that is still to come. */
 static void test_outage_that_lies_ahead_is_set_right(void **state)
 {
@@ -333,6 +355,7 @@ int main(void)
 		TEST(test_outage_whose_number_was_taken_moves),
 		TEST(test_heartbeat_tells_when_the_relay_did_not_run),
 		TEST(test_heartbeat_goes_on_each_minute_and_at_the_stop),
+		TEST(test_clock_that_is_set_while_it_runs_is_no_lifetime),
 		TEST(test_outage_that_lies_ahead_is_set_right),
 	};
 
