@@ -382,14 +382,14 @@ static void host_hop_known(void *user, struct str name, struct wall at)
 		h->site->health.last_success = at;
 }
 
-static uint64_t host_outage_new_id(void *user)
-{
-	return outage_new_id(user);
-}
-
 static void host_mailbox_known(void *user, struct str address, struct wall at)
 {
 	guard_note_known(user, address, at);
+}
+
+static uint64_t host_outage_new_id(void *user)
+{
+	return outage_new_id(user);
 }
 
 static void host_outages_changed(void *user)

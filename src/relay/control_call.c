@@ -183,6 +183,7 @@ static void release(struct verb_call *call)
 	store_op_fini(&call->lookup.op);
 	store_op_fini(&call->stats.op);
 	store_op_fini(&call->record.op);
+	store_op_fini(&call->revive.op);
 	store_op_fini(&call->outages.op);
 	arena_fini(&call->arena);
 	conf_unref(call->conf);
@@ -249,6 +250,8 @@ static struct verb_call *call_of(struct store_op *op)
 		return CONTAINER_OF(op, struct verb_call, lookup.op);
 	if (op->kind == STORE_RECORD)
 		return CONTAINER_OF(op, struct verb_call, record.op);
+	if (op->kind == STORE_REVIVE)
+		return CONTAINER_OF(op, struct verb_call, revive.op);
 	if (op->kind == STORE_OUTAGES)
 		return CONTAINER_OF(op, struct verb_call, outages.op);
 	CHECK(op->kind == STORE_STATS);

@@ -74,6 +74,8 @@ bool verb_flag(const struct verb_call *call, const char *key);
 /* control_filter.c: "filter", "sort" and "limit" of the request. False: the call has failed with
  * the reason. */
 bool verb_read_filter(struct verb_call *call);
+/* verb_filter_is_empty - control_verbs_change.c: no condition, and not "all" either. */
+bool verb_filter_is_empty(const struct store_filter *f);
 /* verb_read_id - "id" of the request. */
 bool verb_read_id(struct verb_call *call, uint64_t *out);
 /* verb_next_page - control_verbs_list.c: after a page of call->query in order of age, which was not empty, the filter and

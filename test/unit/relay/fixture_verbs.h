@@ -34,6 +34,7 @@ struct fixture_verbs {
 	uint32_t queries, modifies, lookups;
 	struct store_modify last_modify; /* its strings are gone with the call, but for: */
 	char last_actor[64];
+	bool only_untold; /* of the last REVIVE */
 	/* what the daemon was told */
 	struct buf told;
 	/* answers */

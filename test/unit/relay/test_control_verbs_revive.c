@@ -1,4 +1,4 @@
-/* revive: failed recipients only, counted first, in steps, with the scheduler told and the audit written. */
+/* revive: what failed waits again, in steps; who was told is counted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
 #include "base/mem.h"
 #include "fixture_verbs.h"
 
@@ -18,6 +17,7 @@ static int setup(void **state)
 	struct fixture_verbs *f = mem_zalloc(sizeof(*f));
 
 	fixture_verbs_init(f);
+	f->modify_left = 2500;
 	*state = f;
 	return 0;
 }
@@ -34,78 +34,65 @@ static json_int_t number(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
-static void test_revive_is_refused_without_a_condition(void **state)
-{
-	static const struct {
-		const char *request;
-		int error;
-	} rows[] = {
-		{ "{\"verb\":\"revive\"}", 64 },
-		{ "{\"verb\":\"revive\",\"filter\":{\"state\":\"waiting\"}}", 64 },
-		{ "{\"verb\":\"revive\",\"filter\":{\"state\":\"failed\"}}", 0 },
-		{ "{\"verb\":\"revive\",\"filter\":{\"state\":\"finished\"}}", 0 },
-		{ "{\"verb\":\"revive\",\"filter\":{\"all\":true}}", 0 },
-	};
-	struct fixture_verbs *f = *state;
-
-	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-		f->modify_left = 1;
-		fixture_ask(f, rows[i].request);
-		assert_int_equal(fixture_error(f), rows[i].error);
-		assert_int_equal(f->modifies, rows[i].error ? 0 : 1);
-		if (!rows[i].error)
-			assert_int_equal(
-				f->last_filter.states, RECIPIENT_STATE_BIT(RECIPIENT_FAILED));
-	}
-}
-
-static void test_revive_counts_before_it_acts(void **state)
-{
-	struct fixture_verbs *f = *state;
-
-	f->modify_left = 2500;
-	fixture_ask(f, "{\"verb\":\"revive\",\"filter\":{\"domain\":\"x.test\"},\"dry_run\":true}");
-	assert_int_equal(number(fixture_done(f), "recipients"), 2500);
-	assert_int_equal(number(fixture_done(f), "gone"), 7);
-	assert_int_equal(number(fixture_done(f), "domains"), 2);
-	assert_int_equal(f->modify_left, 2500);
-	assert_int_equal(f->told.len, 0);
-}
-
 static void test_revive_goes_in_steps_and_tells_the_scheduler(void **state)
 {
 	struct fixture_verbs *f = *state;
 
-	f->modify_left = 2500;
-	fixture_ask(f, "{\"verb\":\"revive\",\"filter\":{\"domain\":\"x.test\"}}");
-	assert_int_equal(f->modifies, 3);
+	fixture_ask(f, "{\"verb\":\"revive\",\"filter\":{\"domain\":\"h0002.test\"},\"reason\":"
+		       "\"storm\"}");
 	assert_int_equal(number(fixture_done(f), "recipients"), 2500);
 	assert_int_equal(number(fixture_done(f), "told"), 3);
-	assert_non_null(strstr(buf_cstr(&f->told), "ready h0001.test;"));
-	assert_non_null(strstr(buf_cstr(&f->told),
-		"log uid 0 (root): 2500 recipients revived, senders of 3 had been told"));
+	assert_int_equal(f->modifies, 3);
+	assert_false(f->only_untold);
+	assert_string_equal(f->last_actor, "uid 0 (root)");
+	assert_string_equal(buf_cstr(&f->told),
+		"ready h0002.test;ready h0002.test;ready h0002.test;log uid 0 (root): 2500 "
+		"recipients "
+		"revived, the senders of 3 had been told, reason: storm;");
 }
 
-static void test_revive_is_not_for_guests(void **state)
+static void test_revive_dry_run_changes_nothing(void **state)
 {
-	static const char request[] = "{\"verb\":\"revive\",\"filter\":{\"all\":true}}";
 	struct fixture_verbs *f = *state;
 
-	f->modify_left = 1;
-	fixture_ask_as(f, request, sizeof(request) - 1, &fixture_guest);
-	assert_int_equal(fixture_error(f), 77);
+	fixture_ask(f,
+		"{\"verb\":\"revive\",\"filter\":{\"all\":true},\"dry_run\":true,\"untold\":true}");
+	assert_int_equal(number(fixture_done(f), "recipients"), 2500);
+	assert_int_equal(number(fixture_done(f), "gone"), 5);
+	assert_int_equal(f->modify_left, 2500);
+	assert_true(f->only_untold);
+	assert_int_equal(f->told.len, 0);
+}
+
+static void test_revive_needs_a_condition_and_an_admin(void **state)
+{
+	struct fixture_verbs *f = *state;
+	const char *all = "{\"verb\":\"revive\",\"filter\":{\"all\":true}}";
+
+	fixture_ask(f, "{\"verb\":\"revive\"}");
+	assert_int_equal(fixture_error(f), VERB_USAGE);
+	fixture_ask_as(f, all, strlen(all), &fixture_guest);
+	assert_int_equal(fixture_error(f), VERB_NOT_PERMITTED);
 	assert_int_equal(f->modifies, 0);
+}
+
+static void test_revive_stops_at_its_limit(void **state)
+{
+	struct fixture_verbs *f = *state;
+
+	fixture_ask(f, "{\"verb\":\"revive\",\"filter\":{\"all\":true},\"limit\":\"1200\"}");
+	assert_int_equal(number(fixture_done(f), "recipients"), 1200);
+	assert_int_equal(f->modify_left, 1300);
 }
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			test_revive_is_refused_without_a_condition, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_revive_counts_before_it_acts, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_revive_goes_in_steps_and_tells_the_scheduler, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_revive_is_not_for_guests, setup, teardown),
+		TEST(test_revive_goes_in_steps_and_tells_the_scheduler),
+		TEST(test_revive_dry_run_changes_nothing),
+		TEST(test_revive_needs_a_condition_and_an_admin),
+		TEST(test_revive_stops_at_its_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
