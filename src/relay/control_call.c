@@ -178,7 +178,6 @@ static void release(struct verb_call *call)
 	store_op_fini(&call->show.op);
 	store_op_fini(&call->fetch.op);
 	store_op_fini(&call->modify.op);
-	store_op_fini(&call->revive.op);
 	store_op_fini(&call->hops.op);
 	store_op_fini(&call->lookup.op);
 	store_op_fini(&call->stats.op);
@@ -242,8 +241,6 @@ static struct verb_call *call_of(struct store_op *op)
 		return CONTAINER_OF(op, struct verb_call, fetch.op);
 	if (op->kind == STORE_MODIFY)
 		return CONTAINER_OF(op, struct verb_call, modify.op);
-	if (op->kind == STORE_REVIVE)
-		return CONTAINER_OF(op, struct verb_call, revive.op);
 	if (op->kind == STORE_HOPS)
 		return CONTAINER_OF(op, struct verb_call, hops.op);
 	if (op->kind == STORE_LOOKUP)

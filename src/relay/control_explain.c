@@ -375,7 +375,12 @@ static void tell_next(struct verb_call *call, const struct queued_recipient *r)
 		bool is_wish = m->env.hold_until.ms > call->now.ms && !r->attempts;
 
 		buf_printf(text, "Next: %s at ",
-			is_wish ? "its sender asked to wait; the first attempt" : "an attempt");
+			r->state == RECIPIENT_QUARANTINED
+				? "the refusal is not believed yet, so another attempt"
+			: is_wish && m->env.origin == ORIGIN_DSN
+				? "a notice of failure can be taken back for a while; it leaves"
+			: is_wish ? "its sender asked to wait; the first attempt"
+				  : "an attempt");
 		append_when(call, r->due);
 		if (is_down)
 			buf_append_str(text, STR(", if the destination is back by then"));

@@ -226,6 +226,19 @@ static void note(struct delivery *d, uint32_t i, enum guard_outcome outcome, boo
 	}
 }
 
+/* The configuration has changed: nobody looks for its end any more. */
+static void drop_storm(struct delivery *d)
+{
+	struct relay *r = d->hop->relay;
+	struct guarded *g;
+
+	if (is_smarthost(d) || !outage_open(r, OUTAGE_STORM, OUTAGE_OF_SITE, d->site->name))
+		return;
+	g = guarded_get(r, &r->guards->sites, d->site->name);
+	close_storm(r, g);
+	g->guard = (struct guard){ 0 };
+}
+
 void guard_take(struct delivery *d)
 {
 	struct relay *r = d->hop->relay;
@@ -235,6 +248,8 @@ void guard_take(struct delivery *d)
 	if (!d->site || d->attempt.is_site_failure)
 		return;
 	is_on = hop_policy(d->hop)->has_storm_guard;
+	if (!is_on)
+		drop_storm(d);
 	for (uint32_t i = 0; i < d->recipient_count; i++) {
 		const struct attempt_result *res = &d->results[i];
 		bool is_accepted = res->verdict.disposition == DISPOSE_DELIVERED, is_known;

@@ -116,6 +116,7 @@ static void fill_record(struct delivery *d)
 	struct attempt_record *attempts =
 		arena_array(&d->arena, d->recipient_count, sizeof(*attempts));
 	uint32_t count = 0;
+	bool has_failed = false;
 
 	for (uint32_t i = 0; i < d->recipient_count; i++) {
 		const struct attempt_result *res = &d->results[i];
@@ -138,12 +139,13 @@ static void fill_record(struct delivery *d)
 		/* back to READY means: the row stays as it is */
 		if (out.kind != RESULT_READY)
 			results[count++] = out;
+		has_failed |= out.kind == RESULT_FAILED;
 	}
 	rec->id = d->message->env.id;
 	rec->at = env_wall(d->hop->relay->env);
 	rec->results = d->made = results;
 	rec->result_count = count;
-	if (hop_policy(d->hop)->keep_failed_ms > 0)
+	if (has_failed && hop_policy(d->hop)->keep_failed_ms > 0)
 		rec->keep_until = wall_add(rec->at, hop_policy(d->hop)->keep_failed_ms);
 	rec->attempts = attempts;
 	/* A site that fails writes one line of history for its probe, not one per recipient. */

@@ -132,6 +132,28 @@ def test_a_digest_of_late_mail_is_what_mail_programs_can_read(world):
         expect((until - last).days >= 13, f"kept until {until}, last tried {last}")
 
 
+def test_failed_mail_is_revived_and_its_notice_taken_back(world):
+    """Over a kill: content, failure and notice are durable, and one act of the operator undoes all of it."""
+    net = lib.Internet(world, {"to.test": "127.0.7.5", "from.test": "127.0.7.6"})
+    net.control("mx.to.test reply rcpt 554 5.7.1 go away for bad*")
+    relay = world.relay({**net.conf(), "outage.notice-hold": "10m"})
+    relay.start()
+    with smtplib.SMTP("127.0.0.1", relay.port, timeout=10) as smtp:
+        for n in range(20):
+            smtp.sendmail("from@from.test", [f"bad{n}@to.test"], b"Subject: fails\r\n\r\nfor now\r\n")
+    wait_for(lambda: relay.log().count("status=bounced") == 20, 20, "all failed")
+    relay.kill()
+    relay.start()
+    net.control("mx.to.test clear")
+    expect("Would revive 20 messages to 1 domain" in relay.cli("revive", "--domain", "to.test", "--dry-run"), "preview")
+    expect_equal(relay.cli("revive", "--domain", "to.test", "--yes", "--reason", "they were wrong").strip(),
+                 "Revived: 20 recipients of 20 messages", "answer")
+    wait_for(lambda: net.got("to.test") == 20, 20, "all are delivered")
+    relay.cli("revive", "--all", "--dry-run", status=1)
+    wait_for(lambda: rows(relay, "content") == 0, 10, "no content is left")
+    expect_equal((relay.stop(), net.got("from.test")), (0, 0), "exit status, notices that left")
+
+
 def test_fast_clock_and_faults_are_refused_beyond_loopback(world):
     for option in ({"clock_rate": 100}, {"fault": "accept_committed"}):
         relay = world.relay({"listeners": [{"address": f"0.0.0.0:{lib.free_port()}"}]}, name=next(iter(option)))

@@ -239,8 +239,6 @@ static void answer(struct fixture_verbs *f, struct store_op *op)
 		op->err = f->fail_kind_err;
 	} else if (op->kind == STORE_QUERY) {
 		answer_query(f, CONTAINER_OF(op, struct store_query, op));
-	} else if (op->kind == STORE_REVIVE) {
-		answer_revive(f, CONTAINER_OF(op, struct store_revive, op));
 	} else if (op->kind == STORE_MODIFY) {
 		answer_modify(f, CONTAINER_OF(op, struct store_modify, op));
 	} else if (op->kind == STORE_HOPS) {
