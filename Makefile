@@ -12,7 +12,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 WERROR  ?=
 
-RANKS    := base mail conf smtp queue deliver os store relay
+RANKS    := base mail conf smtp queue deliver os store relay sim
 VERSION  := 0.1.0
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -24,7 +24,7 @@ OPT    ?= -O2 -g
 SAN    ?=
 STD    := -std=c11 -D_POSIX_C_SOURCE=200809L
 # _GNU_SOURCE only where the operating system or a library is met.
-GNU_DIRS := os store main
+GNU_DIRS := os store sim main
 
 CFLAGS_ALL  = $(STD) $(OPT) $(WARN) $(WERROR) $(if $(SAN),$(SAN),$(HARDEN)) -fPIE -Iinclude -Isrc \
 	-DOUTLAST_VERSION='"$(VERSION)"' -MMD -MP $(CFLAGS)
@@ -41,7 +41,8 @@ LIBS_deliver := deliver smtp queue conf mail base
 LIBS_os      := os conf mail base
 LIBS_store   := store conf mail base
 LIBS_relay   := relay deliver smtp queue conf mail base
-LIBS_main    := relay deliver smtp queue store os conf mail base
+LIBS_sim     := sim relay deliver smtp queue store conf mail base
+LIBS_main    := sim relay deliver smtp queue store os conf mail base
 lib_files     = $(patsubst %,$(BUILD)/lib%.a,$(LIBS_$(1)))
 
 PROGRAMS := $(BUILD)/outlastd $(BUILD)/outlast

@@ -1,7 +1,8 @@
 # The simulator: the real relay and queue on a virtual clock, in a world that scenarios write (test/scenarios).
 
+# It is part of the product (src/sim, for `outlast simulate`); test/sim has the program that judges the scenarios.
+
 SIM_OBJ   := $(patsubst test/sim/%.c,$(BUILD)/sim/%.o,$(wildcard test/sim/*.c))
-SIM_RANKS := relay deliver smtp queue store conf mail base
 SCENARIO  ?= all
 SEED      ?= 1
 SEEDS     ?= 2..3
@@ -14,8 +15,16 @@ sim: $(BUILD)/sim/outlast-sim
 ## check-sim      play all scenarios: once twice over, with the seeds SEEDS=2..3, and with crashes added
 check-sim: $(BUILD)/sim/outlast-sim
 	@scripts/run-sim $< $(SEEDS)
+## check-long     all scenarios at length: the seeds LONG_SEEDS=2..40, each once as it is and once with crashes (half an hour)
+LONG_SEEDS ?= 2..40
+.PHONY: check-long outage-table
+check-long: $(BUILD)/sim/outlast-sim
+	@scripts/run-sim $< $(LONG_SEEDS) $(LONG_SEEDS)
+## outage-table   measure what becomes of mail in an outage of 140 hours; writes its row in doc/outage.md
+outage-table: $(BUILD)/sim/outlast-sim
+	@scripts/outage-table $<
 
-$(BUILD)/sim/outlast-sim: $(SIM_OBJ) $(patsubst %,$(BUILD)/lib%.a,$(SIM_RANKS))
+$(BUILD)/sim/outlast-sim: $(SIM_OBJ) $(call lib_files,sim)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 $(BUILD)/sim/%.o: test/sim/%.c
 	@mkdir -p $(@D)

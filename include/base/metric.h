@@ -25,6 +25,10 @@
 	X(recipients_deferred_total)                                                               \
 	X(recipients_failed_total)                                                                 \
 	X(recipients_in_doubt_total)                                                               \
+	X(recipients_quarantined_total)                                                            \
+	X(recipients_revived_total)                                                                \
+	X(storms_total)                                                                            \
+	X(storms_open)                                                                             \
 	X(site_failures_total)                                                                     \
 	X(sites_down)                                                                              \
 	X(probes_total)                                                                            \

@@ -169,6 +169,10 @@ struct conf {
 		uint8_t node;       /* 0..255, part of every id */
 	} queue;
 
+	struct str *canaries; /* domains that tell whether we are offline; empty: none */
+	uint32_t canary_count;
+	uint32_t mailboxes_max; /* remembered as known good, 1000000; at the next start */
+
 	struct conf_policy policy;
 	struct conf_destination *destinations;
 	uint32_t destination_count;
@@ -216,6 +220,7 @@ struct conf {
 		uint32_t tries;                 /* 2 */
 		uint32_t cache_entries;         /* 20000 */
 		int64_t ttl_min_ms, ttl_max_ms; /* 30 s, 1 h; wall time */
+		int64_t stale_max_ms; /* the last routing that worked stands in for DNS so long; 7 d; 0: never */
 		struct network *allow; /* dns.allow-addresses: exceptions to the refused ranges */
 		uint32_t allow_count;
 	} dns;

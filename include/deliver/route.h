@@ -8,6 +8,9 @@
  * loopback or private address is the operator's word, our own listeners are refused for it too). The site's name: the configured
  * site whose pattern matches every host, else the sorted host names joined by '+', over 200 octets cut with a hash;
  * a smarthost: "[host]:port".
+ *
+ * A route can be written down (route_describe) and be used again when DNS gives no answer at all: what is written are
+ * the hosts and their addresses; which of them may be used, the site and the rest are today's configuration's to say.
  */
 #ifndef DELIVER_ROUTE_H
 #define DELIVER_ROUTE_H
@@ -18,11 +21,14 @@
 #include "mail/outcome.h"
 
 #define ROUTE_TARGETS_MAX 30
+/* A route whose text would be longer is not remembered. */
+#define ROUTE_TEXT_BYTES_MAX 2048
 
 struct route_target {
 	struct str host; /* MX host or smarthost name */
 	uint16_t preference;
 	struct endpoint address; /* with port */
+	bool is_near; /* this machine or network, and not listed as an ordinary one: says nothing of the Internet */
 };
 
 struct route {
@@ -36,12 +42,15 @@ struct route {
 	uint32_t target_count;
 	uint32_t mx_count;
 	bool is_mx_authentic; /* AD bit on the MX answer */
+	const char *dns_problem; /* not NULL: DNS gave no answer for this reason, static; made of what is remembered */
+	struct str text;      /* what to remember of it; empty: nothing (an address literal, or remembered already) */
 };
 
 struct route_request {
 	/* in */
 	struct str hop;    /* domain, "[literal]", or "route:NAME"; borrowed */
 	struct conf *conf; /* borrowed until on_done */
+	struct str remembered; /* text of the last route that worked, used when DNS fails temporarily; empty: none; borrowed */
 	void (*on_done)(struct route_request *r); /* later, once */
 	/* out: err in outcome.stage STAGE_NONE: *route is filled; else why not: STAGE_DNS or STAGE_POLICY
 	 * (5.1.2 NXDOMAIN, 5.1.10 null MX, 5.4.4 unusable MX or literal, 5.4.6 loop, 4.4.3 temporary; 4.3.5 our configuration:
@@ -56,6 +65,8 @@ void route_resolve(
 	struct env *env, struct resolver *resolver, struct rng *rng, struct route_request *r);
 void route_cancel(struct route_request *r); /* legal when idle */
 void route_free(struct route *route);       /* NULL is legal */
+/* route_text_same_hosts - two texts name the same hosts with the same preferences, whatever their addresses. */
+bool route_text_same_hosts(struct str a, struct str b);
 /* route_hop_of - the next-hop key of a recipient under conf: "route:NAME" if a rule with a sender condition applies, else
  * its domain. A sender rule that says "by MX" gives "route:NAME/DOMAIN", since other rules of the domain do not
  * apply then. Result lives in arena. */

@@ -1,5 +1,5 @@
 /*
- * dns - one question, one answer, as the core sees them. Adapters: os/ (c-ares) and test/sim.
+ * dns - one question, one answer, as the core sees them. Adapters: os/ (c-ares) and sim/.
  *
  * What counts as an answer (OUTAGE section 2): NXDOMAIN and NODATA only with rcode and SOA from the configured resolver;
  * SERVFAIL, REFUSED, timeout, truncation, lameness, malformed and mismatching replies are temporary. CNAMEs (at most

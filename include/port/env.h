@@ -1,5 +1,5 @@
 /*
- * env - time, chance and the loop, as the core sees them. Adapters: os/ (libuv) and test/sim (virtual clock).
+ * env - time, chance and the loop, as the core sees them. Adapters: os/ (libuv) and sim/ (virtual clock).
  *
  * Two clocks: now() is monotonic real time, for protocol deadlines. wall() is for schedules, lifetimes and
  * everything stored; under the daemon's fast clock it runs rate times faster. Schedules become timers through

@@ -1,5 +1,5 @@
 /*
- * net - byte streams as the core sees them. Adapters: os/ (libuv and OpenSSL) and test/sim.
+ * net - byte streams as the core sees them. Adapters: os/ (libuv and OpenSSL) and sim/.
  *
  * A struct conn belongs to the adapter; its user holds a pointer from net_connect or on_accept until it calls
  * conn_close, after which it must not be touched and no handler of it is called. Handlers are never

@@ -1,7 +1,7 @@
 /*
  * store - the durable queue, as the core sees it: a handful of operations as messages. No SQL, no rows, no cursors.
  *
- * Adapters: store/commit.c (a writer thread with group commit and a reader thread over an engine) and test/sim
+ * Adapters: store/commit.c (a writer thread with group commit and a reader thread over an engine) and sim/
  * (the same engine, called in virtual time). test/store/contract.c defines the contract and runs on both.
  *
  * Contract
@@ -17,8 +17,8 @@
  *
  * Recipient states and who may change them: READY and WAITING by RECORD, PROMOTE and MODIFY; HELD by MODIFY, or RECORD;
  * DELIVERED, FAILED and DELETED are final: their rows are the history until SWEEP removes them.
- * When no recipient of a message is READY, WAITING, HELD or QUARANTINED, its content is deleted in that same
- * transaction and the message counts as finished.
+ * When no recipient of a message is READY, WAITING, HELD or QUARANTINED, the message counts as finished, and its content
+ * is deleted in that same transaction; but that of a message with a FAILED recipient stays until RECORD.keep_until.
  */
 #ifndef PORT_STORE_H
 #define PORT_STORE_H
@@ -47,6 +47,14 @@ enum recipient_state {
 #define RECIPIENT_STATE_BIT(s) (1u << (s))
 #define RECIPIENT_QUEUED_BITS 0x0fu
 
+/* Senders share a next hop fairly by bucket. Stored with each recipient, so the hash is for ever: SipHash-1-3 under a
+ * constant key, of the reverse-path without regard to case. The null sender has one too. */
+#define STORE_SENDER_BUCKETS 16
+static inline unsigned store_sender_bucket(struct str reverse_path)
+{
+	return (unsigned)(str_hash_fold(reverse_path, 0x6f75746c617374) % STORE_SENDER_BUCKETS);
+}
+
 struct queued_recipient {
 	struct recipient rcpt;
 	enum recipient_state state;
@@ -60,6 +68,7 @@ struct queued_recipient {
 	int64_t held_ms;          /* by an operator, in sum, up to the last release */
 	struct str text;          /* last reply or own reason */
 	struct str host;          /* host that said it, "name[ip]:port" */
+	uint64_t notice;          /* FAILED: id of the notice that names it, 0: none */
 };
 
 struct queued_message {
@@ -170,6 +179,10 @@ struct hop_record {
 	struct str site; /* empty: not routed yet */
 	struct health_record
 		health; /* what concerns this next hop alone: its DNS, its replies after MAIL */
+	struct str route; /* the last one that worked, as deliver/route.h writes it; in: empty leaves what is stored */
+	struct wall route_at;    /* when it was written down */
+	int64_t denied_ms;       /* for so long DNS has said that it takes no mail: queue/grace.h */
+	struct wall denied_last; /* WALL_NONE: the last answer was another */
 	uint64_t count[RECIPIENT_QUARANTINED + 1]; /* recipients by queued state; out only */
 	uint64_t bytes; /* content of queued messages, once per message and hop; out only */
 	struct wall
@@ -189,6 +202,7 @@ enum store_kind {
 	STORE_MODIFY,
 	STORE_SWEEP,
 	STORE_PUT,
+	STORE_REVIVE,
 	STORE_TELL,
 	/* reads */
 	STORE_CLAIM,
@@ -265,6 +279,12 @@ struct store_result {
 	struct status status;
 	struct str text;
 	struct str host;
+	uint64_t notice; /* FAILED: id of the one of RECORD.notices that names it, 0: none */
+};
+
+struct store_success {
+	struct str hop;
+	struct wall at;
 };
 
 struct store_notice {
@@ -274,7 +294,9 @@ struct store_notice {
 
 /* RECORD - what became of one delivery, in one transaction: results, history, notices, health. id 0: only health.
  * A recipient that an operator deleted meanwhile keeps its state. A RECORD whose results were all recorded before
- * inserts no notice again. */
+ * inserts no notice again. replaces: an earlier notice about the same message, which the new one takes the place of in that
+ * same transaction: those that it named are the new one's. ERR_NOT_FOUND: it is on its way already (it waits no more),
+ * and nothing was stored. */
 struct store_record {
 	struct store_op op;
 	uint64_t id;
@@ -285,10 +307,15 @@ struct store_record {
 	uint32_t attempt_count;
 	const struct store_notice *notices;
 	uint32_t notice_count;
+	uint64_t replaces;      /* id of a notice, 0: none */
+	struct wall keep_until; /* with FAILED results: content stays until then, the latest counts; WALL_NONE: it goes */
 	const struct site_record *sites;
 	uint32_t site_count;
-	const struct hop_record *hops; /* name, site and health are written */
+	const struct hop_record *hops; /* all but what is out only is written */
 	uint32_t hop_count;
+	const struct store_success *successes; /* raise last_success of these next hops, and of the sites they are
+						* routed to; nothing else of them changes. They come after hops */
+	uint32_t success_count;
 	const struct outage_record *outages; /* inserted, or replaced by id */
 	uint32_t outage_count;
 	const struct outage_sample *samples; /* samples[i] is one of outages[i]; at WALL_NONE: none. NULL: none at all */
@@ -330,6 +357,8 @@ struct store_filter {
 	unsigned states;             /* bits of RECIPIENT_STATE_BIT; 0: all queued states */
 	struct wall accepted_before; /* --older */
 	struct wall accepted_after;  /* --newer */
+	struct wall finished_after;  /* messages that left the queue at that instant or later: */
+	struct wall finished_before; /* all their recipients are final. And before this one */
 	uint64_t size_min_bytes, size_max_bytes; /* max 0: none */
 	uint32_t attempts_min;
 	struct str status; /* glob on the enhanced status, "4.7.*" */
@@ -339,12 +368,12 @@ struct store_filter {
 	bool is_all; /* deliberate: no other condition */
 };
 
-enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT };
+enum store_sort { SORT_AGE, SORT_SIZE, SORT_NEXT, SORT_FINISHED /* needs finished_after */ };
 
 enum modify_action {
 	MODIFY_HOLD,
 	MODIFY_RELEASE, /* HELD becomes READY */
-	MODIFY_RETRY,   /* WAITING becomes READY */
+	MODIFY_RETRY,   /* WAITING and QUARANTINED become READY */
 	MODIFY_DELETE
 };
 
@@ -368,13 +397,41 @@ struct store_modify {
 	uint32_t hop_count;
 };
 
+/* REVIVE - recipients that FAILED become READY again, attempts kept, as long as their content is there; with an audit row. A
+ * notice about them that still waits (for the end of its hold) is taken back in the same transaction, with all that it names:
+ * those become READY too, whatever the filter says, so that no failure stays unreported and nothing that is reported is
+ * delivered. At most limit recipients that match in a call; is_more says that some are left. filter->states does not count. */
+struct store_revive {
+	struct store_op op;
+	const struct store_filter *filter;
+	struct wall failed_after; /* only what failed then or later; WALL_NONE: all */
+	bool only_untold;         /* only those whose notice still waits, or who have none */
+	bool only_doubted;        /* only after replies that speak of mailboxes or routes: 5.1.x, 5.2.1, 5.4.x, 5.0.0, 5.3.0 */
+	struct wall now;
+	struct str actor;
+	struct str reason;
+	uint32_t limit;
+	bool is_dry_run;          /* counts what matches; told_count stays 0 */
+	uint64_t recipient_count; /* out: made READY */
+	uint64_t message_count;
+	uint64_t domain_count;
+	uint64_t told_count; /* of these: their sender has been told of the failure */
+	uint64_t gone_count; /* with is_dry_run: match, but their content is gone */
+	struct wall oldest;
+	bool is_more;
+	struct str *hops; /* out: next hops with what became READY, each once */
+	uint32_t hop_count;
+};
+
 /* SWEEP - removes finished messages older than history_before, next hops and sites nobody needs (no recipient, no
- * success since forget_before), and old outages, in steps of limit messages; limit 0: none of that. may_shrink: also gives back free space at
+ * success since forget_before), and old outages, in steps of limit messages; limit 0: none of that. Content that was
+ * kept for failed recipients goes when its time ended before kept_before. may_shrink: also gives back free space at
  * the end of the file, as much as takes a few milliseconds; what is in the way moves. */
 struct store_sweep {
 	struct store_op op;
 	struct wall history_before;
 	struct wall forget_before;
+	struct wall kept_before;
 	struct wall outages_before; /* outages that ended before; WALL_NONE: none */
 	uint32_t limit;
 	bool may_shrink;
@@ -396,9 +453,11 @@ struct store_get {
 	struct str value; /* out */
 };
 
-/* CLAIM - READY recipients of one next hop in drain order: priority, highest first, then arrival; grouped by message.
- * A plain read: the caller leaves out what it already has in flight. accepted_before: only older ones
- * (expiry), oldest first. due_by: only those to be returned by a time (RFC 2852, mode R) that is not after it. */
+/* CLAIM - READY recipients of one next hop in drain order, grouped by message: priority, highest first, exactly; within a
+ * priority fair shares among the senders' buckets: the oldest message of each before the second of any, and so on, and
+ * by arrival among those. A plain read: the caller leaves out what it already has in flight, which counts, so that
+ * one CLAIM goes on where the one before it ended. accepted_before: only older ones (expiry), oldest first of all.
+ * due_by: only those to be returned by a time (RFC 2852, mode R) that is not after it. */
 struct store_claim {
 	struct store_op op;
 	struct str hop;

@@ -41,6 +41,7 @@ enum key_kind {
 	/* lists of words */
 	KEY_NETWORKS,
 	KEY_SERVERS,
+	KEY_DOMAINS,
 	KEY_SCHEDULE,
 	/* list of mappings */
 	KEY_ITEMS

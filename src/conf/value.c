@@ -111,6 +111,7 @@ bool value_set(const struct key *key, void *base, struct str text, struct value_
 		return value_set_notify(key, base, text, c->why);
 	case KEY_NETWORKS:
 	case KEY_SERVERS:
+	case KEY_DOMAINS:
 	case KEY_SCHEDULE:
 		return set_list(key, base, text, c);
 	case KEY_ITEMS:
@@ -388,7 +389,8 @@ static bool set_via(struct conf_route *route, struct str text, struct value_cont
 
 bool value_is_list(const struct key *key)
 {
-	return key->kind == KEY_NETWORKS || key->kind == KEY_SERVERS || key->kind == KEY_SCHEDULE ||
+	return key->kind == KEY_NETWORKS || key->kind == KEY_SERVERS ||
+	       key->kind == KEY_DOMAINS || key->kind == KEY_SCHEDULE ||
 	       key->kind == KEY_ITEMS;
 }
 
@@ -456,6 +458,17 @@ static bool append_server(
 	return true;
 }
 
+static bool append_domain(
+	const struct key *key, void *base, struct str word, struct value_context *c)
+{
+	struct str name;
+	if (domain_normalize(word, c->arena, &name) != OK)
+		return refuse(
+			c->why, "'%.*s' is not a domain like example.org", STR_FMT(word));
+	*(struct str *)add_place(key, base, sizeof(name), c->arena) = name;
+	return true;
+}
+
 static bool append_step(const struct key *key, void *base, struct str word, struct value_context *c)
 {
 	int64_t ms;
@@ -476,6 +489,8 @@ bool value_append(const struct key *key, void *base, struct str word, struct val
 		return append_network(key, base, word, c);
 	if (key->kind == KEY_SERVERS)
 		return append_server(key, base, word, c);
+	if (key->kind == KEY_DOMAINS)
+		return append_domain(key, base, word, c);
 	if (key->kind == KEY_SCHEDULE)
 		return append_step(key, base, word, c);
 	return refuse(c->why, "this is not a list of words");

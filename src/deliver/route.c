@@ -5,6 +5,9 @@
  * become targets in order of preference. One host that cannot be looked up does not matter while
  * another can; when none can the answer is temporary, and final only if every look-up gave a final
  * answer. A smarthost that does not resolve is our configuration (4.3.5): it never bounces mail.
+ *
+ * When the answer would be temporary the last route that worked stands in, if the asker has one: all of it when there is no
+ * MX answer, else the addresses of those hosts that the MX answer names.
  */
 #include "deliver/route.h"
 
@@ -15,6 +18,7 @@
 #include "base/mem.h"
 #include "route_filter.h"
 #include "route_site.h"
+#include "route_text.h"
 
 #define ROUTE_PREFIX STR("route:")
 #define ADDRESSES_PER_HOST_MIN 2
@@ -48,6 +52,7 @@ struct work {
 	struct str name;    /* domain, or the smarthost's */
 	uint16_t port;
 	bool is_implicit; /* no MX: the name itself is the host */
+	bool was_recalled; /* what is remembered was made use of, or of no use */
 	struct lookup mx;
 	struct host *hosts; /* DNS_MX_MAX */
 	uint32_t host_count;
@@ -81,8 +86,12 @@ static void fail(
 	conclude(w);
 }
 
+static bool recall(struct work *w);
+
 static void fail_temporary(struct work *w, const char *what)
 {
+	if (recall(w))
+		return;
 	struct str why = arena_printf(&w->request->arena, "%s look-up failed: %s", what,
 		w->problem ? w->problem : "no answer");
 
@@ -492,6 +501,7 @@ static void add_target(struct work *w, const struct host *h, const struct endpoi
 		.host = h->name,
 		.preference = h->preference,
 		.address = *address,
+		.is_near = route_is_near(w->request->conf, address),
 	};
 }
 
@@ -534,7 +544,7 @@ static void fail_without_target(struct work *w, bool is_cut)
 		is_local |= h->has_local;
 		is_refused |= h->has_refused;
 	}
-	if (is_temporary)
+	if (is_temporary || w->route->dns_problem)
 		fail_temporary(w, "address");
 	else if (is_local)
 		fail(w, STAGE_POLICY, ERR_EXISTS, STATUS(5, 4, 6), "mail loops back to this host");
@@ -548,6 +558,87 @@ static void fail_without_target(struct work *w, bool is_cut)
 		fail(w, STAGE_DNS, ERR_NOT_FOUND, STATUS(5, 4, 4), "no MX host has an address");
 }
 
+/* ---- the last route that worked ---- */
+
+static void recall_addresses(struct work *w, struct host *h, const struct route_text_host *from)
+{
+	h->ipv4 = (struct family){ .work = w, .host = h };
+	h->ipv6 = (struct family){ .work = w, .host = h };
+	for (int is_ipv6 = 0; is_ipv6 <= 1; is_ipv6++) {
+		struct endpoint found[ROUTE_TEXT_ADDRESSES_MAX];
+		uint32_t count = 0;
+
+		for (uint32_t i = 0; i < from->address_count; i++)
+			if ((from->addresses[i].family == FAMILY_IPV6) == (is_ipv6 == 1))
+				found[count++] = from->addresses[i];
+		note_addresses(is_ipv6 ? &h->ipv6 : &h->ipv4, found, count);
+	}
+}
+
+/* Without an MX answer all hosts are those of the text. */
+static void recall_hosts(struct work *w, const struct route_text_host *from, uint32_t count)
+{
+	for (uint32_t i = 0; i < count && w->host_count < DNS_MX_MAX; i++)
+		recall_addresses(w, add_host(w, from[i].name, from[i].preference), &from[i]);
+	w->route->mx_count = w->host_count;
+	order_hosts(w);
+	/* the hosts have moved */
+	for (uint32_t i = 0; i < w->host_count; i++)
+		w->hosts[i].ipv4.host = w->hosts[i].ipv6.host = &w->hosts[i];
+	(void)cut_from_own_name(w);
+	if (w->host_count > 0)
+		set_site(w);
+}
+
+static bool recall(struct work *w)
+{
+	struct route_text_host *from;
+	uint32_t count;
+
+	if (w->was_recalled || w->request->remembered.len == 0)
+		return false;
+	w->was_recalled = true;
+	from = arena_array(&w->arena, DNS_MX_MAX, sizeof(from[0]));
+	count = route_text_read(w->request->remembered, from, DNS_MX_MAX);
+	if (w->host_count == 0)
+		recall_hosts(w, from, count);
+	else
+		for (uint32_t i = 0; i < w->host_count; i++)
+			for (uint32_t j = 0; j < count; j++)
+				if (str_equal_fold(w->hosts[i].name, from[j].name))
+					recall_addresses(w, &w->hosts[i], &from[j]);
+	if (w->host_count == 0)
+		return false;
+	w->route->dns_problem = w->problem ? w->problem : "no answer";
+	choose_targets(w);
+	return true;
+}
+
+/* Not when we are one of its hosts: what is cut for that is not in the text. */
+static void write_down(struct work *w)
+{
+	struct route_text_host *hosts;
+
+	if (w->route->dns_problem || (w->name.len > 0 && w->name.data[0] == '['))
+		return;
+	hosts = arena_array(&w->arena, w->host_count + 1, sizeof(hosts[0]));
+	for (uint32_t i = 0; i < w->host_count; i++) {
+		const struct host *h = &w->hosts[i];
+		const struct family *families[] = { &h->ipv4, &h->ipv6 };
+
+		hosts[i] = (struct route_text_host){ .name = h->name, .preference = h->preference };
+		for (size_t k = 0; k < ARRAY_COUNT(families); k++)
+			for (uint32_t j = 0; j < families[k]->found_count &&
+					     hosts[i].address_count < ROUTE_TEXT_ADDRESSES_MAX;
+				j++)
+				hosts[i].addresses[hosts[i].address_count++] =
+					families[k]->found[j];
+	}
+	w->route->text = route_text_write(hosts, w->host_count, &w->route->arena);
+}
+
+/* ---- targets, chosen ---- */
+
 static void choose_targets(struct work *w)
 {
 	bool is_cut = false;
@@ -559,8 +650,11 @@ static void choose_targets(struct work *w)
 		max = ADDRESSES_PER_HOST_MIN;
 	for (uint32_t i = 0; i < w->host_count; i++)
 		add_host_targets(w, &w->hosts[i], max);
-	if (w->route->target_count == 0)
+	if (w->route->target_count == 0) {
 		fail_without_target(w, is_cut);
-	else
-		conclude(w);
+		return;
+	}
+	if (!is_cut)
+		write_down(w);
+	conclude(w);
 }

@@ -6,7 +6,6 @@
 #include "cli.h"
 #include "store/store_sqlite.h"
 
-static int show_file(struct cli *cli);
 static void on_text_done(struct cli *cli, const json_t *done);
 
 static const char help[] =
@@ -17,12 +16,21 @@ static const char help[] =
 	"         show, cat, log ID       a message, its content, every attempt\n"
 	"         explain ID|DOMAIN       why it waits, and what happens next\n"
 	"         sites [GLOB]            destinations: state, evidence, backlog, next probe\n"
-	"         metrics, config show, ping, version\n"
+	"         outages [--all]         what is out, since when, what waits; outage report ID\n"
+	"         policy [DOMAIN]         when mail is tried again, given up, reported; what falls short\n"
+	"         config show, config diff [FILE]   settings in effect; what others would change\n"
+	"         metrics, ping, version\n"
 	"Act:     retry, hold, release, delete   --dry-run --yes --reason TEXT\n"
+	"         revive                  failed mail waits again; --untold: whose sender knows nothing yet\n"
 	"         probe SITE|DOMAIN       try a destination now\n"
+	"         outage declare DOMAIN|--site NAME|--match GLOB   --since --until --note TEXT\n"
+	"         outage extend ID --until WHEN, outage end ID\n"
+	"         import --known-good LOG...   what another relay's mail logs say of destinations\n"
 	"         reload                  read the configuration again\n"
 	"         check-config            say what is wrong with the file\n"
 	"         salvage DIR OUT         files out of a damaged queue\n"
+	"Ask:     simulate                what an outage would do to this queue, or to any: --json --svg FILE\n"
+	"         --outage SITE|DOMAIN=3d, --scenario FILE, --size 1/100, --set KEY=VALUE\n"
 	"\n"
 	"Which:   ID... or - (ids on standard input), and all of:\n"
 	"         --from GLOB --to GLOB --domain D --site GLOB --hop H --user U --priority N\n"
@@ -51,39 +59,17 @@ int cli_version(struct cli *cli)
 
 int cli_text_verb(struct cli *cli)
 {
-	bool is_config = strcmp(cli->verb, "config") == 0;
 	json_t *done;
 
-	if (is_config ? cli->operand_count > 1 ||
-				(cli->operand_count == 1 && strcmp(cli->operands[0], "show") != 0)
-		      : cli->operand_count > 0) {
-		cli_say(is_config ? "config: the only word is 'show'" : "%s takes no operands",
-			cli->verb);
+	if (cli->operand_count > 0) {
+		cli_say("%s takes no operands", cli->verb);
 		return VERB_USAGE;
 	}
-	if (is_config && !cli_daemon_answers(cli))
-		return show_file(cli);
 	int status = cli_ask(cli, cli_request(cli, cli->verb), NULL, NULL, &done);
 	if (status == VERB_DONE)
 		on_text_done(cli, done);
 	json_decref(done);
 	return status;
-}
-
-/* Without a daemon: what it would run with. */
-static int show_file(struct cli *cli)
-{
-	struct buf text;
-	int status = cli_load_conf(cli);
-
-	if (status)
-		return status;
-	cli_say("no daemon answers; this is what %s says", cli->config_file);
-	buf_init(&text, 4u << 20);
-	conf_print(&text, cli->conf);
-	(void)fputs(buf_cstr(&text), stdout);
-	buf_fini(&text);
-	return VERB_DONE;
 }
 
 static void on_text_done(struct cli *cli, const json_t *done)
@@ -94,8 +80,6 @@ static void on_text_done(struct cli *cli, const json_t *done)
 		cli_put_json(done);
 	else if (text && *text)
 		(void)fputs(text, stdout);
-	else if (strcmp(cli->verb, "reload") == 0)
-		(void)puts("The new configuration is in effect.");
 	else
 		printf("outlast %s runs\n", json_string_value(json_object_get(done, "version")));
 }

@@ -13,6 +13,7 @@
 
 enum option_id {
 	OPTION_CONDITION = 256, /* its name is the key of the filter */
+	OPTION_PLAY, /* of simulate: its name is the key */
 	OPTION_ALL,
 	OPTION_STATE,
 	OPTION_SORT,
@@ -24,6 +25,12 @@ enum option_id {
 	OPTION_MAILQ,
 	OPTION_YES,
 	OPTION_DRY_RUN,
+	OPTION_KNOWN_GOOD,
+	OPTION_UNTOLD,
+	OPTION_SINCE,
+	OPTION_UNTIL,
+	OPTION_NOTE,
+	OPTION_MATCH,
 	OPTION_SOCKET,
 	OPTION_HELP,
 	OPTION_VERSION
@@ -42,6 +49,14 @@ static const struct option options[] = {
 	{ "code", required_argument, NULL, OPTION_CONDITION },
 	{ "user", required_argument, NULL, OPTION_CONDITION },
 	{ "priority", required_argument, NULL, OPTION_CONDITION },
+	{ "scenario", required_argument, NULL, OPTION_PLAY },
+	{ "outage", required_argument, NULL, OPTION_PLAY },
+	{ "set", required_argument, NULL, OPTION_PLAY },
+	{ "svg", required_argument, NULL, OPTION_PLAY },
+	{ "seed", required_argument, NULL, OPTION_PLAY },
+	{ "exact", no_argument, NULL, OPTION_PLAY },
+	{ "estimate", no_argument, NULL, OPTION_PLAY },
+	{ "compare", no_argument, NULL, OPTION_PLAY },
 	{ "all", no_argument, NULL, OPTION_ALL },
 	{ "state", required_argument, NULL, OPTION_STATE },
 	{ "sort", required_argument, NULL, OPTION_SORT },
@@ -53,6 +68,12 @@ static const struct option options[] = {
 	{ "mailq", no_argument, NULL, OPTION_MAILQ },
 	{ "yes", no_argument, NULL, OPTION_YES },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
+	{ "known-good", no_argument, NULL, OPTION_KNOWN_GOOD },
+	{ "untold", no_argument, NULL, OPTION_UNTOLD },
+	{ "since", required_argument, NULL, OPTION_SINCE },
+	{ "until", required_argument, NULL, OPTION_UNTIL },
+	{ "note", required_argument, NULL, OPTION_NOTE },
+	{ "match", required_argument, NULL, OPTION_MATCH },
 	{ "config", required_argument, NULL, 'c' },
 	{ "socket", required_argument, NULL, OPTION_SOCKET },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -64,6 +85,7 @@ enum { OPTION_COUNT_MAX = sizeof(options) / sizeof(options[0]), WORD_MAX = 40 };
 
 static void look_at_terminal(struct cli *cli);
 static int take_option(struct cli *cli, int c, int index);
+static int take_play(struct cli *cli, const char *name, const char *value);
 static int refuse_option(char **argv);
 
 int cli_options_read(struct cli *cli, int argc, char **argv)
@@ -72,6 +94,7 @@ int cli_options_read(struct cli *cli, int argc, char **argv)
 
 	look_at_terminal(cli);
 	cli->filter = json_object();
+	cli->play = json_object();
 	opterr = 0;
 	while (status == 0 && (c = getopt_long(argc, argv, ":c:hy", options, &index)) != -1)
 		status = c == '?' || c == ':' ? refuse_option(argv) : take_option(cli, c, index);
@@ -108,6 +131,8 @@ static int take_option(struct cli *cli, int c, int index)
 			return VERB_USAGE + 1;
 		}
 		return 0;
+	case OPTION_PLAY:
+		return take_play(cli, options[index].name, optarg ? optarg : "yes");
 	case OPTION_ALL:
 		json_object_set_new(cli->filter, "all", json_true());
 		return 0;
@@ -142,6 +167,24 @@ static int take_option(struct cli *cli, int c, int index)
 	case OPTION_DRY_RUN:
 		cli->is_dry_run = true;
 		return 0;
+	case OPTION_KNOWN_GOOD:
+		cli->is_known_good = true;
+		return 0;
+	case OPTION_UNTOLD:
+		cli->is_untold = true;
+		return 0;
+	case OPTION_SINCE:
+		cli->since = optarg;
+		return 0;
+	case OPTION_UNTIL:
+		cli->until = optarg;
+		return 0;
+	case OPTION_NOTE:
+		cli->note = optarg;
+		return 0;
+	case OPTION_MATCH:
+		cli->match = optarg;
+		return 0;
 	case 'c':
 		cli->config_file = optarg;
 		cli->is_config_given = true;
@@ -156,6 +199,27 @@ static int take_option(struct cli *cli, int c, int index)
 		cli_help(stdout);
 		return VERB_DONE + 1;
 	}
+}
+
+/* Options of simulate: the last one of a name holds, but for --set. */
+static int take_play(struct cli *cli, const char *name, const char *value)
+{
+	json_t *text = json_string(value), *list = json_object_get(cli->play, name);
+
+	if (!text) {
+		cli_say("--%s: the value is not UTF-8 text", name);
+		return VERB_USAGE + 1;
+	}
+	if (strcmp(name, "set") != 0) {
+		json_object_set_new(cli->play, name, text);
+		return 0;
+	}
+	if (!list) {
+		list = json_array();
+		json_object_set_new(cli->play, name, list);
+	}
+	json_array_append_new(list, text);
+	return 0;
 }
 
 static int refuse_option(char **argv)

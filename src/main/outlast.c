@@ -30,20 +30,27 @@ static const struct cli_verb verbs[] = {
 	{ "hold", cli_change },
 	{ "release", cli_change },
 	{ "delete", cli_change },
+	{ "revive", cli_change },
 	{ "sites", cli_sites },
 	{ "probe", cli_probe },
+	{ "outages", cli_outages },
+	{ "outage", cli_outage },
+	{ "import", cli_import },
+	{ "policy", cli_policy },
 	{ "metrics", cli_text_verb },
-	{ "config", cli_text_verb },
-	{ "reload", cli_text_verb },
+	{ "config", cli_config },
+	{ "reload", cli_reload },
 	{ "ping", cli_text_verb },
 	{ "check-config", cli_check_config },
 	{ "salvage", cli_salvage },
+	{ "simulate", cli_simulate },
 	{ "version", cli_version },
 };
 
 const char *const cli_verb_names[] = { "status", "list", "show", "cat", "log", "explain", "retry",
-	"hold", "release", "delete", "sites", "probe", "metrics", "config", "reload", "ping",
-	"check-config", "salvage", "version", "help", NULL };
+	"hold", "release", "delete", "revive", "sites", "probe", "outages", "outage", "import", "policy",
+	"metrics", "config", "reload", "ping", "check-config", "salvage", "simulate", "version",
+	"help", NULL };
 
 static int run_verb(struct cli *cli);
 
@@ -58,6 +65,7 @@ int main(int argc, char **argv)
 	if ((fflush(stdout) != 0 || ferror(stdout)) && status == VERB_DONE)
 		status = VERB_TEMPORARY;
 	json_decref(cli.filter);
+	json_decref(cli.play);
 	conf_unref(cli.conf);
 	return status;
 }

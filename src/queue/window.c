@@ -8,6 +8,9 @@
 
 #include "base/check.h"
 
+#define PATIENCE_MIN 32
+#define PATIENCE_MAX 1024
+
 static uint32_t clamp(const struct window *w, uint64_t size)
 {
 	if (size > w->max)
@@ -48,13 +51,23 @@ void window_close_to_one(struct window *w)
 	resize(w, 1);
 }
 
+static void add_one(struct window *w)
+{
+	if (w->successes / (w->patience + 1) < w->size)
+		return;
+	if (w->is_trying) /* the last one more was not refused */
+		w->patience /= 2;
+	w->is_trying = true;
+	resize(w, (uint64_t)w->size + 1);
+}
+
 void window_note_success(struct window *w)
 {
 	count_completion(w);
 	if (++w->successes < w->size)
 		return;
 	if (w->size >= w->learned)
-		resize(w, (uint64_t)w->size + 1);
+		add_one(w);
 	else
 		resize(w, 2 * (uint64_t)w->size < w->learned ? 2 * (uint64_t)w->size : w->learned);
 }
@@ -76,6 +89,10 @@ void window_note_refused_extra(struct window *w)
 	count_completion(w);
 	if (working >= w->size)
 		return;
+	w->patience = w->patience == 0 ? PATIENCE_MIN : 2 * w->patience;
+	if (w->patience > PATIENCE_MAX)
+		w->patience = PATIENCE_MAX;
+	w->is_trying = false;
 	resize(w, working);
 	w->learned = w->size;
 }

@@ -7,6 +7,12 @@
 #include "relay/destination.h"
 
 #define PROMOTE_MAX 1000
+/* What came due while the machine was suspended, or the relay stopped, is not tried all at once: so many first, an
+ * eighth more after each pause (wall time). */
+#define SPREAD_LATE_MS (10 * MINUTE_MS)
+#define SPREAD_FIRST 32
+#define SPREAD_MAX 4000
+#define SPREAD_PAUSE_MS (10 * SECOND_MS)
 #define PROBE_PAGE 64
 #define SCAN_PAGE 256
 /* After an error; real time. */
@@ -52,11 +58,25 @@ static struct wall far_ahead(const struct relay *r)
 
 /* ---- due retries ---- */
 
+/* When the next page is looked for, if this one was full. */
+static struct wall after_full_page(struct relay *r)
+{
+	struct agenda *a = &r->agenda;
+
+	if (a->spread == 0)
+		return env_wall(r->env);
+	a->spread += a->spread / 8;
+	if (a->spread > SPREAD_MAX)
+		a->spread = SPREAD_MAX;
+	return wall_add(env_wall(r->env), SPREAD_PAUSE_MS);
+}
+
 static void on_promoted(struct store_op *op)
 {
 	struct relay *r = CONTAINER_OF(op, struct relay, agenda.promote.op);
 	struct agenda *a = &r->agenda;
-	bool is_full_page = op->err == OK && a->promote.promoted_count >= PROMOTE_MAX;
+	enum err op_err = op->err;
+	bool is_full_page = op_err == OK && a->promote.promoted_count >= a->promote.limit;
 
 	a->is_promoting = false;
 	if (op->err != OK) {
@@ -73,11 +93,13 @@ static void on_promoted(struct store_op *op)
 			struct hop *h = hop_get(r, a->promote.hops[i]);
 
 			if (h)
-				hop_note_more(h);
+				hop_note_news(h);
 		}
 	}
 	store_op_fini(op);
-	arm(r, &a->due_timer, is_full_page ? env_wall(r->env) : a->due_next);
+	if (op_err == OK && !is_full_page)
+		a->spread = 0;
+	arm(r, &a->due_timer, is_full_page ? after_full_page(r) : a->due_next);
 	relay_check_stopped(r);
 }
 
@@ -93,14 +115,19 @@ static void promote(struct relay *r)
 		.op.on_done = on_promoted,
 		.now = env_wall(r->env),
 		.far = a->is_far_wanted ? far_ahead(r) : WALL_NONE,
-		.limit = PROMOTE_MAX,
+		.limit = a->spread > 0 ? a->spread : PROMOTE_MAX,
 	};
 	store_submit(r->store, &a->promote.op, STORE_PROMOTE);
 }
 
 static void on_due(struct timer *t)
 {
-	promote(CONTAINER_OF(t, struct relay, agenda.due_timer));
+	struct relay *r = CONTAINER_OF(t, struct relay, agenda.due_timer);
+	struct agenda *a = &r->agenda;
+
+	if (a->spread == 0 && env_wall(r->env).ms - a->due_next.ms > SPREAD_LATE_MS)
+		a->spread = SPREAD_FIRST;
+	promote(r);
 }
 
 void agenda_note_due(struct relay *r, struct wall due)
@@ -173,6 +200,10 @@ static void on_probe_time(struct timer *t)
 
 	if (a->is_reading_probes)
 		return;
+	if (r->watch.is_offline) {
+		a->probe_next = WALL_NEVER; /* asked for again when that is over */
+		return;
+	}
 	a->is_reading_probes = true;
 	a->probe_next = WALL_NEVER;
 	a->probes = (struct store_probes){
@@ -307,6 +338,7 @@ void agenda_start(struct relay *r)
 {
 	struct wall now = env_wall(r->env);
 
+	r->agenda.spread = SPREAD_FIRST;
 	agenda_note_due(r, now);
 	agenda_note_probe(r, now);
 	agenda_want_scan(r);

@@ -162,21 +162,26 @@ static json_t *row_of(
 static void list_advance(struct verb_call *call)
 {
 	struct list_state *state = call->state;
+
+	if (call->sort == SORT_AGE)
+		verb_next_page(call, &state->offset);
+	else
+		state->offset += call->query.message_count;
+}
+
+void verb_next_page(struct verb_call *call, uint64_t *offset)
+{
 	const struct store_query *page = &call->query;
 	uint32_t same = 0;
 
-	if (call->sort != SORT_AGE) {
-		state->offset += page->message_count;
-		return;
-	}
 	struct wall last = queue_id_time(page->messages[page->message_count - 1].env.id);
 	while (same < page->message_count &&
 		queue_id_time(page->messages[page->message_count - 1 - same].env.id).ms == last.ms)
 		same++;
 	if (call->filter.accepted_after.ms == last.ms)
-		state->offset += page->message_count;
+		*offset += page->message_count;
 	else
-		state->offset = same;
+		*offset = same;
 	call->filter.accepted_after = last;
 }
 

@@ -31,17 +31,36 @@ static struct delivery *delivery_new(struct hop *h, struct message *m, uint32_t 
 	return d;
 }
 
-/* Pending mail is kept in drain order: a higher priority goes before lower ones, else it joins the end. */
+static bool goes_before(const struct delivery *d, const struct list *link)
+{
+	const struct delivery *other = CONTAINER_OF(link, struct delivery, link);
+
+	return fair_goes_before(d->message->env.priority, d->tag, other->message->env.priority,
+		other->tag);
+}
+
+/* Pending mail is kept in drain order. Looked for from both ends: most joins the end, a sender with little mail comes to
+ * the front. */
+static struct list *place_of(const struct delivery *d)
+{
+	struct list *head = &d->hop->pending, *front = head->next, *back = head->prev;
+
+	while (back != head && goes_before(d, back)) {
+		if (goes_before(d, front))
+			return front;
+		front = front->next;
+		back = back->prev;
+	}
+	return back->next;
+}
+
 void delivery_wait(struct delivery *d)
 {
 	struct hop *h = d->hop;
-	struct list *at = &h->pending;
+	const struct envelope *env = &d->message->env;
 
-	while (at->prev != &h->pending &&
-		CONTAINER_OF(at->prev, struct delivery, link)->message->env.priority <
-			d->message->env.priority)
-		at = at->prev;
-	list_insert_before(at, &d->link);
+	d->tag = fair_tag(&h->fair, env->priority, store_sender_bucket(env->reverse_path));
+	list_insert_before(place_of(d), &d->link);
 	h->pending_count++;
 	h->relay->pending_count++;
 	flow_note_waiting(h, d->message->env.size_bytes);
@@ -186,6 +205,7 @@ void delivery_free(struct delivery *d)
 	message_unref(d->notice);
 	store_op_fini(&d->record.op);
 	store_op_fini(&d->headers.op);
+	store_op_fini(&d->show.op);
 	arena_fini(&d->arena);
 	free(d);
 }
@@ -213,6 +233,7 @@ void delivery_start(struct delivery *d)
 	struct relay *r = h->relay;
 
 	flow_note_started(h, env_now(r->env).ms - d->waits_since.ms);
+	fair_note_started(&h->fair, d->message->env.priority, d->tag);
 	become_active(d, h->site);
 	d->is_probe = h->site->health.state == HEALTH_DOWN || h->health.state == HEALTH_DOWN;
 	if (d->is_probe)

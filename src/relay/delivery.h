@@ -22,6 +22,7 @@ struct delivery {
 	struct shared_route *route;
 	bool is_active, is_attempting, is_probe;
 	bool has_others; /* the store has more READY recipients of it for this hop */
+	uint64_t tag; /* its place in drain order: queue/fair.h */
 	struct mono waits_since;
 	struct wall started; /* of the attempt */
 	struct attempt attempt;
@@ -30,6 +31,10 @@ struct delivery {
 	struct store_record record;
 	struct store_fetch headers; /* first chunk, for a notice */
 	struct timer again;         /* RECORD found no space: try again */
+	struct store_result *made; /* record.results, while they are made */
+	bool is_storm;             /* some recipient was refused in a storm */
+	bool is_parking;           /* one that leaves the site no mail at all, and none was accepted */
+	struct store_show show;    /* the message, for an earlier notice that still waits */
 	struct message *notice;     /* made by this record, offered once it is durable */
 	struct recipient notice_recipient;
 };
@@ -52,12 +57,28 @@ void delivery_finish(struct delivery *d);
 /* delivery_requeue - untouched: back to the end of the pending list (or dropped to the store when it is full). */
 void delivery_requeue(struct delivery *d);
 
+/* offline.c: is it our own connection? Before a failure is held against anybody. */
+/* offline_take - what the delivery says of it. True: it is our own fault, and says nothing of its destination. */
+bool offline_take(struct delivery *d);
+/* offline_take_silence - DNS gave no answer for a next hop. True: likewise. */
+bool offline_take_silence(struct hop *h);
+
 /* evidence.c: what a delivery says of its destination. */
 void evidence_take(struct delivery *d);
 /* evidence_against_hop, evidence_against_site - a failure of that scope, logged when the state changes. */
 void evidence_against_hop(struct hop *h, const struct outcome *outcome, struct str host);
 void evidence_against_site(struct site *s, const struct conf_policy *policy,
 	const struct outcome *outcome, struct str host);
+
+/* pacing.c: the pace of a site. */
+/* pacing_may_start - of a site that health and window allow; else its pause timer is set, or what is under way wakes it. */
+bool pacing_may_start(struct site *s);
+/* pacing_pick - which of the hop's pending mail starts; there is some. */
+struct delivery *pacing_pick(struct hop *h);
+/* pacing_takes_refusal - no host took the job, but others work, or it is a limit: no failure of the site. */
+bool pacing_takes_refusal(struct delivery *d);
+void pacing_note_end(struct delivery *d, bool answers, bool is_overload);
+void pacing_note_recovery(struct site *s);
 
 /* recorder.c: judges the results, writes them down, tells the log; delivery_finish when durable. */
 void recorder_take(struct delivery *d);

@@ -9,9 +9,14 @@
 #define RELAY_DESTINATION_H
 
 #include "deliver/route.h"
+#include "deliver/verdict.h"
 #include "port/store.h"
 #include "queue/credit.h"
+#include "queue/fair.h"
+#include "queue/grace.h"
 #include "queue/health.h"
+#include "queue/pace.h"
+#include "queue/probe.h"
 #include "queue/window.h"
 #include "relay/relay_private.h"
 
@@ -31,13 +36,16 @@ struct site {
 	struct str name; /* owned */
 	struct health_record health;
 	struct window window;
+	struct pace pace;           /* messages per time: pacing.c */
+	struct probe_memory probed; /* what its probes took */
+	struct wall recovered;      /* when it last came back; WALL_NONE: not in this life */
 	bool is_loaded, is_loading, is_dirty;
 	struct wall saved_success; /* last_success as stored */
 	struct store_lookup lookup;
 	struct list members;    /* of hop.member: all hops in memory */
 	struct list work;       /* of hop.work: those with deliveries to start, round robin */
 	struct list ready;      /* in relay.ready_sites */
-	struct timer pause;     /* SUSPECT: until the next try */
+	struct timer pause;     /* SUSPECT: until the next try; or its pace: until the next message */
 	struct store_hops scan; /* pages of its hops after a recovery, or for a probe */
 	struct str scan_cursor; /* owned */
 	bool is_scanning, is_scan_wanted, is_probe_scan, is_probe_wanted;
@@ -46,7 +54,8 @@ struct site {
 	struct wall expiry_swept; /* when the last one began */
 	struct credit credit;     /* its outages that ended */
 	struct outage_place *place; /* open ones of that name; NULL: none */
-	uint64_t trouble_hop;     /* hash of the hop of the last failure after MAIL; 0: none */
+	uint64_t trouble_hop;     /* hash of the hop of the last failure at MAIL or after; 0: none */
+	enum stage trouble_stage; /* where it failed; DATA, content and dot are one */
 };
 
 struct hop {
@@ -62,6 +71,12 @@ struct hop {
 	struct shared_route *route;
 	struct route_request routing;
 	bool is_routing;
+	/* names.c: */
+	struct str remembered; /* owned; the last route that worked */
+	struct wall remembered_at;
+	const struct shared_route *compared; /* the route that was compared with it last; never followed */
+	struct grace grace;
+	bool is_recalling; /* DNS gives no answer, and the log knows */
 	struct store_claim claim;
 	bool is_claiming;
 	uint32_t claims_out; /* CLAIMs under way, expiry's included */
@@ -71,10 +86,14 @@ struct hop {
 	uint32_t settled_count, settled_cap;
 	uint64_t claimed_id_max; /* of all deliveries that came from the store */
 	bool is_more_noted;      /* hop_note_more came while a CLAIM was under way */
+	bool is_news; /* mail became READY that may be more urgent than what waits in memory */
+	struct mono news_next;   /* not before is it looked for again */
 	bool has_more;           /* the store may hold READY recipients that are not in memory */
 	bool is_stalled; /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
+	struct mono rests_until; /* nothing is started before: hop_rest */
 	bool is_retry_wanted; /* an operator's word, or a probe, that came before it was loaded */
 	struct list pending;  /* of delivery.link, in drain order */
+	struct fair fair;     /* its senders' shares */
 	struct list
 		late; /* the same, fresh mail that waits for the store to have no more: late.c */
 	uint32_t late_count;
@@ -82,9 +101,11 @@ struct hop {
 	uint64_t waiting_bytes;
 	bool is_slow; /* its mail waits longer than holding back intake could help */
 	uint32_t pending_count;
+	unsigned turn;      /* of mail that came after a recovery */
 	struct list active; /* of delivery.link: attempt or record running */
 	uint32_t active_count;
-	uint64_t trouble_sender; /* hash of the sender of the last failure after MAIL; 0: none */
+	uint64_t trouble_sender; /* hash of the sender of the last failure at MAIL or after; 0: none */
+	enum stage trouble_stage;
 	struct timer pause;
 	struct deferred advance;
 	struct expiry *expiry;    /* a sweep of overdue mail is at this hop, or NULL */
@@ -99,8 +120,12 @@ struct hop *hop_get(struct relay *r, struct str name);
 void hop_kick(struct hop *h);
 /* hop_note_more - the store may hold READY recipients of it. */
 void hop_note_more(struct hop *h);
+/* hop_note_news - the same, of mail that may be older or more urgent than what is in memory. */
+void hop_note_news(struct hop *h);
 /* hop_is_parked - it or its site is DOWN and no probe is due: its mail costs nothing now. */
 bool hop_is_parked(const struct hop *h, struct wall now);
+/* hop_rest - we cannot deliver anything of it just now, through no fault of anybody: tried again in a minute. */
+void hop_rest(struct hop *h);
 void hop_drop_pending(struct hop *h);
 /* hop_find - the delivery of that message that is in memory, or NULL. */
 struct delivery *hop_find(const struct hop *h, uint64_t id);
@@ -138,6 +163,21 @@ void destination_reload(struct relay *r);       /* new configuration: routes and
 /* destination_cancel_attempts - out of time: drops open attempts, and results that found no space to be written. */
 void destination_cancel_attempts(struct relay *r);
 void destination_free_all(struct relay *r);
+
+/*
+ * names.c: what DNS says of a next hop, over time.
+ */
+/* names_load - what the store knows; names_fill - for its record (borrowed from h); names_fini. */
+void names_load(struct hop *h, const struct hop_record *rec);
+void names_fill(const struct hop *h, struct hop_record *out, struct arena *arena);
+void names_fini(struct hop *h);
+/* names_recall - text of the last route that worked, if it may still stand in for DNS; empty: none. Copied to arena. */
+struct str names_recall(const struct hop *h, struct arena *arena);
+/* names_judge - the verdict on a next hop without a route: what DNS denies waits its grace at a known-good one. */
+struct verdict names_judge(struct hop *h, const struct outcome *outcome);
+void names_note_route(struct hop *h, const struct route *route); /* there is one */
+/* names_note_worked - mail went that way. Called for each answer: looks at the pointer alone in most cases. */
+void names_note_worked(struct hop *h, const struct shared_route *route);
 
 /* sched.c */
 void sched_init(struct relay *r);

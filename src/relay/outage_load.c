@@ -33,8 +33,7 @@ static void on_beaten(struct store_op *op)
 
 	all->heartbeat.is_putting = false;
 	r->delivery_count--;
-	if (op->err == ERR_NO_SPACE)
-		upkeep_note_full(r);
+	/* a full disk shows with mail: nothing here is a reason to refuse any */
 	store_op_fini(op);
 	relay_check_stopped(r);
 }
@@ -221,8 +220,7 @@ static void drop_unseen(struct relay *r)
 	LIST_FOR_EACH (link, &r->outages->open) {
 		struct outage *o = CONTAINER_OF(link, struct outage, link);
 
-		if (!o->is_seen && !o->is_saving && o->is_stored &&
-			o->rec.ended.ms == WALL_NONE.ms)
+		if (!o->is_seen && !o->is_saving && o->is_stored && o->rec.ended.ms == WALL_NONE.ms)
 			o->is_dropped = true;
 	}
 	LIST_FOR_EACH_SAFE (link, &r->outages->open) {

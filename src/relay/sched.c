@@ -22,6 +22,9 @@ static bool start_one(struct site *s)
 		return false;
 	}
 
+	if (!pacing_may_start(s))
+		return false;
+
 	struct hop *h = CONTAINER_OF(s->work.next, struct hop, work);
 
 	list_remove(&h->work);
@@ -29,7 +32,8 @@ static bool start_one(struct site *s)
 		hop_kick(h);
 		return true;
 	}
-	delivery_start(CONTAINER_OF(h->pending.next, struct delivery, link));
+	delivery_start(pacing_pick(h));
+	pace_note_start(&s->pace, now);
 	if (h->pending_count > 0 && h->health.state != HEALTH_SUSPECT &&
 		h->health.state != HEALTH_DOWN && h->route->conf == r->conf &&
 		env_now(r->env).ms < h->route->expires.ms)
@@ -45,7 +49,7 @@ static void on_sched(struct deferred *d)
 {
 	struct relay *r = CONTAINER_OF(d, struct relay, sched);
 
-	while (!r->is_stopping && !r->upkeep.is_full &&
+	while (!r->is_stopping && !r->upkeep.is_full && !r->watch.is_offline &&
 		r->attempt_count < r->conf->client.connections_max &&
 		!list_is_empty(&r->ready_sites)) {
 		struct site *s = CONTAINER_OF(list_pop_front(&r->ready_sites), struct site, ready);
@@ -86,6 +90,16 @@ static uint32_t count_of_hop(
 	return n;
 }
 
+/* More urgent than what came from the store last: nothing there that is as urgent is overtaken. */
+static bool outranks_pending(const struct hop *h, const struct message *m)
+{
+	const struct delivery *last = CONTAINER_OF(h->pending.prev, struct delivery, link);
+
+	return h->pending_count > 0 && h->pending_count < HOP_PENDING_BURST_MAX &&
+	       h->relay->pending_count < PENDING_MAX &&
+	       m->env.priority > last->message->env.priority;
+}
+
 /* A next hop of a fresh message: takes it into memory, or remembers that the store has it. */
 static void offer_to_hop(struct relay *r, struct message *m, const struct recipient *first,
 	const struct recipient *recipients, uint32_t count)
@@ -100,6 +114,9 @@ static void offer_to_hop(struct relay *r, struct message *m, const struct recipi
 		return; /* a CLAIM saw it in the store before we heard that it is there */
 	if (count_of_hop(h, recipients, count) > hop_policy(h)->recipients_per_message) {
 		hop_note_more(h);
+	} else if (outranks_pending(h, m)) {
+		delivery_wait(delivery_make(h, m, recipients, count));
+		hop_kick(h);
 	} else if (h->has_more) {
 		if (!late_add(h, m, recipients, count))
 			hop_note_more(h);

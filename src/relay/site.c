@@ -17,6 +17,8 @@
 #define SITE_BUSY_MAX (HOPS_BUSY_MAX / 4)
 /* A success younger than what is stored by this much is stored again: known-good is a matter of days. */
 #define SUCCESS_SAVE_MS HOUR_MS
+/* A row that could not be read is read again so much later; of a fast clock's time. */
+#define SITE_LOAD_AGAIN_MS MINUTE_MS
 
 /* A RECORD that carries health and nothing else. */
 struct save {
@@ -31,7 +33,12 @@ static void site_free(struct site *s);
 
 static void on_pause_over(struct timer *t)
 {
-	site_kick(CONTAINER_OF(t, struct site, pause));
+	struct site *s = CONTAINER_OF(t, struct site, pause);
+
+	if (s->is_loaded)
+		site_kick(s);
+	else
+		site_load(s);
 }
 
 static struct site *site_get(struct relay *r, struct str name)
@@ -51,6 +58,7 @@ static struct site *site_get(struct relay *r, struct str name)
 	s->pause.on_fire = on_pause_over;
 	health_init(&s->health, env_wall(r->env));
 	window_init(&s->window, 0, r->conf->policy.connections_max);
+	pace_init(&s->pace, 0, r->env->rate);
 	map_insert(&r->sites, &s->entry, s->name);
 	outage_attach_site(s);
 	return s;
@@ -112,10 +120,16 @@ void hop_set_site(struct hop *h, struct str site_name)
 			s->health.last_success = old->health.last_success;
 			s->is_dirty = true;
 		}
+		if (h->health.last_success.ms > s->health.last_success.ms)
+			s->health.last_success = h->health.last_success; /* as imported */
 		if (old)
 			outage_inherit(h, old);
+		if (old && s->pace.learned == 0)
+			s->pace.learned = old->pace.learned;
 		if (!s->is_loaded)
 			site_load(s);
+		else
+			pace_set_cap(&s->pace, hop_policy(h)->rate_max);
 	}
 	if (old)
 		site_release(old);
@@ -147,14 +161,30 @@ static void on_loaded(struct store_op *op)
 	uint32_t max = s->relay->conf->policy.connections_max;
 
 	s->is_loading = false;
-	s->is_loaded = true;
+	s->is_loaded = op->err == OK || op->err == ERR_NOT_FOUND;
+	if (!s->is_loaded) {
+		/* not taken for one that is up */
+		log_text(s->relay->env->log, LOG_ERROR, "qmgr",
+			"site %.*s: cannot read its state, trying again in a minute: %s",
+			STR_FMT(s->name), err_name(op->err));
+		store_op_fini(op);
+		if (!s->relay->is_stopping)
+			env_timer_after(s->relay->env, &s->pause,
+				SITE_LOAD_AGAIN_MS / s->relay->env->rate);
+		relay_check_stopped(s->relay);
+		site_release(s);
+		return;
+	}
 	if (op->err == OK && rec->name.len > 0) {
 		s->health = rec->health;
 		s->saved_success = s->health.last_success;
 		if (inherited.ms > s->health.last_success.ms)
 			s->health.last_success = inherited;
 		window_init(&s->window, rec->window, max);
+		pace_init(&s->pace, rec->rate > 0 ? rec->rate : s->pace.learned, s->relay->env->rate);
 	}
+	if (s->health.state == HEALTH_RECOVERING)
+		pacing_note_recovery(s);
 	if (s->health.state == HEALTH_SUSPECT || s->health.state == HEALTH_DOWN)
 		window_close_to_one(&s->window);
 	outage_take_site(s, op->err);
@@ -163,6 +193,7 @@ static void on_loaded(struct store_op *op)
 		struct hop *h = CONTAINER_OF(link, struct hop, member);
 
 		window_set_max(&s->window, hop_policy(h)->connections_max);
+		pace_set_cap(&s->pace, hop_policy(h)->rate_max);
 		hop_kick(h);
 	}
 	if (s->is_scan_wanted)
@@ -177,7 +208,7 @@ static void on_loaded(struct store_op *op)
 
 static void site_load(struct site *s)
 {
-	if (s->is_loading)
+	if (s->is_loading || timer_is_active(&s->pause))
 		return;
 	s->is_loading = true;
 	s->lookup = (struct store_lookup){ .op.on_done = on_loaded, .site = s->name };
@@ -230,6 +261,7 @@ void destination_probe(struct relay *r, struct str name)
 	struct map_entry *e = map_find(&r->sites, name);
 	struct probe_lookup *p;
 
+	offline_look_now(r);
 	if (e) {
 		struct site *s = CONTAINER_OF(e, struct site, entry);
 
@@ -398,6 +430,7 @@ static bool take_site(struct site *s, struct site_record *out)
 		.name = s->name,
 		.health = s->health,
 		.window = s->window.learned > s->window.size ? s->window.learned : s->window.size,
+		.rate = s->pace.learned,
 	};
 	s->is_dirty = false;
 	s->saved_success = s->health.last_success;
@@ -423,6 +456,7 @@ void destination_records(struct hop *h, struct arena *arena, struct store_record
 		.site = h->site ? arena_dup(arena, h->site->name) : STR(""),
 		.health = h->health,
 	};
+	names_fill(h, hop, arena);
 	record->hops = hop;
 	record->hop_count = 1;
 	h->is_dirty = false;

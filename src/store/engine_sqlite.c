@@ -291,6 +291,9 @@ static enum err engine_apply(struct engine *base, struct store_op *op)
 	case STORE_PUT:
 		err = write_put(e, CONTAINER_OF(op, struct store_put, op));
 		break;
+	case STORE_REVIVE:
+		err = write_revive(e, CONTAINER_OF(op, struct store_revive, op));
+		break;
 	case STORE_TELL:
 		err = write_tell(e, CONTAINER_OF(op, struct store_tell, op));
 		break;
@@ -382,6 +385,7 @@ static enum err dispatch_read(struct sqlite_engine *e, struct store_op *op)
 	case STORE_MODIFY:
 	case STORE_SWEEP:
 	case STORE_PUT:
+	case STORE_REVIVE:
 	case STORE_TELL:
 	case STORE_KIND_COUNT:
 		break;

@@ -185,6 +185,10 @@ void entry_put_record(struct buf *b, const struct store_record *op)
 		put_text(b, op->hops[i].name);
 		put_text(b, op->hops[i].site);
 		put_health(b, &op->hops[i].health);
+		put_text(b, op->hops[i].route);
+		put_i64(b, op->hops[i].route_at.ms);
+		put_i64(b, op->hops[i].denied_ms);
+		put_i64(b, op->hops[i].denied_last.ms);
 	}
 	put_rates(b, op);
 }
@@ -214,6 +218,10 @@ static void take_places(struct octets *in, struct arena *arena, struct store_rec
 		hops[i].name = take_text(in);
 		hops[i].site = take_text(in);
 		take_health(in, &hops[i].health);
+		hops[i].route = take_text(in);
+		hops[i].route_at = take_wall(in);
+		hops[i].denied_ms = take_range(in, 0, INT64_MAX);
+		hops[i].denied_last = take_wall(in);
 	}
 	for (uint32_t i = 0; in->rest.len > 0 && i < out->site_count; i++)
 		sites[i].rate = (uint64_t)take_range(in, 0, INT64_MAX);

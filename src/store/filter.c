@@ -25,7 +25,8 @@ bool filter_is_empty(const struct store_filter *f)
 {
 	return f->id_count == 0 && f->from.len == 0 && f->to.len == 0 && f->domain.len == 0 &&
 	       f->site.len == 0 && f->hop.len == 0 && f->states == 0 &&
-	       f->accepted_before.ms == 0 && f->accepted_after.ms == 0 && f->size_min_bytes == 0 &&
+	       f->accepted_before.ms == 0 && f->accepted_after.ms == 0 &&
+	       f->finished_after.ms == 0 && f->finished_before.ms == 0 && f->size_min_bytes == 0 &&
 	       f->size_max_bytes == 0 && f->attempts_min == 0 && f->status.len == 0 &&
 	       f->user.len == 0 && !f->has_priority;
 }
@@ -46,6 +47,8 @@ void filter_build(
 	append_if(text, f->hop.len > 0, "h.name = ?");
 	append_if(text, f->accepted_before.ms != 0, "m.id < ?");
 	append_if(text, f->accepted_after.ms != 0, "m.id >= ?");
+	append_if(text, f->finished_after.ms != 0, "m.finished > 0 AND m.finished >= ?");
+	append_if(text, f->finished_before.ms != 0, "m.finished > 0 AND m.finished < ?");
 	append_if(text, f->size_min_bytes > 0, "m.size >= ?");
 	append_if(text, f->size_max_bytes > 0, "m.size <= ?");
 	append_if(text, f->attempts_min > 0, "r.attempts >= ?");
@@ -60,6 +63,8 @@ void filter_bind(
 {
 	if (start == FILTER_BY_STATE)
 		bind_hops(q, f);
+	if (start == FILTER_BY_FAILED)
+		bind_u64(q, id);
 	for (uint32_t i = 0; i < f->id_count; i++)
 		bind_u64(q, f->ids[i] <= INT64_MAX ? f->ids[i] : 0);
 	if (f->from.len > 0 && !is_null_sender(f->from))
@@ -76,6 +81,10 @@ void filter_bind(
 		bind_u64(q, queue_id_floor(f->accepted_before));
 	if (f->accepted_after.ms != 0)
 		bind_u64(q, queue_id_floor(f->accepted_after));
+	if (f->finished_after.ms != 0)
+		bind_wall(q, f->finished_after);
+	if (f->finished_before.ms != 0)
+		bind_wall(q, f->finished_before);
 	if (f->size_min_bytes > 0)
 		bind_u64(q, f->size_min_bytes <= INT64_MAX ? f->size_min_bytes : INT64_MAX);
 	if (f->size_max_bytes > 0)
@@ -111,6 +120,9 @@ void filter_describe(struct buf *out, const struct store_filter *f)
 		buf_printf(out, "before=%lld ", (long long)f->accepted_before.ms);
 	if (f->accepted_after.ms)
 		buf_printf(out, "after=%lld ", (long long)f->accepted_after.ms);
+	if (f->finished_after.ms || f->finished_before.ms)
+		buf_printf(out, "finished=%lld..%lld ", (long long)f->finished_after.ms,
+			(long long)f->finished_before.ms);
 	if (f->size_min_bytes || f->size_max_bytes)
 		buf_printf(out, "size=%llu..%llu ", (unsigned long long)f->size_min_bytes,
 			(unsigned long long)f->size_max_bytes);
@@ -138,11 +150,18 @@ static void append_start(
 			STR(") AS k CROSS JOIN recipient AS r ON r.message = k.message AND"
 			    " r.number = k.number CROSS JOIN message AS m ON m.id = r.message"));
 		break;
+	case FILTER_BY_FAILED:
+		buf_append_str(text, STR(" FROM recipient AS r INDEXED BY recipient_failed"
+					 " CROSS JOIN message AS m ON m.id = r.message"));
+		break;
 	case FILTER_BY_MESSAGE:
+	case FILTER_BY_FINISH:
 	case FILTER_ONE_MESSAGE:
 		buf_append_str(text, STR(" FROM message AS m"));
-		if ((states & ~RECIPIENT_QUEUED_BITS) == 0 && f->id_count == 0 &&
-			start == FILTER_BY_MESSAGE)
+		if (start == FILTER_BY_FINISH)
+			buf_append_str(text, STR(" INDEXED BY message_finished"));
+		else if ((states & ~RECIPIENT_QUEUED_BITS) == 0 && f->id_count == 0 &&
+			 start == FILTER_BY_MESSAGE)
 			buf_append_str(text, STR(" INDEXED BY message_queued"));
 		buf_append_str(text, STR(" CROSS JOIN recipient AS r ON r.message = m.id"));
 		break;
@@ -150,6 +169,7 @@ static void append_start(
 	buf_append_str(text,
 		STR(" CROSS JOIN hop AS h ON h.id = r.hop LEFT JOIN site AS s ON s.id = h.site"));
 	buf_append_str(text, STR(" WHERE 1"));
+	append_if(text, start == FILTER_BY_FAILED, "r.state = 4 AND r.finished >= ?");
 	append_if(text, (states & ~RECIPIENT_QUEUED_BITS) == 0, "m.finished = 0");
 }
 

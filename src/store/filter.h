@@ -18,6 +18,8 @@ enum { FILTER_TEXT_MAX_BYTES = 1 << 20, FILTER_IDS_MAX = 32000 };
 enum filter_start {
 	FILTER_BY_STATE,   /* through the indexes of queued recipients: those only */
 	FILTER_BY_MESSAGE, /* through messages, in order of arrival */
+	FILTER_BY_FINISH,  /* through finished messages, in order of their end; with finished_after */
+	FILTER_BY_FAILED,  /* through the index of failed recipients: those that failed at or after the bound id (an instant) */
 	FILTER_ONE_MESSAGE /* the message whose id is bound last */
 };
 

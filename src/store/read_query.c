@@ -68,7 +68,8 @@ static enum err load_page(struct sqlite_engine *e, struct store_query *op, uint6
 	buf_init(&text, FILTER_TEXT_MAX_BYTES);
 	buf_append_str(&text, STR("SELECT m.id"));
 	filter_build(&text, op->filter, filter_states(op->filter), start);
-	buf_append_str(&text, STR(" GROUP BY m.id"));
+	buf_append_str(&text, op->sort == SORT_FINISHED ? STR(" GROUP BY m.finished, m.id")
+							: STR(" GROUP BY m.id"));
 	append_order(&text, op->sort);
 	buf_append_str(&text, STR(" LIMIT ? OFFSET ?"));
 	CHECK(!text.is_full);
@@ -88,6 +89,8 @@ static enum filter_start choose_start(const struct store_query *op)
 	const struct store_filter *f = op->filter;
 	bool is_queued_only = (filter_states(f) & ~RECIPIENT_QUEUED_BITS) == 0;
 	bool is_by_hop = f->hop.len > 0 || f->site.len > 0;
+	if (op->sort == SORT_FINISHED && f->finished_after.ms != 0 && f->id_count == 0)
+		return FILTER_BY_FINISH;
 	return is_queued_only && is_by_hop && f->id_count == 0 ? FILTER_BY_STATE
 							       : FILTER_BY_MESSAGE;
 }
@@ -103,6 +106,9 @@ static void append_order(struct buf *text, enum store_sort sort)
 		break;
 	case SORT_NEXT:
 		buf_append_str(text, STR(" ORDER BY min(r.due), m.id"));
+		break;
+	case SORT_FINISHED:
+		buf_append_str(text, STR(" ORDER BY m.finished, m.id"));
 		break;
 	}
 }

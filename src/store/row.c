@@ -131,6 +131,7 @@ void get_recipient(struct query *q, struct arena *arena, struct queued_recipient
 	out->text = get_text(q, arena);
 	out->host = get_text(q, arena);
 	out->held_ms = get_i64(q, 0, INT64_MAX);
+	out->notice = get_u64(q);
 }
 
 void get_attempt(struct query *q, struct arena *arena, struct attempt_record *out)
@@ -210,6 +211,10 @@ void get_hop(struct query *q, struct arena *arena, struct hop_record *out)
 		out->count[i] = get_u64(q);
 	out->bytes = get_u64(q);
 	get_health(q, &out->health);
+	out->route = get_text(q, arena);
+	out->route_at = get_wall(q);
+	out->denied_ms = get_i64(q, 0, INT64_MAX);
+	out->denied_last = get_wall(q);
 }
 
 void get_site(struct query *q, struct arena *arena, struct site_record *out)

@@ -14,8 +14,8 @@
 	" m.message_id, m.size, m.late_notice, m.chunks, m.finished, m.hold_reason"
 #define RECIPIENT_COLUMNS                                                                          \
 	"r.number, r.address, r.domain, h.name, r.orcpt, r.notify, r.state, r.attempts, r.due,"    \
-	" r.last_attempt, r.finished, r.in_doubt, r.code, r.status, r.text, r.host,"    \
-	" r.held"
+	" r.last_attempt, r.finished, r.in_doubt, r.code, r.status, r.text, r.host,"               \
+	" r.held, r.notice"
 #define HEALTH_COLUMNS(t)                                                                          \
 	t ".health, " t ".since, " t ".first_failure, " t ".last_failure, " t ".last_success, " t  \
 	  ".next_probe, " t ".probe_step, " t ".failures, " t ".probes, " t ".declared, " t        \
@@ -40,7 +40,7 @@ void get_attempt(struct query *q, struct arena *arena, struct attempt_record *ou
 /* bind_outage, get_outage - in the order of OUTAGE_COLUMNS. */
 void bind_outage(struct query *q, const struct outage_record *outage);
 void get_outage(struct query *q, struct arena *arena, struct outage_record *out);
-/* get_hop - name, site name, counts, bytes, health; get_site - name, window, rate, health. */
+/* get_hop - name, site name, counts, bytes, health, route, denial; get_site - name, window, rate, health. */
 void get_hop(struct query *q, struct arena *arena, struct hop_record *out);
 void get_site(struct query *q, struct arena *arena, struct site_record *out);
 

@@ -124,9 +124,16 @@ static const char step_operator[] =
  * held: milliseconds that it was held by an operator, up to the last release. */
 static const char step_outages[] =
 	"ALTER TABLE site ADD COLUMN rate INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE hop ADD COLUMN route TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE hop ADD COLUMN route_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE hop ADD COLUMN denied INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE hop ADD COLUMN denied_at INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN bucket INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN held INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX recipient_failed ON recipient(finished, message, number) WHERE state = 4;"
+	"ALTER TABLE message ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;" /* content of failed ones stays until */
+	"CREATE INDEX message_kept ON message(kept) WHERE kept > 0 AND finished > 0;"
 	"DROP INDEX recipient_ready;"
 	"CREATE INDEX recipient_ready ON recipient(hop, priority DESC, bucket, message, number)"
 	" WHERE state = 0;"

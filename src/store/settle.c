@@ -20,6 +20,7 @@ enum err settle_begin(struct settle *s, struct sqlite_engine *e, uint64_t id)
 		s->size_bytes = get_u64(&q);
 		s->priority = (int)get_i64(&q, -PRIORITY_MAX, PRIORITY_MAX);
 		s->queued = get_u32(&q);
+		s->kept = get_wall(&q);
 	}
 	enum err err = sql_done(&q);
 	return err != OK ? err : is_found ? OK : ERR_NOT_FOUND;
@@ -88,12 +89,14 @@ static void note_left(struct settle *s, struct hop_entry *hop)
 
 static enum err finish(struct settle *s, struct wall at)
 {
+	bool is_kept = s->kept.ms > at.ms;
 	struct query q = sql_prepare(&s->e->sql, SQL_MESSAGE_FINISH);
 	bind_u64(&q, s->id);
 	/* 0 would mean "queued". */
 	bind_i64(&q, at.ms > 0 ? at.ms : 1);
+	bind_bool(&q, is_kept);
 	enum err err = sql_run(&q);
-	if (err == OK)
+	if (err == OK && !is_kept)
 		err = content_delete(s->e, s->id);
 	if (err == OK)
 		ledger_message(&s->e->ledger, -1, -(int64_t)s->size_bytes);

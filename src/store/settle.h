@@ -16,6 +16,7 @@ struct settle {
 	uint64_t size_bytes;
 	int priority;
 	int64_t queued;
+	struct wall kept; /* content of failed recipients stays until */
 	bool is_changed;
 	struct hop_entry *
 		*left; /* next hops that lost a queued recipient, each once; in e->scratch */

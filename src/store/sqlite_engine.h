@@ -38,6 +38,7 @@ enum err write_promote(struct sqlite_engine *e, struct store_promote *op);
 enum err write_rekey(struct sqlite_engine *e, struct store_rekey *op);
 enum err write_modify(struct sqlite_engine *e, struct store_modify *op);
 enum err write_sweep(struct sqlite_engine *e, struct store_sweep *op);
+enum err write_revive(struct sqlite_engine *e, struct store_revive *op);
 enum err write_put(struct sqlite_engine *e, struct store_put *op);
 enum err write_tell(struct sqlite_engine *e, struct store_tell *op);
 
@@ -60,6 +61,8 @@ enum err read_outages(struct sqlite_engine *e, struct store_outages *op);
 MUST_USE enum err message_insert(struct sqlite_engine *e, const struct envelope *env,
 	struct str content, uint32_t spooled_chunks);
 MUST_USE enum err message_exists(struct sqlite_engine *e, uint64_t id, bool *out);
+/* notice_take_back - a notice that still waits leaves the queue, unsent. Errors: ERR_NOT_FOUND: it does not wait. */
+MUST_USE enum err notice_take_back(struct sqlite_engine *e, uint64_t id, struct wall at);
 /* history_insert - a message that these records, together, say was delivered to all: as ACCEPT and the RECORDs would
  * have left it. Their health is not looked at. */
 MUST_USE enum err history_insert(struct sqlite_engine *e, const struct envelope *env,

@@ -7,11 +7,15 @@
  */
 #include "statements.h"
 
+#include "port/store.h"
 #include "row.h"
+
+#define TEXT_OF(macro) TEXT_OF_VALUE(macro)
+#define TEXT_OF_VALUE(value) #value
 
 #define HOP_COLUMNS                                                                                \
 	"h.name, coalesce(s.name, ''), h.ready, h.waiting, h.held, h.quarantined, "                \
-	"h.bytes, " HEALTH_COLUMNS("h")
+	"h.bytes, " HEALTH_COLUMNS("h") ", h.route, h.route_at, h.denied, h.denied_at"
 #define SITE_COLUMNS "s.name, s.window, s.rate, " HEALTH_COLUMNS("s")
 #define HOPS_SELECT(index, condition)                                                              \
 	"SELECT h.id, " HOP_COLUMNS ", " SITE_COLUMNS " FROM hop AS h " index                      \
@@ -55,6 +59,7 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_SITE_UPDATE] = "UPDATE site SET window=?2, " HEALTH_SET_FROM_3
 			    ", rate=?17 WHERE id=?1",
 	[SQL_SITE_ADD_HOPS] = "UPDATE site SET hops=hops+?2 WHERE id=?1",
+	[SQL_SITE_SUCCESS] = "UPDATE site SET last_success=max(last_success, ?2) WHERE id=?1",
 	[SQL_SITE_GET] = "SELECT " SITE_COLUMNS " FROM site AS s WHERE s.name=?1",
 	[SQL_SITE_PROBES] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
 			    " WHERE s.health = 2 ORDER BY s.next_probe LIMIT ?1",
@@ -73,7 +78,10 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_HOP_ADD] =
 		"UPDATE hop SET ready=ready+?2, waiting=waiting+?3, held=held+?4,"
 		" quarantined=quarantined+?5, bytes=bytes+?6, finished=finished+?7 WHERE id=?1",
-	[SQL_HOP_UPDATE] = "UPDATE hop SET site=?2, " HEALTH_SET_FROM_3 " WHERE id=?1",
+	[SQL_HOP_SUCCESS] = "UPDATE hop SET last_success=max(last_success, ?2) WHERE id=?1",
+	[SQL_HOP_UPDATE] = "UPDATE hop SET site=?2, " HEALTH_SET_FROM_3
+			   ", route=iif(?17='', route, ?17), route_at=iif(?17='', route_at, ?18),"
+			   " denied=?19, denied_at=?20 WHERE id=?1",
 	[SQL_HOP_GET] = "SELECT " HOP_COLUMNS " FROM hop AS h LEFT JOIN site AS s ON s.id = h.site"
 			" WHERE h.name=?1",
 	[SQL_HOP_PROBES] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
@@ -83,15 +91,18 @@ const char *const sql_texts[SQL_COUNT] = {
 			       " LEFT JOIN site AS s ON s.id = h.site WHERE h.health = 2"
 			       " AND h.next_probe > ?2 AND h.next_probe < 9223372036854775807"
 			       " ORDER BY h.next_probe LIMIT ?1",
-	/* One seek for each priority: a plain min() would walk every ready recipient. */
+	/* One seek for each priority, and for each bucket of those that have mail: a plain min() would walk every ready
+	 * recipient. */
 	[SQL_HOP_OLDEST] =
-		"WITH p(v) AS "
-		"(VALUES(-9),(-8),(-7),(-6),(-5),(-4),(-3),(-2),(-1),(0),(1),(2),(3),(4),"
-		"(5),(6),(7),(8),(9)) SELECT coalesce(min(m), 0) FROM ("
+		"WITH RECURSIVE p(v) AS (VALUES(-9) UNION ALL SELECT v + 1 FROM p WHERE v < 9),"
+		" b(v) AS (VALUES(0) UNION ALL SELECT v + 1 FROM b WHERE v + 1 < "
+		TEXT_OF(STORE_SENDER_BUCKETS) ") SELECT coalesce(min(m), 0) FROM ("
 		"SELECT (SELECT r.message FROM recipient AS r INDEXED BY recipient_ready"
-		" WHERE r.state = 0 AND r.hop=?1 AND r.priority = p.v ORDER BY r.message LIMIT 1) "
-		"AS m"
-		" FROM p UNION ALL SELECT (SELECT r.message FROM recipient AS r"
+		" WHERE r.state = 0 AND r.hop=?1 AND r.priority = p.v AND r.bucket = b.v"
+		" ORDER BY r.message LIMIT 1) AS m FROM p CROSS JOIN b"
+		" WHERE EXISTS(SELECT 1 FROM recipient AS r INDEXED BY recipient_ready"
+		" WHERE r.state = 0 AND r.hop=?1 AND r.priority = p.v)"
+		" UNION ALL SELECT (SELECT r.message FROM recipient AS r"
 		" INDEXED BY recipient_parted WHERE r.state IN (1, 2, 3) AND r.hop=?1"
 		" ORDER BY r.message LIMIT 1))",
 	[SQL_HOP_IDLE] = "SELECT id, name, site FROM hop INDEXED BY hop_idle WHERE ready = 0"
@@ -110,16 +121,25 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_MESSAGE_INSERT_FINISHED] =
 		"INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued, finished)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,0,0,?19)",
-	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued FROM message WHERE id=?1",
+	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued, kept FROM message WHERE id=?1",
 	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
 	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",
-	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=0, finished=?2 WHERE id=?1",
+	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=iif(?3, chunks, 0), finished=?2"
+			       " WHERE id=?1",
 	[SQL_MESSAGE_SET_HOLD] = "UPDATE message SET hold_reason=?2 WHERE id=?1",
 	[SQL_MESSAGE_CLEAR_HOLD] = "UPDATE message SET hold_reason='' WHERE id=?1 AND NOT EXISTS("
 				   "SELECT 1 FROM recipient WHERE message=?1 AND +state = 2)",
 	[SQL_MESSAGE_FINISHED_BEFORE] =
-		"SELECT id FROM message INDEXED BY message_finished"
+		"SELECT id, kept FROM message INDEXED BY message_finished"
 		" WHERE finished > 0 AND finished < ?1 AND owed = 0 ORDER BY finished LIMIT ?2",
+	[SQL_MESSAGE_SET_KEPT] = "UPDATE message SET kept=?2 WHERE id=?1",
+	[SQL_MESSAGE_UNKEEP] = "UPDATE message SET kept=0 WHERE id=?1 AND NOT EXISTS("
+			       "SELECT 1 FROM recipient WHERE message=?1 AND +state = 4)",
+	[SQL_MESSAGE_DROP_KEPT] = "UPDATE message SET kept=0, chunks=0 WHERE id=?1",
+	[SQL_MESSAGE_KEPT_BEFORE] =
+		"SELECT id FROM message INDEXED BY message_kept"
+		" WHERE kept > 0 AND finished > 0 AND kept < ?1 ORDER BY kept LIMIT ?2",
+	[SQL_MESSAGE_REOPEN] = "UPDATE message SET finished=0 WHERE id=?1 AND finished > 0",
 	[SQL_MESSAGE_DELETE] = "DELETE FROM message WHERE id=?1",
 
 	/* From sender to sender by seeks; the oldest of each first. */
@@ -185,8 +205,8 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_SPOOL_DELETE] = "DELETE FROM spool WHERE id=?1",
 
 	[SQL_RECIPIENT_INSERT] = "INSERT INTO recipient(message, number, hop, state, priority, "
-				 "due, notify, address, domain,"
-				 " orcpt) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
+				 "bucket, due, notify, address, domain,"
+				 " orcpt) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)",
 	[SQL_RECIPIENT_INSERT_FINISHED] =
 		"INSERT INTO recipient(message, number, hop, state, priority, notify, address, "
 		"domain, orcpt, attempts, last_attempt, finished, in_doubt, code, status, text, "
@@ -197,7 +217,7 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_RECIPIENT_RECORD] =
 		"UPDATE recipient SET state=?3, last_attempt=iif(attempts < ?4, ?6, last_attempt),"
 		" attempts=?4, due=?5, finished=?7, in_doubt=?8, code=?9, status=?10, text=?11, "
-		"host=?12"
+		"host=?12, notice=?13"
 		" WHERE message=?1 AND number=?2",
 	[SQL_RECIPIENT_SET_STATE] =
 		"UPDATE recipient SET state=?3, due=?4 WHERE message=?1 AND number=?2",
@@ -209,20 +229,36 @@ const char *const sql_texts[SQL_COUNT] = {
 		"UPDATE recipient SET state=?3, finished=?4, due=iif(?3 = 2, ?5, 0),"
 		" held=held + iif(state = 2 AND due > 0 AND due < ?5, ?5 - due, 0)"
 		" WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_FAILED] =
+		"SELECT number, hop, notice FROM recipient WHERE message=?1 AND +state = 4 ORDER BY number",
+	[SQL_RECIPIENT_REVIVE] = "UPDATE recipient SET state=0, due=0, finished=0, notice=0"
+				 " WHERE message=?1 AND number=?2",
+	[SQL_RECIPIENT_SET_NOTICE] =
+		"UPDATE recipient SET notice=?3 WHERE message=?1 AND notice=?2 AND +state = 4",
+	/* One that is READY may be under way: only what waits can be taken back. */
+	[SQL_NOTICE_WAITS] = "SELECT hop FROM recipient WHERE message=?1 AND number=1 AND state = 1"
+			     " AND attempts = 0",
 	[SQL_RECIPIENT_OF_MESSAGE] =
 		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r"
 		" JOIN hop AS h ON h.id = r.hop WHERE r.message=?1 ORDER BY r.number",
 	[SQL_RECIPIENT_STATES] = "SELECT state, hop FROM recipient WHERE message=?1",
 	[SQL_RECIPIENT_DELETE] = "DELETE FROM recipient WHERE message=?1",
+	/* Priorities, and the senders' buckets within one, that have mail: a seek each. */
+	[SQL_READY_PRIORITY] = "SELECT priority FROM recipient INDEXED BY recipient_ready"
+			       " WHERE state = 0 AND hop=?1 AND priority < ?2"
+			       " ORDER BY priority DESC LIMIT 1",
+	[SQL_READY_BUCKET] =
+		"SELECT bucket, message FROM recipient INDEXED BY recipient_ready WHERE state = 0"
+		" AND hop=?1 AND priority=?2 AND bucket > ?3 ORDER BY bucket, message LIMIT 1",
 	[SQL_READY_NEXT] =
 		"SELECT message FROM recipient INDEXED BY recipient_ready WHERE state = 0"
-		" AND hop=?1 AND priority=?2 AND message > ?3 AND message < ?4"
+		" AND hop=?1 AND priority=?2 AND bucket=?3 AND message > ?4"
 		" ORDER BY message LIMIT 1",
 	[SQL_READY_RECIPIENTS] =
 		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r"
 		" INDEXED BY recipient_ready CROSS JOIN hop AS h ON h.id = r.hop"
-		" WHERE r.state = 0 AND r.hop=?1 AND r.priority=?2 AND r.message=?3"
-		" ORDER BY r.number LIMIT ?4",
+		" WHERE r.state = 0 AND r.hop=?1 AND r.priority=?2 AND r.bucket=?3"
+		" AND r.message=?4 ORDER BY r.number LIMIT ?5",
 	[SQL_DUE_BEFORE] =
 		"SELECT message, number, hop, state FROM recipient INDEXED BY recipient_due"
 		" WHERE state IN (1, 3) AND due <= ?1 ORDER BY due, message, number LIMIT ?2",

@@ -123,6 +123,7 @@ static enum err insert_recipients(struct sqlite_engine *e, const struct envelope
 {
 	bool is_waiting = env->hold_until.ms > env->accepted.ms;
 	enum recipient_state state = is_waiting ? RECIPIENT_WAITING : RECIPIENT_READY;
+	unsigned bucket = store_sender_bucket(env->reverse_path);
 	for (uint32_t i = 0; i < env->recipient_count; i++) {
 		const struct recipient *rcpt = &env->recipients[i];
 		struct hop_entry *hop;
@@ -135,6 +136,7 @@ static enum err insert_recipients(struct sqlite_engine *e, const struct envelope
 		bind_u64(&q, hop->id);
 		bind_i64(&q, state);
 		bind_i64(&q, env->priority);
+		bind_u64(&q, bucket);
 		bind_wall(&q, is_waiting ? env->hold_until : WALL_NONE);
 		bind_u64(&q, rcpt->notify & NOTIFY_BITS_MAX);
 		bind_text(&q, rcpt->address);

@@ -27,9 +27,12 @@ static enum recipient_state state_after(enum result_kind kind, enum recipient_st
 static enum err write_result(struct sqlite_engine *e, struct store_record *op,
 	const struct store_result *result, enum recipient_state state, uint32_t attempts,
 	const struct current *now);
+static enum err record_kept(struct settle *s, struct wall until);
+static enum err replace_notice(struct sqlite_engine *e, struct store_record *op);
 static enum err record_health(struct sqlite_engine *e, struct store_record *op);
 static enum err record_site(struct sqlite_engine *e, const struct site_record *site);
 static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop);
+static enum err record_success(struct sqlite_engine *e, const struct store_success *success);
 static enum err count_hops(struct sqlite_engine *e, uint64_t site, int change);
 
 enum err write_record(struct sqlite_engine *e, struct store_record *op)
@@ -40,6 +43,8 @@ enum err write_record(struct sqlite_engine *e, struct store_record *op)
 	if (op->id != 0)
 		err = record_message(e, op);
 	bool is_repeated = op->result_count > 0 && op->applied_count == 0;
+	if (err == OK && !is_repeated && op->replaces != 0)
+		err = replace_notice(e, op);
 	for (uint32_t i = 0; err == OK && !is_repeated && i < op->notice_count; i++)
 		err = message_insert(e, &op->notices[i].env, op->notices[i].content, 0);
 	if (err == OK && op->is_notice_owed && op->applied_count > 0)
@@ -95,7 +100,31 @@ static enum err record_result(
 		return err;
 	settle_move(s, hop, now.state, state);
 	op->applied_count++;
-	return OK;
+	return state == RECIPIENT_FAILED ? record_kept(s, op->keep_until) : OK;
+}
+
+static enum err record_kept(struct settle *s, struct wall until)
+{
+	if (until.ms <= s->kept.ms)
+		return OK;
+	s->kept = until;
+	struct query q = sql_prepare(&s->e->sql, SQL_MESSAGE_SET_KEPT);
+	bind_u64(&q, s->id);
+	bind_wall(&q, until);
+	return sql_run(&q);
+}
+
+static enum err replace_notice(struct sqlite_engine *e, struct store_record *op)
+{
+	CHECK(op->notice_count == 1);
+	enum err err = notice_take_back(e, op->replaces, op->at);
+	if (err != OK)
+		return err;
+	struct query q = sql_prepare(&e->sql, SQL_RECIPIENT_SET_NOTICE);
+	bind_u64(&q, op->id);
+	bind_u64(&q, op->replaces);
+	bind_u64(&q, op->notices[0].env.id);
+	return sql_run(&q);
 }
 
 static enum err load_current(
@@ -156,6 +185,7 @@ static enum err write_result(struct sqlite_engine *e, struct store_record *op,
 	bind_status(&q, result->status);
 	bind_text(&q, result->text);
 	bind_text(&q, result->host);
+	bind_u64(&q, state == RECIPIENT_FAILED ? result->notice : 0);
 	return sql_run(&q);
 }
 
@@ -184,6 +214,8 @@ static enum err record_health(struct sqlite_engine *e, struct store_record *op)
 		err = record_site(e, &op->sites[i]);
 	for (uint32_t i = 0; err == OK && i < op->hop_count; i++)
 		err = record_hop(e, &op->hops[i]);
+	for (uint32_t i = 0; err == OK && i < op->success_count; i++)
+		err = record_success(e, &op->successes[i]);
 	return err;
 }
 
@@ -218,6 +250,10 @@ static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop
 	bind_u64(&q, entry->id);
 	bind_u64(&q, site_id);
 	bind_health(&q, &hop->health);
+	bind_text(&q, hop->route);
+	bind_wall(&q, hop->route_at);
+	bind_i64(&q, hop->denied_ms > 0 ? hop->denied_ms : 0);
+	bind_wall(&q, hop->denied_last);
 	err = sql_run(&q);
 	if (err != OK || site_id == entry->site)
 		return err;
@@ -226,6 +262,24 @@ static enum err record_hop(struct sqlite_engine *e, const struct hop_record *hop
 		err = count_hops(e, site_id, 1);
 	entry->site = site_id;
 	return err;
+}
+
+static enum err record_success(struct sqlite_engine *e, const struct store_success *success)
+{
+	struct hop_entry *entry;
+	enum err err = ledger_hop(&e->ledger, success->hop, &entry);
+	if (err != OK)
+		return err;
+	struct query q = sql_prepare(&e->sql, SQL_HOP_SUCCESS);
+	bind_u64(&q, entry->id);
+	bind_wall(&q, success->at);
+	err = sql_run(&q);
+	if (err != OK || entry->site == 0)
+		return err;
+	q = sql_prepare(&e->sql, SQL_SITE_SUCCESS);
+	bind_u64(&q, entry->site);
+	bind_wall(&q, success->at);
+	return sql_run(&q);
 }
 
 static enum err count_hops(struct sqlite_engine *e, uint64_t site, int change)

@@ -16,15 +16,21 @@
 /* SHRINK_PAGES_MAX: the file system takes 5 us for each page that the checkpoint after it cuts off. */
 enum { SWEEP_LIMIT_MAX = 10000, SHRINK_PAGES_MAX = 512, SHRINK_LOOKS_MAX = 1500 };
 
+struct finished_row {
+	uint64_t id;
+	bool is_kept; /* with content */
+};
+
 struct idle_row {
 	uint64_t id;
 	struct str name;
 	uint64_t extra; /* a next hop's site, a site's health */
 };
 
-static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, uint64_t *ids,
+static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, struct finished_row *rows,
 	uint32_t limit, uint32_t *count);
-static enum err remove_message(struct sqlite_engine *e, uint64_t id);
+static enum err remove_message(struct sqlite_engine *e, uint64_t id, bool is_kept);
+static enum err drop_kept(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit);
 static enum err uncount_recipients(struct sqlite_engine *e, uint64_t id);
 static enum err sweep_hops(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit);
 static enum err sweep_sites(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit);
@@ -49,13 +55,16 @@ enum err write_sweep(struct sqlite_engine *e, struct store_sweep *op)
 static enum err sweep(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit)
 {
 	uint32_t count = 0;
-	uint64_t *ids = arena_array(&e->scratch, limit, sizeof(*ids));
-	enum err err = load_finished(e, op, ids, limit, &count);
+	struct finished_row *rows = arena_array(&e->scratch, limit, sizeof(*rows));
+	enum err err = load_finished(e, op, rows, limit, &count);
 	for (uint32_t i = 0; err == OK && i < count; i++)
-		err = remove_message(e, ids[i]);
+		err = remove_message(e, rows[i].id, rows[i].is_kept);
 	if (err != OK)
 		return err;
 	op->removed_count = count;
+	err = drop_kept(e, op, limit);
+	if (err != OK)
+		return err;
 	/* What these messages counted must be in the rows before the idle ones are looked for. */
 	err = ledger_flush(&e->ledger);
 	if (err == OK)
@@ -65,7 +74,7 @@ static enum err sweep(struct sqlite_engine *e, struct store_sweep *op, uint32_t 
 	return err == OK ? sweep_outages(e, op, limit) : err;
 }
 
-static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, uint64_t *ids,
+static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, struct finished_row *rows,
 	uint32_t limit, uint32_t *count)
 {
 	struct query q = sql_prepare(&e->sql, SQL_MESSAGE_FINISHED_BEFORE);
@@ -76,16 +85,39 @@ static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, u
 			op->is_more = true;
 			break;
 		}
-		ids[(*count)++] = get_u64(&q);
+		rows[*count].id = get_u64(&q);
+		rows[(*count)++].is_kept = get_wall(&q).ms > 0;
 	}
 	return sql_done(&q);
 }
 
-static enum err remove_message(struct sqlite_engine *e, uint64_t id)
+/* Content of what failed: nobody has revived it in time. */
+static enum err drop_kept(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit)
+{
+	uint32_t count = 0;
+	uint64_t *ids = arena_array(&e->scratch, limit, sizeof(*ids));
+	struct query q = sql_prepare(&e->sql, SQL_MESSAGE_KEPT_BEFORE);
+	bind_wall(&q, op->kept_before);
+	bind_u64(&q, limit);
+	while (count < limit && sql_next(&q))
+		ids[count++] = get_u64(&q);
+	enum err err = sql_done(&q);
+	for (uint32_t i = 0; err == OK && i < count; i++) {
+		err = run_with_id(e, SQL_MESSAGE_DROP_KEPT, ids[i]);
+		if (err == OK)
+			err = content_delete(e, ids[i]);
+	}
+	op->is_more |= count == limit;
+	return err;
+}
+
+static enum err remove_message(struct sqlite_engine *e, uint64_t id, bool is_kept)
 {
 	static const enum sql_id deletes[] = { SQL_RECIPIENT_DELETE, SQL_ATTEMPT_DELETE,
 		SQL_MESSAGE_DELETE };
 	enum err err = uncount_recipients(e, id);
+	if (err == OK && is_kept)
+		err = content_delete(e, id);
 	for (size_t i = 0; err == OK && i < ARRAY_COUNT(deletes); i++)
 		err = run_with_id(e, deletes[i], id);
 	return err;

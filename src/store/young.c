@@ -171,6 +171,9 @@ static enum engine_way way_of_record(struct sqlite_engine *e, const struct store
 	/* An entry does not carry them; rare. */
 	if (op->outage_count > 0)
 		return op->id == 0 ? WAY_TABLE : WAY_LAST;
+	/* Health that was appended must not come after what raises it. */
+	if (op->success_count > 0)
+		return WAY_LAST;
 	if (op->id == 0)
 		return op->result_count == 0 && op->attempt_count == 0 && op->notice_count == 0
 			       ? WAY_YOUNG
@@ -204,6 +207,8 @@ enum err young_way(struct sqlite_engine *e, struct store_op *op, enum engine_way
 	} else if (op->kind == STORE_SWEEP &&
 		   CONTAINER_OF(op, struct store_sweep, op)->limit == 0) {
 		*out = WAY_TABLE; /* it only moves pages */
+	} else if (op->kind == STORE_PUT) {
+		*out = WAY_TABLE; /* no mail in it */
 	} else {
 		*out = WAY_LAST;
 	}

@@ -17,6 +17,9 @@ int contract_run_read(const char *name);
 int contract_run_operator(const char *name);
 int contract_run_tell(const char *name);
 int contract_run_outage(const char *name);
+int contract_run_claim(const char *name);
+int contract_run_history(const char *name);
+int contract_run_revive(const char *name);
 
 /* For cmocka_unit_test_setup_teardown. */
 int contract_setup(void **state);

@@ -421,6 +421,10 @@ static void test_record_writes_health(void **state)
 		.name = STR("a.example"), .site = STR("mx.example"), .health = health
 	};
 	hop.health.state = HEALTH_SUSPECT;
+	hop.route = STR("10 mx.example 192.0.2.1");
+	hop.route_at = (struct wall){ 70 };
+	hop.denied_ms = 71;
+	hop.denied_last = (struct wall){ 72 };
 	struct store_record op = {
 		.at = w->fe.wall, .sites = &site, .site_count = 1, .hops = &hop, .hop_count = 1
 	};
@@ -442,14 +446,24 @@ static void test_record_writes_health(void **state)
 	assert_string_equal(h->host, "mx[192.0.2.1]:25");
 	assert_string_equal(h->text, "no");
 	assert_int_equal(found.hop_out.health.state, HEALTH_SUSPECT);
+	assert_true(str_equal(found.hop_out.route, hop.route) && found.hop_out.route_at.ms == 70);
+	assert_true(found.hop_out.denied_ms == 71 && found.hop_out.denied_last.ms == 72);
 	store_op_fini(&found.op);
 	struct store_stats now;
 	stats(w, &now);
 	assert_true(now.sites[HEALTH_DOWN] == 1 && now.sites[HEALTH_UP] == 0);
 	hop.site = STR("other.example");
+	hop.route = STR(""); /* leaves what is stored */
+	hop.denied_ms = 0;
+	hop.denied_last = WALL_NONE;
 	op = (struct store_record){ .at = w->fe.wall, .hops = &hop, .hop_count = 1 };
 	assert_int_equal(world_run(w, &op.op, STORE_RECORD), OK);
 	contract_assert_counts(w);
+	assert_int_equal(contract_lookup(w, &found, "a.example", ""), OK);
+	assert_true(str_equal(found.hop_out.route, STR("10 mx.example 192.0.2.1")) &&
+		    found.hop_out.route_at.ms == 70);
+	assert_true(found.hop_out.denied_ms == 0 && found.hop_out.denied_last.ms == WALL_NONE.ms);
+	store_op_fini(&found.op);
 }
 
 static void test_record_with_failing_part_changes_nothing(void **state)

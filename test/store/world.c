@@ -271,15 +271,19 @@ const char *world_recount(struct world *w)
 			"SELECT count(*) FROM message WHERE (queued=0) <> (finished>0)" },
 		{ "content of finished messages", "SELECT count(*) FROM content AS c WHERE NOT "
 						  "EXISTS(SELECT 1 FROM message AS m"
-						  " WHERE m.id=c.id AND +m.finished=0) AND NOT "
+						  " WHERE m.id=c.id AND (+m.finished=0 OR +m.kept>0)) AND NOT "
 						  "EXISTS(SELECT 1 FROM spool WHERE id=c.id)" },
 		{ "queued messages without content",
 			"SELECT count(*) FROM message AS m WHERE +finished=0 AND NOT EXISTS("
 			"SELECT 1 FROM content AS c WHERE c.id=m.id)" },
+		{ "kept for nobody, or without content",
+			"SELECT count(*) FROM message AS m WHERE +finished>0 AND +kept>0 AND ("
+			" chunks = 0 OR NOT EXISTS(SELECT 1 FROM content AS c WHERE c.id=m.id) OR NOT"
+			" EXISTS(SELECT 1 FROM recipient AS r WHERE r.message=m.id AND +r.state=4))" },
 		{ "chunks of finished messages",
 			"SELECT count(*) FROM chunk AS c WHERE NOT EXISTS(SELECT 1 FROM message AS "
 			"m"
-			" WHERE m.id=c.message AND +m.finished=0) AND NOT EXISTS("
+			" WHERE m.id=c.message AND (+m.finished=0 OR +m.kept>0)) AND NOT EXISTS("
 			"SELECT 1 FROM spool WHERE id=c.message)" },
 		{ "attempts without message", "SELECT count(*) FROM attempt AS a WHERE NOT EXISTS("
 					      "SELECT 1 FROM message AS m WHERE m.id=a.message)" },

@@ -113,6 +113,8 @@ static void test_conf_default_has_the_figures_of_the_header(void **state)
 		{ conf->dns.cache_entries, 20000 },
 		{ conf->dns.ttl_min_ms, 30000 },
 		{ conf->dns.ttl_max_ms, HOUR },
+		{ conf->dns.stale_max_ms, 7 * DAY },
+		{ conf->canary_count, 0 },
 		{ conf->log.level, LOG_INFO },
 		{ conf->log.is_json, false },
 		{ conf->control.sessions_max, 32 },

@@ -150,6 +150,32 @@ static void test_window_stays_between_one_and_max(void **state)
 	}
 }
 
+/* A site that takes so many connections and no more: what is refused gets ever rarer, but a higher limit is found. */
+static void test_window_tries_a_refused_connection_ever_later(void **state)
+{
+	struct window w;
+	unsigned refused = 0;
+	(void)state;
+
+	window_init(&w, 0, 50);
+	for (unsigned i = 0; i < 100000; i++) {
+		w.in_flight = w.size;
+		if (w.size > 3) {
+			window_note_refused_extra(&w);
+			refused++;
+		} else {
+			window_note_success(&w);
+		}
+		assert_true(w.size <= 5);
+	}
+	assert_int_equal(w.size, 3);
+	assert_in_range(refused, 5, 50);
+	for (unsigned i = 0; w.size < 20; i++) {
+		assert_true(i < 20000);
+		window_note_success(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_window_grows_carefully_after_overload),
 		cmocka_unit_test(test_window_refused_extra_lowers_to_those_that_work),
 		cmocka_unit_test(test_window_room_is_never_negative),
+		cmocka_unit_test(test_window_tries_a_refused_connection_ever_later),
 		cmocka_unit_test(test_window_stays_between_one_and_max),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

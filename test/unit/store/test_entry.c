@@ -113,7 +113,11 @@ static void make_record(struct record *r)
 		};
 		r->hops[i] = (struct hop_record){ .name = STR("hop.example"),
 			.site = STR("site.example"),
-			.health = a_health() };
+			.health = a_health(),
+			.route = STR("10 mx.example 192.0.2.2"),
+			.route_at = { 21 },
+			.denied_ms = 22,
+			.denied_last = { 23 } };
 	}
 	r->op = (struct store_record){ .id = 0x0102030405060708,
 		.at = { 1700000033333 },
@@ -207,6 +211,10 @@ static bool record_equal(const struct store_record *a, const struct store_record
 	for (uint32_t i = 0; is_equal && i < a->hop_count; i++)
 		is_equal = str_equal(a->hops[i].name, b->hops[i].name) &&
 			   str_equal(a->hops[i].site, b->hops[i].site) &&
+			   str_equal(a->hops[i].route, b->hops[i].route) &&
+			   a->hops[i].route_at.ms == b->hops[i].route_at.ms &&
+			   a->hops[i].denied_ms == b->hops[i].denied_ms &&
+			   a->hops[i].denied_last.ms == b->hops[i].denied_last.ms &&
 			   health_equal(&a->hops[i].health, &b->hops[i].health);
 	return is_equal;
 }
@@ -358,6 +366,10 @@ static void test_accept_comes_back_in_every_field(void **state)
 	HEALTH_FIELDS(X, sites[1])                                                                 \
 	X(hops[1].name, STR("other"))                                                              \
 	X(hops[1].site, STR(""))                                                                   \
+	X(hops[1].route, STR(""))                                                                  \
+	X(hops[1].route_at.ms, 5)                                                                  \
+	X(hops[0].denied_ms, INT64_MAX)                                                            \
+	X(hops[1].denied_last.ms, 6)                                                               \
 	HEALTH_FIELDS(X, hops[0])
 
 static void test_record_comes_back_in_every_field(void **state)

@@ -1,0 +1,154 @@
+/*
+ * pacing - the pace of a site in the relay: when a delivery may start, what its end says of the rate, and which of a next
+ * hop's mail it is.
+ *
+ * While the site is UP and took all that came, none of it costs more than a comparison. A connection that is refused while
+ * others work is no failure of the site: it lowers the number of connections, and its mail waits untouched.
+ */
+#include "relay/delivery.h"
+
+/* One start in so many is of mail that came after the recovery, while older mail drains. */
+#define NEW_MAIL_TURN 4
+#define CANDIDATES_MAX 64
+/* A limit that is met so soon after mail was taken is a limit; later it may as well be an outage. */
+#define LIMIT_MS (2 * MINUTE_MS)
+
+static uint64_t sender_of(const struct delivery *d)
+{
+	return str_hash_fold(d->message->env.reverse_path, 1);
+}
+
+/* ---- starting ---- */
+
+bool pacing_may_start(struct site *s)
+{
+	struct relay *r = s->relay;
+	struct wall now = env_wall(r->env);
+	int64_t wait_ms;
+
+	if (!pace_is_limited(&s->pace) || s->health.state == HEALTH_SUSPECT ||
+		s->health.state == HEALTH_DOWN)
+		return true;
+	wait_ms = pace_wait_ms(&s->pace, now, s->window.in_flight);
+	if (wait_ms > 0 && wait_ms != INT64_MAX)
+		env_timer_at(r->env, &s->pause, wall_add(now, wait_ms));
+	return wait_ms == 0;
+}
+
+static struct delivery *pick_probe(struct hop *h)
+{
+	struct probe_candidate candidates[CANDIDATES_MAX];
+	struct delivery *deliveries[CANDIDATES_MAX];
+	uint32_t count = 0;
+
+	LIST_FOR_EACH (link, &h->pending) {
+		struct delivery *d = CONTAINER_OF(link, struct delivery, link);
+		struct probe_candidate *c = &candidates[count];
+
+		if (count == CANDIDATES_MAX)
+			break;
+		*c = (struct probe_candidate){ .id = d->message->env.id,
+			.sender = sender_of(d),
+			.size_bytes = d->message->env.size_bytes,
+			.priority = d->message->env.priority };
+		for (uint32_t i = 0; i < d->recipient_count; i++) {
+			const struct queued_recipient *rcpt = &d->recipients[i];
+
+			c->is_in_doubt |= rcpt->is_in_doubt;
+			if (rcpt->attempts > c->attempts)
+				c->attempts = rcpt->attempts;
+		}
+		deliveries[count++] = d;
+	}
+
+	struct delivery *d = deliveries[probe_choose(&h->site->probed, candidates, count)];
+
+	probe_note_tried(&h->site->probed, d->message->env.id, sender_of(d));
+	return d;
+}
+
+/* Fresh mail behind a backlog from before the recovery: a share of the places is kept for it. */
+static struct delivery *pick_new(struct hop *h, const struct delivery *first)
+{
+	const struct delivery *late;
+	struct wall recovered = h->site->recovered;
+
+	if (list_is_empty(&h->late) || recovered.ms == WALL_NONE.ms ||
+		first->message->env.accepted.ms > recovered.ms)
+		return NULL;
+	late = CONTAINER_OF(h->late.next, struct delivery, link);
+	if (late->message->env.accepted.ms <= recovered.ms ||
+		late->message->env.priority < first->message->env.priority)
+		return NULL;
+	if (++h->turn % NEW_MAIL_TURN != 0)
+		return NULL;
+	return late_take(h, late->message->env.id);
+}
+
+struct delivery *pacing_pick(struct hop *h)
+{
+	struct delivery *first = CONTAINER_OF(h->pending.next, struct delivery, link), *fresh;
+
+	if (h->site->health.state == HEALTH_DOWN || h->health.state == HEALTH_DOWN)
+		return pick_probe(h);
+	fresh = pick_new(h, first);
+	return fresh ? fresh : first;
+}
+
+/* ---- ended ---- */
+
+static bool is_busy(const struct delivery *d)
+{
+	return !list_is_empty(&d->site->work) || d->hop->pending_count > 0 || d->hop->has_more;
+}
+
+static bool is_working(const struct site *s)
+{
+	return s->health.failures == 0 &&
+	       (s->health.state == HEALTH_UP || s->health.state == HEALTH_RECOVERING);
+}
+
+bool pacing_takes_refusal(struct delivery *d)
+{
+	struct site *s = d->site;
+	struct wall now = env_wall(s->relay->env);
+	bool is_limit = d->results[0].verdict.is_rate_limit;
+
+	if (is_working(s) && s->window.in_flight > 1) {
+		window_note_refused_extra(&s->window);
+		pace_note_other(&s->pace, now);
+		return true;
+	}
+	if (is_working(s) && is_limit && now.ms - s->pace.taken.ms <= LIMIT_MS) {
+		window_note_overload(&s->window);
+		pace_note_refused(&s->pace, now, s->window.in_flight);
+		return true;
+	}
+	pace_note_other(&s->pace, now);
+	return false;
+}
+
+void pacing_note_end(struct delivery *d, bool answers, bool is_overload)
+{
+	struct site *s = d->site;
+	struct wall now = env_wall(s->relay->env);
+	uint32_t in_flight = s->window.in_flight;
+	bool is_small = d->message->env.size_bytes <= PROBE_SMALL_BYTES;
+
+	if (is_overload)
+		pace_note_refused(&s->pace, now, in_flight);
+	else if (answers)
+		pace_note_success(&s->pace, now, in_flight, is_busy(d),
+			is_small ? d->attempt.transmit_ms : 0);
+	else
+		pace_note_other(&s->pace, now);
+	if (d->is_probe && !answers)
+		probe_note_failed(&s->probed, d->message->env.id, sender_of(d));
+}
+
+void pacing_note_recovery(struct site *s)
+{
+	s->recovered = env_wall(s->relay->env);
+	s->probed = (struct probe_memory){ 0 };
+	pace_recover(&s->pace, s->recovered);
+}
