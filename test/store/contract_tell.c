@@ -279,7 +279,9 @@ static void fail_owed(struct world *w, uint64_t id)
 
 static enum err pay(struct world *w, uint64_t up_to, uint64_t count)
 {
-	struct store_tell op = { .owed_to = STR("a@x"), .owed_up_to = up_to, .owed_count = count,
+	struct store_tell op = { .owed_to = STR("a@x"),
+		.owed_up_to = up_to,
+		.owed_count = count,
 		.owed_before = w->fe.wall };
 	enum err err = world_run(w, &op.op, STORE_TELL);
 	store_op_fini(&op.op);
