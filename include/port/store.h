@@ -623,6 +623,7 @@ struct store_late {
 	struct wall now;
 	struct wall accepted_before;
 	struct wall told_before;
+	struct wall owed_before; /* failures recorded later can still be taken back: they come another time */
 	bool is_own, is_by_time;
 	struct str after;
 	uint32_t limit;               /* senders (messages with is_own) */
@@ -643,6 +644,7 @@ struct store_tell {
 	struct str owed_to;                /* with owed_up_to: what that sender is owed up to that id is paid; */
 	uint64_t owed_up_to;               /* 0: nothing. ERR_NOT_FOUND when that is not */
 	uint64_t owed_count;               /* exactly so many messages: look again */
+	struct wall owed_before;           /* as in LATE */
 	bool is_applied;                   /* out */
 };
 

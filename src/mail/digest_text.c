@@ -154,9 +154,10 @@ static void put_settled(struct buf *out, const struct digest_params *p)
 {
 	struct fill f = { .out = out, .indent = "" };
 
-	put_text(&f, "None of the mail that we reported to you as delayed waits any longer: it has been"
-		     " delivered, but for messages of which you have had a notice of failure. There is"
-		     " nothing to do.");
+	put_text(&f,
+		"None of the mail that we reported to you as delayed waits any longer: it has been"
+		" delivered, but for messages of which you have had a notice of failure. There is"
+		" nothing to do.");
 	fill_end(&f);
 	put_line(out, "", "First reported:", p->first);
 }

@@ -138,6 +138,7 @@ static void read_page(struct teller *t)
 		.accepted_before =
 			delay_ms > 0 ? wall_add(t->looked, -delay_ms + 1) : (struct wall){ 1 },
 		.told_before = wall_add(t->looked, -conf->notify.delay_repeat_ms),
+		.owed_before = wall_add(t->looked, -conf->policy.notice_hold_ms),
 		.is_own = t->is_own,
 		.after = t->cursor,
 		.limit = t->is_own ? PAGE_OWN : PAGE_SENDERS,
@@ -360,6 +361,7 @@ static bool tell_owed(struct teller *t, const struct late_sender *s)
 		build(t, s->name, &params);
 	t->tell.owed_to = s->name;
 	t->tell.owed_up_to = s->owed_up_to;
+	t->tell.owed_before = t->late.owed_before;
 	t->tell.owed_count = s->owed_count + s->more_owed;
 	submit(t, TELL_FAILURES);
 	return true;

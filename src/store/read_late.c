@@ -231,6 +231,7 @@ static enum err load_owed(struct walk *w, struct late_sender *s)
 	s->owed = arena_array(arena, LATE_MESSAGES_MAX, sizeof(*s->owed));
 	struct query q = sql_prepare(&w->e->sql, SQL_OWED_MESSAGES);
 	bind_text(&q, s->name);
+	bind_wall(&q, w->op->owed_before);
 	bind_u64(&q, LATE_MESSAGES_MAX);
 	while (sql_next(&q))
 		get_message(&q, arena, &s->owed[s->owed_count++].message);
@@ -246,6 +247,7 @@ static enum err count_owed(struct walk *w, struct late_sender *s)
 {
 	struct query q = sql_prepare(&w->e->sql, SQL_OWED_COUNT);
 	bind_text(&q, s->name);
+	bind_wall(&q, w->op->owed_before);
 	bind_u64(&q, s->owed_up_to);
 	bind_u64(&q, LATE_COUNT_MAX);
 	if (sql_next(&q)) {

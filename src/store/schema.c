@@ -137,17 +137,15 @@ static const char step_outages[] =
 	"DROP INDEX recipient_ready;"
 	"CREATE INDEX recipient_ready ON recipient(hop, priority DESC, bucket, message, number)"
 	" WHERE state = 0;"
-	/* What senders hear: message.told: when this one's own notice left last; owed: its failures are to be reported in a
+	/* What senders hear: message.told: when this one's own notice left last; owed: since when its failures are to be reported in a
 	 * digest. The indexes hold nothing of mail that is delivered before it leaves the journal. */
 	"ALTER TABLE message ADD COLUMN late_notice INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE message ADD COLUMN told INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE message ADD COLUMN owed INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX message_late ON message(reverse_path, id) WHERE finished = 0 AND late_notice = 1;"
 	"CREATE INDEX message_own ON message(told, id) WHERE finished = 0 AND late_notice = 2;"
-	"CREATE INDEX message_by ON message(deliver_by, id) WHERE finished = 0 AND late_notice = 3;"
-	"CREATE INDEX message_deadline ON message(deliver_by, id)"
-	" WHERE finished = 0 AND deliver_by > 0 AND deliver_by_notify = 0;"
-	"CREATE INDEX message_owed ON message(reverse_path, id) WHERE owed = 1;"
+	"CREATE INDEX message_by ON message(deliver_by, id) WHERE finished = 0 AND deliver_by > 0;"
+	"CREATE INDEX message_owed ON message(reverse_path, id) WHERE owed > 0;"
 	"CREATE TABLE told("
 	" sender TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,"
 	" up_to INTEGER NOT NULL, hops TEXT NOT NULL) WITHOUT ROWID;"

@@ -77,7 +77,7 @@ MUST_USE enum err read_spans(struct sqlite_engine *e, enum outage_scope scope, s
 MUST_USE enum err record_attempt(
 	struct sqlite_engine *e, uint64_t id, const struct attempt_record *attempt);
 /* late_owe - the failures of a message are to be reported in a digest. */
-MUST_USE enum err late_owe(struct sqlite_engine *e, uint64_t id);
+MUST_USE enum err late_owe(struct sqlite_engine *e, uint64_t id, struct wall at);
 /* content_insert - one chunk; content_delete - all of them. */
 MUST_USE enum err content_insert(
 	struct sqlite_engine *e, uint64_t id, uint32_t chunk, struct str data);

@@ -161,27 +161,29 @@ const char *const sql_texts[SQL_COUNT] = {
 			  " WHERE m.finished = 0 AND m.late_notice = 2 AND m.told > 0 AND m.told <= ?1"
 			  " ORDER BY m.told, m.id LIMIT ?2",
 	[SQL_OWN_AT_TIME] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_by"
-			    " WHERE m.finished = 0 AND m.late_notice = 3 AND m.deliver_by <= ?1"
+			    " WHERE m.finished = 0 AND m.deliver_by > 0 AND +m.late_notice = 3"
+			    " AND m.deliver_by <= ?1"
 			    " ORDER BY m.deliver_by, m.id LIMIT ?2",
-	[SQL_DEADLINE_PAST] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_deadline"
-			      " WHERE m.finished = 0 AND m.deliver_by > 0 AND m.deliver_by_notify = 0"
+	[SQL_DEADLINE_PAST] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_by"
+			      " WHERE m.finished = 0 AND m.deliver_by > 0 AND +m.deliver_by_notify = 0"
 			      " AND m.deliver_by <= ?1 ORDER BY m.deliver_by, m.id LIMIT ?2",
 	[SQL_DEADLINE_OF_HOP] =
-		"SELECT id, priority FROM message INDEXED BY message_deadline WHERE finished = 0"
-		" AND deliver_by > 0 AND deliver_by_notify = 0 AND deliver_by <= ?1"
+		"SELECT id, priority FROM message INDEXED BY message_by WHERE finished = 0"
+		" AND deliver_by > 0 AND +deliver_by_notify = 0 AND deliver_by <= ?1"
 		" AND EXISTS(SELECT 1 FROM recipient AS r WHERE r.message = message.id AND +r.hop=?2 AND +r.state = 0)"
 		" ORDER BY deliver_by, id LIMIT ?3",
 	/* Told at its by-time, a message is one of those that are told again. */
 	[SQL_OWN_TOLD] = "UPDATE message SET told=?2, late_notice=2 WHERE id=?1 AND finished = 0",
-	[SQL_OWED_SET] = "UPDATE message SET owed=1 WHERE id=?1",
-	[SQL_OWED_SENDER] = "SELECT reverse_path FROM message INDEXED BY message_owed WHERE owed = 1"
+	[SQL_OWED_SET] = "UPDATE message SET owed=?2 WHERE id=?1",
+	[SQL_OWED_SENDER] = "SELECT reverse_path FROM message INDEXED BY message_owed WHERE owed > 0"
 			    " AND reverse_path > ?1 ORDER BY reverse_path LIMIT 1",
 	[SQL_OWED_MESSAGES] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_owed"
-			      " WHERE m.owed = 1 AND m.reverse_path=?1 ORDER BY m.id LIMIT ?2",
+			      " WHERE m.owed > 0 AND +m.owed <= ?2 AND m.reverse_path=?1 ORDER BY m.id LIMIT ?3",
 	[SQL_OWED_COUNT] = "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM message"
-			   " INDEXED BY message_owed WHERE owed = 1 AND reverse_path=?1 AND id > ?2"
-			   " ORDER BY id LIMIT ?3)",
-	[SQL_OWED_PAID] = "UPDATE message SET owed=0 WHERE owed = 1 AND reverse_path=?1 AND id <= ?2",
+			   " INDEXED BY message_owed WHERE owed > 0 AND +owed <= ?2 AND reverse_path=?1 AND id > ?3"
+			   " ORDER BY id LIMIT ?4)",
+	[SQL_OWED_PAID] = "UPDATE message SET owed=0 WHERE owed > 0 AND reverse_path=?1 AND id <= ?2"
+			  " AND +owed <= ?3",
 	[SQL_TOLD_SENDER] = "SELECT sender FROM told WHERE sender > ?1 ORDER BY sender LIMIT 1",
 	[SQL_TOLD_GET] = "SELECT first, last, count, up_to, hops FROM told WHERE sender=?1",
 	[SQL_TOLD_PUT] = "INSERT INTO told(sender, first, last, count, up_to, hops)"

@@ -48,7 +48,7 @@ enum err write_record(struct sqlite_engine *e, struct store_record *op)
 	for (uint32_t i = 0; err == OK && !is_repeated && i < op->notice_count; i++)
 		err = message_insert(e, &op->notices[i].env, op->notices[i].content, 0);
 	if (err == OK && op->is_notice_owed && op->applied_count > 0)
-		err = late_owe(e, op->id);
+		err = late_owe(e, op->id, op->at);
 	if (err == OK)
 		err = record_health(e, op);
 	return err == OK ? record_outages(e, op) : err;

@@ -27,10 +27,11 @@ enum err write_tell(struct sqlite_engine *e, struct store_tell *op)
 	return err;
 }
 
-enum err late_owe(struct sqlite_engine *e, uint64_t id)
+enum err late_owe(struct sqlite_engine *e, uint64_t id, struct wall at)
 {
 	struct query q = sql_prepare(&e->sql, SQL_OWED_SET);
 	bind_u64(&q, id);
+	bind_i64(&q, at.ms > 0 ? at.ms : 1); /* 0 would mean: nothing */
 	return sql_run(&q);
 }
 
@@ -64,6 +65,7 @@ static enum err pay_owed(struct sqlite_engine *e, const struct store_tell *op)
 	struct query q = sql_prepare(&e->sql, SQL_OWED_PAID);
 	bind_text(&q, op->owed_to);
 	bind_u64(&q, op->owed_up_to);
+	bind_wall(&q, op->owed_before);
 	enum err err = sql_run(&q);
 	/* One more may have failed since: it must not be paid unread. */
 	return err == OK && (uint64_t)sql_changes(&e->sql) != op->owed_count ? ERR_NOT_FOUND : err;

@@ -24,6 +24,7 @@ static void late(struct world *w, struct store_late *op, const char *after, uint
 		.now = w->fe.wall,
 		.accepted_before = wall_add(w->fe.wall, -LATE_MS),
 		.told_before = wall_add(w->fe.wall, -DAY_MS),
+		.owed_before = wall_add(w->fe.wall, -MINUTE_MS),
 		.after = str_from_c(after),
 		.limit = limit,
 	};
@@ -278,7 +279,10 @@ static void fail_owed(struct world *w, uint64_t id)
 
 static enum err pay(struct world *w, uint64_t up_to, uint64_t count)
 {
-	struct store_tell op = { .owed_to = STR("a@x"), .owed_up_to = up_to, .owed_count = count };
+	struct store_tell op = { .owed_to = STR("a@x"),
+		.owed_up_to = up_to,
+		.owed_count = count,
+		.owed_before = w->fe.wall };
 	enum err err = world_run(w, &op.op, STORE_TELL);
 	store_op_fini(&op.op);
 	return err;
@@ -293,6 +297,11 @@ static void test_owed_failures_stay_until_they_are_told(void **state)
 	uint64_t second = accept(w, "a@x", LATE_NOTICE_DIGEST, hop_a, 1);
 	fail_owed(w, first);
 	fail_owed(w, second);
+	/* too new: they may be taken back */
+	late(w, &op, "", 10);
+	assert_int_equal(op.sender_count, 0);
+	store_op_fini(&op.op);
+	pass(w, MINUTE_MS);
 	late(w, &op, "", 10);
 	assert_int_equal(op.sender_count, 1);
 	assert_int_equal(op.senders[0].owed_count, 2);
@@ -315,6 +324,25 @@ static void test_owed_failures_stay_until_they_are_told(void **state)
 	assert_int_equal(sweep.removed_count, 2);
 	store_op_fini(&sweep.op);
 	contract_assert_counts(w);
+}
+
+static void test_owed_failures_are_counted_beyond_a_hundred(void **state)
+{
+	struct world *w = *state;
+	struct store_late op;
+	uint64_t last = 0;
+	for (int i = 0; i < 105; i++) {
+		last = accept(w, "a@x", LATE_NOTICE_DIGEST, hop_a, 1);
+		fail_owed(w, last);
+	}
+	pass(w, MINUTE_MS);
+	late(w, &op, "", 10);
+	assert_int_equal(op.senders[0].owed_count, LATE_MESSAGES_MAX);
+	assert_int_equal(op.senders[0].more_owed, 5);
+	assert_true(op.senders[0].owed_up_to == last && !op.senders[0].has_more_owed);
+	store_op_fini(&op.op);
+	assert_int_equal(pay(w, last, 105), OK);
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM message WHERE owed > 0"), 0);
 }
 
 static uint64_t accept_by(
@@ -375,6 +403,7 @@ int contract_run_tell(const char *name)
 		CONTRACT_TEST(test_own_notices_come_once_then_rarely),
 		CONTRACT_TEST(test_own_notice_at_a_by_time),
 		CONTRACT_TEST(test_owed_failures_stay_until_they_are_told),
+		CONTRACT_TEST(test_owed_failures_are_counted_beyond_a_hundred),
 		CONTRACT_TEST(test_late_and_claim_find_mail_past_its_by_time),
 	};
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
