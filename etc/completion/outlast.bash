@@ -2,7 +2,7 @@
 _outlast() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
 	local verbs='status list show cat log explain retry hold release delete sites probe metrics config
-		reload ping check-config salvage version help'
+		reload ping check-config salvage simulate version help'
 	local conditions='--from --to --domain --site --hop --state --older --newer --size --tries --code
 		--user --priority --all --limit'
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -16,7 +16,7 @@ _outlast() {
 		esac
 	done
 	case $prev in
-	-c | --config | --socket)
+	-c | --config | --socket | --scenario | --svg)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -31,7 +31,7 @@ _outlast() {
 		return
 		;;
 	--from | --to | --domain | --site | --hop | --older | --newer | --size | --tries | --code | --user | \
-		--priority | --limit | --reason)
+		--priority | --limit | --reason | --outage | --set | --seed)
 		return
 		;;
 	esac
@@ -45,6 +45,7 @@ _outlast() {
 		retry | hold | release | delete) conditions+=' --dry-run --yes --reason' ;;
 		sites) conditions='--state --site --limit --ids --count' ;;
 		show | cat | log | explain) ;;
+		simulate) conditions='--outage --scenario --size --set --exact --estimate --compare --svg --seed' ;;
 		*) conditions='' ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$conditions --json --config --socket --help --version" -- "$cur")

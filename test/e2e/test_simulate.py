@@ -28,6 +28,12 @@ def test_shape_is_played_and_estimated(world):
     expect("ESTIMATE" in text and "largest backlog" in text, "a table that says what it is")
 
 
+def test_estimate_agrees_at_a_small_size(world):
+    """Exit status 2 when it is off by more than 5 %."""
+    text = world.relay().cli("simulate", "--size", "1/20000", "--set", "connections=3", "--compare")
+    expect("MORE THAN" not in text and "differ" in text, text)
+
+
 def test_scenario_of_the_tests_is_played(world):
     scenario = os.path.join(os.path.dirname(__file__), "../scenarios/parked.scn")
     text = world.relay().cli("simulate", "--scenario", scenario)
