@@ -140,6 +140,13 @@ int cli_queue_shape(struct cli *cli, const char *name, struct sim_shape *s)
 	return status;
 }
 
+static uint64_t share_of(const struct cli *cli, const struct sim_shape *s, uint64_t disk_bytes)
+{
+	const struct conf_policy *policy = conf_policy_for(cli->conf, str_from_c(s->name), STR(""));
+
+	return disk_bytes / 100 * policy->site_share_percent;
+}
+
 void cli_queue_remarks(struct cli *cli, const struct sim_report *r)
 {
 	const struct sim_shape *s = &r->shape;
@@ -177,6 +184,11 @@ void cli_queue_remarks(struct cli *cli, const struct sim_report *r)
 			buf_append_str(&text, STR("The disk does NOT hold that: "));
 			cli_append_size(&text, free_bytes);
 			buf_append_str(&text, STR(" are free.\n"));
+		} else if (r->peak_disk_bytes > used &&
+			   r->peak_disk_bytes - used > share_of(cli, s, used + free_bytes)) {
+			buf_append_str(&text, STR("That is more than its share of the disk "
+						  "(site-share): beyond it new "
+						  "mail for it is refused with 452 4.3.1.\n"));
 		}
 	}
 	json_decref(queue);

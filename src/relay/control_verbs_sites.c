@@ -60,10 +60,12 @@ static void sites_of_hop(struct verb_call *call)
 {
 	struct sites_state *state = call->state;
 	const struct store_lookup *l = &call->lookup;
-	bool is_found = l->op.err == OK && l->hop_out.name.len && l->site_out.name.len < sizeof(state->of_hop);
+	bool is_found = l->op.err == OK && l->hop_out.name.len &&
+			l->site_out.name.len < sizeof(state->of_hop);
 
 	if (is_found)
-		(void)snprintf(state->of_hop, sizeof(state->of_hop), "%.*s", STR_FMT(l->site_out.name));
+		(void)snprintf(
+			state->of_hop, sizeof(state->of_hop), "%.*s", STR_FMT(l->site_out.name));
 	state->has_hop = true;
 	if (is_found)
 		survey_start(call, &state->survey, sites_begin);

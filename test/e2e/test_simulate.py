@@ -60,6 +60,8 @@ def test_outage_of_a_real_queue(world):
     expect_equal((found["mode"], found["shape"]["backlog"], found["expired"]), ("estimate", 0, 0), "what was found")
     expect(13 <= found["peak_backlog"] <= 17, f"5 messages a day make {found['peak_backlog']} in 3 days")
     relay.cli("simulate", "--outage", "nowhere.test=3d", status=1)
+    expect_equal(relay.cli("sites", "--hop", "to.test", "--ids"), "mx.to.test\n", "the site of a domain")
+    relay.cli("sites", "--hop", "nowhere.test", status=1)
     relay.stop()
     text = relay.cli("simulate", "--outage", "to.test=3d")
     expect("Taken from the queue" in text, text)
