@@ -15,6 +15,14 @@ sim: $(BUILD)/sim/outlast-sim
 ## check-sim      play all scenarios: once twice over, with the seeds SEEDS=2..3, and with crashes added
 check-sim: $(BUILD)/sim/outlast-sim
 	@scripts/run-sim $< $(SEEDS)
+## check-long     all scenarios at length: the seeds LONG_SEEDS=2..40, each once as it is and once with crashes (half an hour)
+LONG_SEEDS ?= 2..40
+.PHONY: check-long outage-table
+check-long: $(BUILD)/sim/outlast-sim
+	@scripts/run-sim $< $(LONG_SEEDS) $(LONG_SEEDS)
+## outage-table   measure what becomes of mail in an outage of 140 hours; writes its row in doc/outage.md
+outage-table: $(BUILD)/sim/outlast-sim
+	@scripts/outage-table $<
 
 .PHONY: check-scale
 ## check-scale    January 2023 at 1/100, message by message and by cohorts (2 minutes): within 5 %, and doc/scale.md

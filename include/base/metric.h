@@ -25,11 +25,20 @@
 	X(recipients_deferred_total)                                                               \
 	X(recipients_failed_total)                                                                 \
 	X(recipients_in_doubt_total)                                                               \
+	X(recipients_quarantined_total)                                                            \
+	X(recipients_revived_total)                                                                \
+	X(storms_total)                                                                            \
+	X(storms_open)                                                                             \
 	X(site_failures_total)                                                                     \
 	X(sites_down)                                                                              \
 	X(probes_total)                                                                            \
 	X(dsn_failure_total)                                                                       \
 	X(dsn_discarded_total)                                                                     \
+	X(dsn_delay_total)                                                                         \
+	X(dsn_digest_total)                                                                        \
+	X(dsn_closing_total)                                                                       \
+	X(dsn_failure_digest_total)                                                                \
+	X(dsn_put_off_total)                                                                       \
 	X(connections_opened_total)                                                                \
 	X(connections_reused_total)                                                                \
 	X(connections_open)                                                                        \

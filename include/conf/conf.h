@@ -16,6 +16,7 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "mail/header.h"
 
 enum listener_tls { LISTENER_PLAIN, LISTENER_STARTTLS, LISTENER_IMPLICIT };
 enum listener_allow {
@@ -96,6 +97,24 @@ struct conf_route {
 	struct str user, password; /* AUTH to it; empty: none */
 };
 
+/* classes: what mail of a kind gets that its sender did not ask for himself. */
+struct conf_class {
+	struct str name;
+	/* all that are given must hold */
+	struct str from; /* glob on the reverse-path ("<>" the null sender) */
+	struct str to;   /* glob on a forward-path, of any recipient */
+	struct str user; /* glob on the AUTH user */
+	struct header_watch header;
+	/* what it sets */
+	bool has_priority, has_deliver_by, has_hold, has_notify;
+	int32_t priority;       /* -9..9 */
+	int64_t deliver_by_ms;  /* after arrival */
+	bool deliver_by_notify; /* then a notice, and the mail is kept; else it is returned */
+	int64_t hold_ms;        /* after arrival */
+	uint32_t notify;        /* bits of enum notify */
+};
+#define CONF_CLASSES_MAX HEADER_WATCHES_MAX
+
 struct conf_user {
 	struct str name;
 	struct str hash; /* crypt(5) */
@@ -152,6 +171,7 @@ struct conf {
 
 	struct str *canaries; /* domains that tell whether we are offline; empty: none */
 	uint32_t canary_count;
+	uint32_t mailboxes_max; /* remembered as known good, 1000000; at the next start */
 
 	struct conf_policy policy;
 	struct conf_destination *destinations;
@@ -160,6 +180,17 @@ struct conf {
 	uint32_t site_count;
 	struct conf_route *routes;
 	uint32_t route_count;
+	struct conf_class *classes;
+	uint32_t class_count;
+	struct header_watch *header_watches; /* of classes[i]; NULL when none has a header */
+	uint32_t header_watch_count;         /* class_count, or 0 */
+
+	struct {
+		int64_t delay_repeat_ms;     /* told again after, 24 h */
+		uint32_t digests_per_minute; /* delay notices and digests of all senders, 600 */
+		uint32_t failures_per_hour;  /* notices of failure to one sender; more are summed up, 100; 0: no limit */
+		struct str operators;        /* hears of outages and storms; empty: nobody */
+	} notify;
 
 	struct {
 		uint32_t connections_max;                 /* to all destinations, 500 */

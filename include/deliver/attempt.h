@@ -21,6 +21,8 @@
 #include "port/store.h"
 #include "smtp/client.h"
 
+#define ATTEMPT_FAMILY(f) ((f) == FAMILY_IPV6 ? 2u : 1u)
+
 struct attempt_result {
 	uint32_t number;        /* recipient */
 	struct outcome outcome; /* text in the attempt's arena */
@@ -53,6 +55,10 @@ struct attempt {
 	struct str tls;
 	int64_t connect_ms, transmit_ms; /* real time: for "delays=" */
 	uint32_t hosts_tried;
+	/* Of addresses that are not near, by family: connections that were refused to us on the way or not answered at all;
+	 * connections that came about; hosts that said something over one. Bits of ATTEMPT_FAMILY. */
+	unsigned unconnected, opened, answered;
+	struct endpoint reached; /* one of the last */
 	/* private */
 	struct smtp_job job;
 	struct smtp_client *client;

@@ -31,6 +31,8 @@ void pool_close_to(struct pool *p, const struct endpoint *to);
 void pool_close_idle(struct pool *p);
 uint32_t pool_idle_count(const struct pool *p);
 void pool_note_address(struct pool *p, const struct endpoint *to, bool has_worked);
+/* pool_avoid_family - addresses of that family count as bad until then: it does not work here. */
+void pool_avoid_family(struct pool *p, enum address_family family, struct wall until);
 bool pool_is_address_bad(const struct pool *p, const struct endpoint *to);
 
 #endif

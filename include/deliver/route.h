@@ -28,6 +28,7 @@ struct route_target {
 	struct str host; /* MX host or smarthost name */
 	uint16_t preference;
 	struct endpoint address; /* with port */
+	bool is_near; /* this machine or network, and not listed as an ordinary one: says nothing of the Internet */
 };
 
 struct route {

@@ -23,6 +23,14 @@ enum notify {                                   /* RFC 3461 4.1; no bit: not ask
 	NOTIFY_DELAY = 8
 };
 enum message_origin { ORIGIN_SMTP, ORIGIN_DSN };
+/* What its sender hears when the message is late: decided once, at its acceptance (queue/late_notice.h). */
+enum late_notice {
+	LATE_NOTICE_NONE,    /* nothing: a null sender, a list, bulk mail, NOTIFY without DELAY */
+	LATE_NOTICE_DIGEST,  /* it is named in the digest of its sender */
+	LATE_NOTICE_OWN,     /* a notice of its own: NOTIFY=DELAY or ENVID */
+	LATE_NOTICE_AT_TIME, /* the same, when its by-time has passed (RFC 2852, mode N) */
+	LATE_NOTICE_COUNT
+};
 
 struct recipient {
 	uint32_t number;    /* 1.. within the message */
@@ -46,6 +54,7 @@ struct envelope {
 	bool deliver_by_notify; /* mode N instead of R */
 	struct wall hold_until; /* WALL_NONE: not asked; RFC 4865 */
 	enum message_origin origin;
+	enum late_notice late_notice;
 	struct str user;   /* AUTH user, or empty */
 	struct str client; /* "name[ip]" of the SMTP client */
 	struct str helo;

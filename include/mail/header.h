@@ -13,6 +13,12 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
+/* A condition on a field: name exact, value by glob. An empty name matches nothing. */
+struct header_watch {
+	struct str name, glob;
+};
+#define HEADER_WATCHES_MAX 64
+
 struct header_scan {
 	struct buf field;    /* private: the current field, unfolded */
 	struct str own_host; /* borrowed: our name in Received "by" */
@@ -21,6 +27,12 @@ struct header_scan {
 	unsigned own_received_count; /* Received fields written by us: "by OWN_HOST (Outlast)" */
 	struct buf message_id;       /* first Message-ID value, trimmed */
 	bool has_date, has_from;
+	/* Written by a program to many, or to nobody in particular: List-Id, Precedence bulk, list or junk, Auto-Submitted
+	 * other than "no" (RFC 3834 section 2): such a sender is not told of delays. */
+	bool is_bulk;
+	const struct header_watch *watches; /* borrowed; set by the caller after init; HEADER_WATCHES_MAX at most */
+	uint32_t watch_count;
+	uint64_t watch_hits; /* bit i: some field matched watches[i] */
 	bool is_8bit_header; /* an octet above 0x7f in the header section */
 	bool is_8bit_body;
 	bool is_in_body;       /* the empty line was seen */

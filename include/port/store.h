@@ -59,12 +59,13 @@ struct queued_recipient {
 	struct recipient rcpt;
 	enum recipient_state state;
 	uint32_t attempts;        /* charged so far */
-	struct wall due;          /* WAITING: next attempt */
+	struct wall due;          /* WAITING, QUARANTINED: next attempt; HELD: since when */
 	struct wall last_attempt; /* WALL_NONE: none */
 	struct wall finished;     /* WALL_NONE: queued */
 	bool is_in_doubt;         /* a reply to the final dot was lost */
 	unsigned code;            /* last SMTP reply code, 0 without a reply */
 	struct status status;     /* last enhanced status */
+	int64_t held_ms;          /* by an operator, in sum, up to the last release */
 	struct str text;          /* last reply or own reason */
 	struct str host;          /* host that said it, "name[ip]:port" */
 	uint64_t notice;          /* FAILED: id of the notice that names it, 0: none */
@@ -202,6 +203,7 @@ enum store_kind {
 	STORE_SWEEP,
 	STORE_PUT,
 	STORE_REVIVE,
+	STORE_TELL,
 	/* reads */
 	STORE_CLAIM,
 	STORE_FETCH,
@@ -213,6 +215,7 @@ enum store_kind {
 	STORE_STATS,
 	STORE_GET,
 	STORE_OUTAGES,
+	STORE_LATE,
 	STORE_KIND_COUNT
 };
 
@@ -316,6 +319,7 @@ struct store_record {
 	const struct outage_record *outages; /* inserted, or replaced by id */
 	uint32_t outage_count;
 	const struct outage_sample *samples; /* samples[i] is one of outages[i]; at WALL_NONE: none. NULL: none at all */
+	bool is_notice_owed; /* its failures are reported later, in a digest: see LATE; SWEEP keeps it until then */
 	uint32_t applied_count; /* out: results that changed a row */
 	bool is_finished;       /* out: no recipient of id is queued any more */
 };
@@ -324,6 +328,7 @@ struct store_record {
 struct store_promote {
 	struct store_op op;
 	struct wall now;
+	struct wall far; /* retries due later (not waits that a sender asked for) count as due; WALL_NONE: none does */
 	uint32_t limit;
 	struct str *hops; /* out: their next hops, each once */
 	uint32_t hop_count;
@@ -451,11 +456,13 @@ struct store_get {
 /* CLAIM - READY recipients of one next hop in drain order, grouped by message: priority, highest first, exactly; within a
  * priority fair shares among the senders' buckets: the oldest message of each before the second of any, and so on, and
  * by arrival among those. A plain read: the caller leaves out what it already has in flight, which counts, so that
- * one CLAIM goes on where the one before it ended. accepted_before: only older ones (expiry), oldest first of all. */
+ * one CLAIM goes on where the one before it ended. accepted_before: only older ones (expiry), oldest first of all.
+ * due_by: only those to be returned by a time (RFC 2852, mode R) that is not after it. */
 struct store_claim {
 	struct store_op op;
 	struct str hop;
 	struct wall accepted_before; /* WALL_NONE: all */
+	struct wall due_by;          /* WALL_NONE: all */
 	uint32_t message_limit;
 	uint32_t recipients_per_message; /* at most, of this hop */
 	struct queued_message *messages; /* out */
@@ -520,6 +527,7 @@ struct store_outages {
 struct store_probes {
 	struct store_op op;
 	struct wall now;
+	struct wall far; /* a next_probe later than this counts as due; WALL_NONE: none does */
 	uint32_t limit;
 	struct site_record *sites; /* out */
 	uint32_t site_count;
@@ -564,6 +572,78 @@ struct store_stats {
 	uint64_t used_bytes, free_bytes; /* of the file; free space is used again, or given back by SWEEP */
 	uint64_t last_id;                       /* greatest id ever stored */
 	uint64_t delivered_total, failed_total; /* since the queue was created */
+};
+
+/* What a sender was last told of late mail. */
+struct told_record {
+	struct str sender;
+	struct wall first;   /* when told for the first time since nothing of it was late; WALL_NONE: not told */
+	struct wall last;    /* when told last */
+	uint32_t count;      /* how often since first */
+	uint64_t up_to;      /* greatest id that was looked at then */
+	struct str hops;     /* next hops that the sender was told of, parted by blanks */
+};
+
+struct late_place { /* a next hop that late mail waits for, and its site; names empty when not known */
+	struct hop_record hop;
+	struct site_record site;
+};
+
+struct late_message {
+	struct queued_message message; /* recipients: late: those READY, WAITING or QUARANTINED; owed: those FAILED */
+	uint32_t more_recipients;      /* left out */
+};
+
+struct late_sender {
+	struct str name;
+	struct told_record told;
+	bool is_due;           /* never told, or told before told_before: messages begin with the oldest */
+	bool is_settled;       /* told, and nothing up to told.up_to is queued any more */
+	struct late_message *messages; /* late, oldest first; those behind told.up_to alone unless is_due */
+	uint32_t message_count;
+	uint64_t more_messages; /* late, and left out; LATE_COUNT_MAX: that many or more */
+	struct late_place *places; /* of the messages, LATE_PLACES_MAX at most */
+	uint32_t place_count;
+	struct late_message *owed; /* whose notices of failure are owed, oldest first */
+	uint32_t owed_count;
+	uint64_t more_owed;  /* left out */
+	uint64_t owed_up_to; /* greatest id of all these */
+	bool has_more_owed;  /* behind it */
+};
+
+enum { LATE_COUNT_MAX = 10000, LATE_PLACES_MAX = 32, LATE_MESSAGES_MAX = 100, LATE_RECIPIENTS_MAX = 20 };
+
+/* LATE - what senders are to be told: a page of them by name, after a name, each with its late mail (of
+ * LATE_NOTICE_DIGEST, accepted before a time, queued and not held), with what was settled, and with failures that are owed.
+ * Those with nothing to tell are left out; costs a few seeks a sender, whatever the backlog. With is_own: messages
+ * that get a notice of their own (LATE_NOTICE_OWN, LATE_NOTICE_AT_TIME) and are due for one, as one sender each. With
+ * is_by_time: messages to be returned by a time that is over, likewise. */
+struct store_late {
+	struct store_op op;
+	struct wall now;
+	struct wall accepted_before;
+	struct wall told_before;
+	bool is_own, is_by_time;
+	struct str after;
+	uint32_t limit;               /* senders (messages with is_own) */
+	struct late_sender *senders;  /* out */
+	uint32_t sender_count;
+	struct str last; /* out: where the page ended: the next one's after */
+	bool is_more;
+};
+
+/* TELL - a notice enters the queue, and that its reader was told is noted, in one transaction. With id: the message that
+ * it is about; when that is not queued any more nothing happens (is_applied). */
+struct store_tell {
+	struct store_op op;
+	const struct store_notice *notice; /* NULL: none */
+	const struct told_record *told;    /* written; count 0: forgotten. NULL: untouched */
+	uint64_t id;                       /* 0: none */
+	struct wall at;                    /* of id */
+	struct str owed_to;                /* with owed_up_to: what that sender is owed up to that id is paid; */
+	uint64_t owed_up_to;               /* 0: nothing. ERR_NOT_FOUND when that is not */
+	uint64_t owed_count;               /* exactly so many messages: look again */
+	bool is_applied;                   /* out */
 };
 
 struct store;

@@ -31,6 +31,9 @@ int64_t credit_between(const struct credit *c, struct wall from, struct wall to)
 /* credit_reach - the instant at which spent_ms of uncovered time have passed since from; WALL_NEVER while an open span
  * stands in the way. */
 struct wall credit_reach(const struct credit *c, struct wall from, int64_t spent_ms);
+/* credit_origin - the way back: the latest instant since which spent_ms of uncovered time have passed at `to`; WALL_NONE:
+ * before 1970. What was accepted later has spent less. */
+struct wall credit_origin(const struct credit *c, struct wall to, int64_t spent_ms);
 static inline bool credit_is_running(const struct credit *c)
 {
 	return c->count > 0 && c->spans[c->count - 1].ended.ms == WALL_NONE.ms;

@@ -31,6 +31,8 @@ bool health_note_failure(struct health_record *h, const struct conf_policy *poli
 /* health_note_success - a delivery, or any reply that shows that the destination answers. Returns true when the state
  * changed (SUSPECT to UP, DOWN to RECOVERING). is_accepted: mail was accepted (known good from now on). */
 bool health_note_success(struct health_record *h, struct wall now, bool is_accepted);
+/* health_forgive - failures since an instant were our own fault: if it was up before them it is up. True: it was not. */
+bool health_forgive(struct health_record *h, struct wall since, struct wall now);
 /* health_note_recovered - RECOVERING to UP: the window is open again or the backlog gone. */
 void health_note_recovered(struct health_record *h, struct wall now);
 bool health_is_known_good(

@@ -6,8 +6,9 @@
  * {"row":{...}} and then exactly one {"done":{...}} or {"error":{"code":N,"text":"..."}}, N from
  * enum verb_code. Nothing of a request is trusted.
  *
- * Verbs that read: status list show cat log explain sites metrics config fate version ping. Verbs
- * that change: retry hold release delete probe reload; they need caller.may_change and are logged with
+ * Verbs that read: status list show cat log explain sites outages outage-report metrics config
+ * fate version ping. Verbs that change: retry hold release delete revive probe import outage-declare
+ * outage-extend outage-end reload; they need caller.may_change and are logged with
  * who and why. Thread: loop, or the only one.
  */
 #ifndef RELAY_VERBS_H
@@ -41,6 +42,8 @@ struct verb_gauges {
 	uint32_t deliveries, attempts, sessions;
 	uint64_t disk_free_bytes;
 	bool is_space_low;
+	bool is_offline; /* our own connection or resolver does not work */
+	struct wall offline_since;
 };
 
 /* What only the running daemon knows or can do. */
@@ -53,6 +56,13 @@ struct verb_daemon_ops {
 	void (*forget_pending)(void *user); /* mail read ahead may have been held or deleted */
 	enum err (*reload)(void *user, struct buf *message);
 	void (*audit)(void *user, struct str text); /* one log line */
+	/* hop_known - mail for it was accepted then, by another relay; the store knows already. mailbox_known - the same of one
+	 * mailbox, which nobody has stored yet. outage_new_id - the number of an outage that is about to be declared.
+	 * outages_changed - outages were declared, changed or ended in the store. Each may be NULL: not offered. */
+	void (*hop_known)(void *user, struct str hop, struct wall at);
+	void (*mailbox_known)(void *user, struct str address, struct wall at);
+	uint64_t (*outage_new_id)(void *user);
+	void (*outages_changed)(void *user);
 };
 
 struct verb_host {

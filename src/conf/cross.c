@@ -8,6 +8,7 @@ static void check_policy(
 	struct loader *l, const struct conf_policy *policy, const struct place *item);
 static void check_listener(struct loader *l, const struct conf_listener *listener, struct place at);
 static void check_route(struct loader *l, const struct conf_route *route, struct place at);
+static void check_class(struct loader *l, const struct conf_class *class, struct place at);
 static void check_networks(struct loader *l);
 
 void cross_check(struct loader *l)
@@ -39,6 +40,8 @@ void cross_check_item(
 		check_route(l, item, at);
 	} else if (items == keys_find(NULL, STR("destinations"))->items) {
 		check_policy(l, &((const struct conf_destination *)item)->policy, &at);
+	} else if (items == &class_items) {
+		check_class(l, item, at);
 	} else {
 		const struct conf_site *site = item;
 		for (uint32_t i = 0; &c->sites[i] != site; i++)
@@ -123,6 +126,20 @@ static void check_route(struct loader *l, const struct conf_route *route, struct
 		problem_add(&l->problems, at,
 			"the password could go out in clear text: set 'tls: verify' or 'tls: "
 			"require'");
+}
+
+static void check_class(struct loader *l, const struct conf_class *class, struct place at)
+{
+	const struct conf *c = l->conf;
+	for (uint32_t i = 0; &c->classes[i] != class; i++)
+		if (str_equal(c->classes[i].name, class->name))
+			problem_add(&l->problems, at, "there is a class '%.*s' already",
+				STR_FMT(class->name));
+	if (!class->has_priority && !class->has_deliver_by && !class->has_hold && !class->has_notify)
+		problem_add(&l->problems, at,
+			"this class changes nothing: set priority, deliver-by, hold or notify");
+	if (class->has_hold && class->has_deliver_by && class->hold_ms >= class->deliver_by_ms)
+		problem_add(&l->problems, at, "hold must be less than deliver-by");
 }
 
 static void check_networks(struct loader *l)

@@ -34,6 +34,10 @@ enum key_kind {
 	KEY_VIA,    /* of a route */
 	KEY_USERS,  /* file of name:hash lines */
 	KEY_SECRET, /* file with one user:password line */
+	/* of a class */
+	KEY_PRIORITY, /* int32_t, -9..9 */
+	KEY_HEADER,   /* "Name: glob" */
+	KEY_NOTIFY,   /* never, or some of success, failure, delay */
 	/* lists of words */
 	KEY_NETWORKS,
 	KEY_SERVERS,
@@ -71,6 +75,7 @@ struct key_items {
 	bool has_policy;    /* settings of the policy may follow */
 };
 
+extern const struct key_items class_items;
 extern const struct key conf_keys[];
 extern const size_t conf_key_count;
 

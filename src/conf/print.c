@@ -86,6 +86,10 @@ static bool is_worth_printing(const struct key *key, size_t number, const struct
 	struct str text;
 	if (key->has_offset > 0)
 		return *((const bool *)item + key->has_offset);
+	if (key->kind == KEY_HEADER)
+		return ((const struct conf_class *)item)->header.name.len > 0;
+	if (items == &class_items && key->kind == KEY_CHOICE)
+		return ((const struct conf_class *)item)->has_deliver_by;
 	if (key->kind == KEY_PATTERN || key->kind == KEY_SECRET) {
 		memcpy(&text, (const char *)item + key->offset, sizeof(text));
 		return text.len > 0;

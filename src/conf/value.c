@@ -5,6 +5,7 @@
  * arena by doubling; what they leave behind there is at most as much again.
  */
 #include "value.h"
+#include "value_class.h"
 
 #include <string.h>
 
@@ -102,6 +103,12 @@ bool value_set(const struct key *key, void *base, struct str text, struct value_
 		return secret_read_users(base, text, c);
 	case KEY_SECRET:
 		return secret_read_login(base, text, c);
+	case KEY_PRIORITY:
+		return value_set_priority(key, base, text, c->why);
+	case KEY_HEADER:
+		return value_set_header(key, base, text, c);
+	case KEY_NOTIFY:
+		return value_set_notify(key, base, text, c->why);
 	case KEY_NETWORKS:
 	case KEY_SERVERS:
 	case KEY_DOMAINS:
@@ -235,6 +242,10 @@ static bool set_host(const struct key *key, void *base, struct str text, struct 
 static bool set_mailbox(const struct key *key, void *base, struct str text, struct value_context *c)
 {
 	struct address address;
+	if (text.len == 0 && key->initial) { /* nobody, where that is the default */
+		*(struct str *)field(key, base) = STR("");
+		return true;
+	}
 	if (address_parse(text, false, c->arena, &address) != OK || address.domain.len == 0)
 		return refuse(c->why, "'%.*s' is not an address like postmaster@example.org",
 			STR_FMT(text));

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "unit.h"
 #include "value.h"
+#include "value_class.h"
 
 static int64_t fetch_number(const struct key *key, const void *base);
 static void print_choice(struct buf *out, const struct key *key, const void *base);
@@ -73,6 +74,11 @@ void value_print(struct buf *out, const struct key *key, const void *base)
 	case KEY_DOMAINS:
 	case KEY_SCHEDULE:
 		print_list(out, key, base);
+		break;
+	case KEY_PRIORITY:
+	case KEY_HEADER:
+	case KEY_NOTIFY:
+		value_print_class(out, key, base);
 		break;
 	case KEY_USERS:
 	case KEY_SECRET:

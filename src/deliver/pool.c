@@ -18,6 +18,7 @@
 #define BAD_FIRST_MS MINUTE_MS
 #define BAD_LAST_MS (10 * MINUTE_MS)
 #define BAD_MAX 4096
+#define AVOIDED_MAX_MS HOUR_MS /* whatever happens to the clock */
 #define ENDPOINT_BYTES_MAX 128
 
 struct pool {
@@ -26,6 +27,8 @@ struct pool {
 	struct list idle; /* oldest first */
 	uint32_t idle_count;
 	struct map bad;
+	enum address_family avoided; /* FAMILY_NONE: none */
+	struct wall avoided_until;
 };
 
 struct idle {
@@ -243,10 +246,28 @@ void pool_note_address(struct pool *p, const struct endpoint *to, bool has_worke
 	b->until = wall_add(now, b->step_ms);
 }
 
+void pool_avoid_family(struct pool *p, enum address_family family, struct wall until)
+{
+	p->avoided = family;
+	p->avoided_until = until;
+}
+
+static bool is_avoided(const struct pool *p, enum address_family family)
+{
+	int64_t left_ms;
+
+	if (p->avoided == FAMILY_NONE || family != p->avoided)
+		return false;
+	left_ms = p->avoided_until.ms - env_wall(p->env).ms;
+	return left_ms > 0 && left_ms <= AVOIDED_MAX_MS;
+}
+
 bool pool_is_address_bad(const struct pool *p, const struct endpoint *to)
 {
 	const struct bad *b = find_bad(p, to);
 
+	if (is_avoided(p, to->family))
+		return true;
 	return b && is_bad_at(b, env_wall(p->env));
 }
 

@@ -501,6 +501,7 @@ static void add_target(struct work *w, const struct host *h, const struct endpoi
 		.host = h->name,
 		.preference = h->preference,
 		.address = *address,
+		.is_near = route_is_near(w->request->conf, address),
 	};
 }
 

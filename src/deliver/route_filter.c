@@ -43,3 +43,9 @@ enum address_use route_judge_address(
 		return ADDRESS_LOCAL;
 	return endpoint_is_private(address) ? ADDRESS_REFUSED : ADDRESS_GOOD;
 }
+
+bool route_is_near(const struct conf *conf, const struct endpoint *address)
+{
+	return (endpoint_is_loopback(address) || endpoint_is_private(address)) &&
+	       !is_listed(conf, address);
+}

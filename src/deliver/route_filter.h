@@ -15,5 +15,7 @@ enum address_use {
  * operator's own word. */
 enum address_use route_judge_address(
 	const struct conf *conf, const struct endpoint *address, bool is_smarthost);
+/* route_is_near - loopback or private, and not among dns.allow-addresses, where mail goes like elsewhere. */
+bool route_is_near(const struct conf *conf, const struct endpoint *address);
 
 #endif

@@ -60,6 +60,45 @@ static bool is_by_us(struct str value, struct str own_host)
 	return false;
 }
 
+static bool is_bulk_precedence(struct str value)
+{
+	return str_equal_fold(value, STR("bulk")) || str_equal_fold(value, STR("list")) ||
+	       str_equal_fold(value, STR("junk"));
+}
+
+/* Only the keyword: parameters and comments may follow it. */
+static bool is_automatic(struct str value)
+{
+	size_t len = 0;
+
+	while (len < value.len && value.data[len] != ';' && value.data[len] != '(' &&
+		value.data[len] != ' ' && value.data[len] != '\t')
+		len++;
+	return !str_equal_fold(str_slice(value, 0, len), STR("no"));
+}
+
+static bool says_bulk(struct str name, struct str value)
+{
+	switch (name.len) {
+	case 7:
+		return str_equal_fold(name, STR("List-Id"));
+	case 10:
+		return str_equal_fold(name, STR("Precedence")) && is_bulk_precedence(value);
+	case 14:
+		return str_equal_fold(name, STR("Auto-Submitted")) && is_automatic(value);
+	default:
+		return false;
+	}
+}
+
+static void look_at_watches(struct header_scan *h, struct str name, struct str value)
+{
+	for (uint32_t i = 0; i < h->watch_count && i < HEADER_WATCHES_MAX; i++)
+		if (h->watches[i].name.len > 0 && str_equal_fold(name, h->watches[i].name) &&
+			str_match_glob(value, h->watches[i].glob))
+			h->watch_hits |= UINT64_C(1) << i;
+}
+
 static void end_field(struct header_scan *h)
 {
 	struct str value = buf_str(&h->field);
@@ -79,7 +118,11 @@ static void end_field(struct header_scan *h)
 			h->has_date = true;
 		} else if (str_equal_fold(name, STR("From"))) {
 			h->has_from = true;
+		} else if (says_bulk(name, value)) {
+			h->is_bulk = true;
 		}
+		if (h->watch_count > 0)
+			look_at_watches(h, name, value);
 	}
 	buf_clear(&h->field);
 }

@@ -27,8 +27,9 @@ struct cli {
 	json_t *filter; /* conditions given, without ids */
 	const char *sort, *limit, *reason, *state;
 	enum cli_format format;
-	bool is_yes, is_dry_run;
+	bool is_yes, is_dry_run, is_known_good, is_untold;
 	json_t *play; /* options of simulate by name; "set" is an array */
+	const char *since, *until, *note, *match; /* of outages */
 	bool is_tty, has_color; /* of standard output */
 	int columns;            /* its width */
 	bool is_offline_said;
@@ -93,6 +94,12 @@ struct cli_line {
 void cli_cell(struct cli_line *line, struct str s, int width, enum cli_color color);
 void cli_line_end(struct cli_line *line);
 enum cli_color cli_state_color(struct str state);
+/* cli_put_line - a label and a sentence; text is cleared. */
+void cli_put_line(const struct cli *cli, const char *label, struct buf *text);
+/* cli_outage_id - the number after "outage report" and its like; says so if there is none. */
+bool cli_outage_id(const struct cli *cli, uint64_t *out);
+/* cli_append_outage_name - what it is an outage of: "site mx.example", "libero.it", "all destinations". */
+void cli_append_outage_name(struct buf *out, const json_t *outage);
 
 /* ---- verbs ---- */
 int cli_status(struct cli *cli);
@@ -105,6 +112,10 @@ int cli_change(struct cli *cli);
 int cli_sites(struct cli *cli);
 int cli_probe(struct cli *cli);
 int cli_policy(struct cli *cli);
+int cli_import(struct cli *cli);
+int cli_outages(struct cli *cli);
+int cli_outage(struct cli *cli); /* declare, extend, end, report */
+int cli_report(struct cli *cli);
 int cli_text_verb(struct cli *cli); /* metrics, ping */
 int cli_config(struct cli *cli);
 int cli_reload(struct cli *cli);

@@ -25,6 +25,12 @@ enum option_id {
 	OPTION_MAILQ,
 	OPTION_YES,
 	OPTION_DRY_RUN,
+	OPTION_KNOWN_GOOD,
+	OPTION_UNTOLD,
+	OPTION_SINCE,
+	OPTION_UNTIL,
+	OPTION_NOTE,
+	OPTION_MATCH,
 	OPTION_SOCKET,
 	OPTION_HELP,
 	OPTION_VERSION
@@ -62,6 +68,12 @@ static const struct option options[] = {
 	{ "mailq", no_argument, NULL, OPTION_MAILQ },
 	{ "yes", no_argument, NULL, OPTION_YES },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
+	{ "known-good", no_argument, NULL, OPTION_KNOWN_GOOD },
+	{ "untold", no_argument, NULL, OPTION_UNTOLD },
+	{ "since", required_argument, NULL, OPTION_SINCE },
+	{ "until", required_argument, NULL, OPTION_UNTIL },
+	{ "note", required_argument, NULL, OPTION_NOTE },
+	{ "match", required_argument, NULL, OPTION_MATCH },
 	{ "config", required_argument, NULL, 'c' },
 	{ "socket", required_argument, NULL, OPTION_SOCKET },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -154,6 +166,24 @@ static int take_option(struct cli *cli, int c, int index)
 		return 0;
 	case OPTION_DRY_RUN:
 		cli->is_dry_run = true;
+		return 0;
+	case OPTION_KNOWN_GOOD:
+		cli->is_known_good = true;
+		return 0;
+	case OPTION_UNTOLD:
+		cli->is_untold = true;
+		return 0;
+	case OPTION_SINCE:
+		cli->since = optarg;
+		return 0;
+	case OPTION_UNTIL:
+		cli->until = optarg;
+		return 0;
+	case OPTION_NOTE:
+		cli->note = optarg;
+		return 0;
+	case OPTION_MATCH:
+		cli->match = optarg;
 		return 0;
 	case 'c':
 		cli->config_file = optarg;

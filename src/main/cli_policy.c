@@ -35,7 +35,6 @@ static void put_warnings(
 static void put_entries(struct cli *cli);
 static void put_json(struct cli *cli, const struct subject *s);
 static json_t *json_times(const struct plan_times *times);
-static void put_line(const struct cli *cli, const char *label, struct buf *text);
 
 int cli_policy(struct cli *cli)
 {
@@ -131,7 +130,7 @@ static void put_heading(struct cli *cli, const struct subject *s)
 		buf_append_safe(&text, route->name);
 		buf_append_char(&text, ')');
 	}
-	put_line(cli, "Policy", &text);
+	cli_put_line(cli, "Policy", &text);
 	for (uint32_t i = 0; s->domain.len && !s->site.len && i < conf->destination_count; i++) {
 		if (s->entry >= 0 && i >= (uint32_t)s->entry)
 			break;
@@ -140,7 +139,7 @@ static void put_heading(struct cli *cli, const struct subject *s)
 		buf_append_str(&text, STR("unless its MX hosts match "));
 		append_pattern(&text, &conf->destinations[i]);
 		buf_printf(&text, " (entry %u): see --site", i + 1);
-		put_line(cli, "", &text);
+		cli_put_line(cli, "", &text);
 	}
 	buf_fini(&text);
 }
@@ -154,27 +153,27 @@ static void put_retries(
 	plan_times_text(&text, &plan->retries);
 	if (!text.len)
 		buf_append_str(&text, STR("none before the end"));
-	put_line(cli, "Retries", &text);
+	cli_put_line(cli, "Retries", &text);
 	buf_printf(&text, "each pause up to %u %% shorter or longer; %" PRIu64 " attempts in all",
 		p->retry_jitter_percent, plan->retries.total + 2);
-	put_line(cli, "", &text);
+	cli_put_line(cli, "", &text);
 	buf_append_str(&text, STR("after "));
 	instant_format_span(&text, plan->gives_up_ms);
 	buf_append_str(&text, STR(", with a last attempt then; notices of ours after "));
 	instant_format_span(&text, plan->notice_gives_up_ms);
-	put_line(cli, "Gives up", &text);
+	cli_put_line(cli, "Gives up", &text);
 	buf_append_str(
 		&text, STR("of that, time in which the mail could not move does not count; kept "));
 	instant_format_span(&text, plan->kept_max_ms);
 	buf_append_str(&text, STR(" at most"));
-	put_line(cli, "In an outage", &text);
+	cli_put_line(cli, "In an outage", &text);
 	if (p->delay_notice_ms) {
 		buf_append_str(&text, STR("after "));
 		instant_format_span(&text, p->delay_notice_ms);
 	} else {
 		buf_append_str(&text, STR("none"));
 	}
-	put_line(cli, "Delay notice", &text);
+	cli_put_line(cli, "Delay notice", &text);
 	buf_fini(&text);
 }
 
@@ -186,21 +185,21 @@ static void put_outage(struct cli *cli, const struct policy_plan *plan, const st
 	buf_printf(&text, "after %d failures in a row over ", HEALTH_DOWN_FAILURES);
 	instant_format_span(&text, HEALTH_DOWN_SPAN_MS);
 	buf_append_str(&text, STR("; then one probe at a time, nothing else"));
-	put_line(cli, "Down", &text);
+	cli_put_line(cli, "Down", &text);
 	plan_times_text(&text, &plan->probes_known);
-	put_line(cli, "Probes", &text);
+	cli_put_line(cli, "Probes", &text);
 	buf_append_str(&text, STR("where no mail was ever taken: "));
 	plan_times_text(&text, &plan->probes_other);
-	put_line(cli, "", &text);
+	cli_put_line(cli, "", &text);
 	buf_append_str(&text, STR("when down for "));
 	instant_format_span(&text, p->outage_after_ms);
 	buf_append_str(&text, STR(" and known good: took mail within "));
 	instant_format_span(&text, p->known_good_ms);
 	buf_append_str(&text, STR(", or declared"));
-	put_line(cli, "Outage", &text);
+	cli_put_line(cli, "Outage", &text);
 	buf_append_str(&text, STR("a known-good domain may be gone from DNS for "));
 	instant_format_span(&text, p->no_domain_grace_ms);
-	put_line(cli, "", &text);
+	cli_put_line(cli, "", &text);
 	buf_fini(&text);
 }
 
@@ -217,19 +216,19 @@ static void put_refusals(
 		buf_append_str(&text, STR(", reported "));
 		instant_format_span(&text, plan->unknown_user_known_ms);
 		buf_append_str(&text, STR(" after the first refusal"));
-		put_line(cli, "Refusals", &text);
+		cli_put_line(cli, "Refusals", &text);
 		buf_append_str(&text, STR("any other permanent refusal: reported after "));
 		instant_format_span(&text, plan->refused_ms);
-		put_line(cli, "", &text);
+		cli_put_line(cli, "", &text);
 	} else {
 		buf_append_str(&text,
 			STR("storm guard off: a permanent refusal is final and reported at once"));
-		put_line(cli, "Refusals", &text);
+		cli_put_line(cli, "Refusals", &text);
 	}
 	if (p->keep_failed_ms) {
 		buf_append_str(&text, STR("failed mail can be revived for "));
 		instant_format_span(&text, p->keep_failed_ms);
-		put_line(cli, "", &text);
+		cli_put_line(cli, "", &text);
 	}
 	buf_fini(&text);
 }
@@ -250,7 +249,7 @@ static void put_limits(struct cli *cli, const struct conf_policy *p)
 		buf_append_str(&text, STR("as many messages as it bears"));
 	buf_printf(&text, ", TLS %s, %u %% of the disk while it is dead", tls[p->tls],
 		p->site_share_percent);
-	put_line(cli, "Limits", &text);
+	cli_put_line(cli, "Limits", &text);
 	buf_fini(&text);
 }
 
@@ -265,7 +264,7 @@ static void put_warnings(
 			continue;
 		plan_warning_text(&text, (enum plan_warning)w, p);
 		cli_color(cli, COLOR_WARN);
-		put_line(cli, "WARNING", &text);
+		cli_put_line(cli, "WARNING", &text);
 		cli_color(cli, COLOR_NONE);
 	}
 	buf_fini(&text);
@@ -288,7 +287,7 @@ static void put_entries(struct cli *cli)
 		append_pattern(&text, d);
 		buf_append_str(&text, STR(": gives up after "));
 		instant_format_span(&text, plan.gives_up_ms);
-		put_line(cli, i ? "" : "Destinations", &text);
+		cli_put_line(cli, i ? "" : "Destinations", &text);
 		plan.warnings &= ~all.warnings;
 		put_warnings(cli, &plan, &d->policy);
 	}
@@ -361,19 +360,4 @@ static json_t *json_times(const struct plan_times *times)
 	json_object_set_new(o, "then_every",
 		times->repeat_ms ? json_real((double)times->repeat_ms / 1000.0) : json_null());
 	return o;
-}
-
-/* Prints and clears text. */
-static void put_line(const struct cli *cli, const char *label, struct buf *text)
-{
-	struct cli_line line = { .cli = cli };
-
-	if (!cli->is_tty) {
-		cli_cell(&line, str_from_c(label), 0, COLOR_NONE);
-		cli_cell(&line, buf_str(text), 0, COLOR_NONE);
-		cli_line_end(&line);
-	} else {
-		printf("%-14s%s\n", label, buf_cstr(text));
-	}
-	buf_clear(text);
 }

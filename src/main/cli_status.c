@@ -11,6 +11,7 @@ static void put_daemon(struct cli *cli, const json_t *s);
 static void put_queue(struct cli *cli, const json_t *s);
 static void put_states(struct cli *cli, const json_t *s);
 static void put_disk(struct cli *cli, const json_t *s);
+static void put_outages(const struct cli *cli, const json_t *s);
 static void put_worst(struct cli *cli, const json_t *s);
 static void put_site(struct cli *cli, const json_t *site, double now);
 static void put_hint(struct cli *cli, const json_t *s);
@@ -35,6 +36,7 @@ int cli_status(struct cli *cli)
 		put_daemon(cli, s);
 		put_queue(cli, s);
 		put_disk(cli, s);
+		put_outages(cli, s);
 		put_worst(cli, s);
 		put_hint(cli, s);
 	}
@@ -97,6 +99,14 @@ static void put_queue(struct cli *cli, const json_t *s)
 		printf("%" PRId64 " deliveries under way, %" PRId64 " client sessions\n",
 			cli_number(s, "attempts"), cli_number(s, "sessions"));
 	}
+	if (json_is_true(json_object_get(s, "offline"))) {
+		buf_clear(&text);
+		cli_append_span(&text, cli_number(s, "offline_for"));
+		cli_color(cli, COLOR_BAD);
+		printf("            OFFLINE for %s: no destination can be reached; mail is accepted and waits\n",
+			buf_cstr(&text));
+		cli_color(cli, COLOR_NONE);
+	}
 	put_label(cli, "So far");
 	put_count((uint64_t)cli_number(s, "delivered_total"));
 	(void)fputs(" recipients delivered, ", stdout);
@@ -144,6 +154,44 @@ static void put_disk(struct cli *cli, const json_t *s)
 		cli_color(cli, COLOR_BAD);
 		(void)puts(
 			"            SPACE IS LOW: new mail is answered 452 until there is more");
+		cli_color(cli, COLOR_NONE);
+	}
+	buf_fini(&text);
+}
+
+static void put_outages(const struct cli *cli, const json_t *s)
+{
+	const json_t *outages = json_object_get(s, "outages");
+	struct buf text;
+	json_t *o;
+	size_t i;
+
+	if (!json_array_size(outages))
+		return;
+	put_label(cli, "Outages");
+	printf("%" PRId64 " open\n", cli_number(s, "outages_open"));
+	buf_init(&text, 8192);
+	json_array_foreach(outages, i, o)
+	{
+		bool has_answered = cli_seconds(o, "recovered") > 0;
+		struct str why = cli_text(o, "note").len ? cli_text(o, "note") : cli_text(o, "reply");
+
+		buf_clear(&text);
+		buf_printf(&text, "  %4" PRId64 "  ", cli_number(o, "outage"));
+		cli_append_outage_name(&text, o);
+		buf_append_str(&text, has_answered ? STR(" answers again, after ") : STR(" for "));
+		cli_append_span(&text,
+			has_answered ? (int64_t)(cli_seconds(o, "recovered") - cli_seconds(o, "began"))
+				     : cli_number(o, "duration"));
+		buf_append_str(&text, STR(" ("));
+		buf_append_safe(&text, cli_text(o, "kind"));
+		buf_append_str(&text, STR("), not counted"));
+		if (why.len) {
+			buf_append_str(&text, STR(": "));
+			buf_append_safe(&text, why);
+		}
+		cli_color(cli, has_answered ? COLOR_WARN : COLOR_BAD);
+		(void)puts(buf_cstr(&text));
 		cli_color(cli, COLOR_NONE);
 	}
 	buf_fini(&text);
@@ -223,6 +271,8 @@ static void put_hint(struct cli *cli, const json_t *s)
 	else if (json_is_true(json_object_get(s, "space_low")))
 		(void)puts(
 			"\nNext: make room on the disk, or: outlast list --sort size --limit 20");
+	else if (cli_number(s, "outages_open") > 0)
+		(void)puts("\nNext: outlast outages; outlast outage report NUMBER");
 	else if (worst && !str_equal(cli_text(worst, "state"), STR("up")))
 		(void)puts("\nNext: outlast sites; outlast explain DOMAIN");
 	else if (cli_number(recipients, "held") > 0)

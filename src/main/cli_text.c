@@ -186,6 +186,20 @@ void cli_line_end(struct cli_line *line)
 	line->has_cells = false;
 }
 
+void cli_put_line(const struct cli *cli, const char *label, struct buf *text)
+{
+	struct cli_line line = { .cli = cli };
+
+	if (!cli->is_tty) {
+		cli_cell(&line, str_from_c(label), 0, COLOR_NONE);
+		cli_cell(&line, buf_str(text), 0, COLOR_NONE);
+		cli_line_end(&line);
+	} else {
+		printf("%-14s%s\n", label, buf_cstr(text));
+	}
+	buf_clear(text);
+}
+
 /* Bytes of s that fit: counts characters, never cuts one. */
 static size_t take_columns(struct str s, int columns, int *taken)
 {

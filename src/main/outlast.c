@@ -30,8 +30,12 @@ static const struct cli_verb verbs[] = {
 	{ "hold", cli_change },
 	{ "release", cli_change },
 	{ "delete", cli_change },
+	{ "revive", cli_change },
 	{ "sites", cli_sites },
 	{ "probe", cli_probe },
+	{ "outages", cli_outages },
+	{ "outage", cli_outage },
+	{ "import", cli_import },
 	{ "policy", cli_policy },
 	{ "metrics", cli_text_verb },
 	{ "config", cli_config },
@@ -44,8 +48,9 @@ static const struct cli_verb verbs[] = {
 };
 
 const char *const cli_verb_names[] = { "status", "list", "show", "cat", "log", "explain", "retry",
-	"hold", "release", "delete", "sites", "probe", "policy", "metrics", "config", "reload", "ping",
-	"check-config", "salvage", "simulate", "version", "help", NULL };
+	"hold", "release", "delete", "revive", "sites", "probe", "outages", "outage", "import", "policy",
+	"metrics", "config", "reload", "ping", "check-config", "salvage", "simulate", "version",
+	"help", NULL };
 
 static int run_verb(struct cli *cli);
 

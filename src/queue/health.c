@@ -155,6 +155,20 @@ bool health_note_success(struct health_record *h, struct wall now, bool is_accep
 	check_failed("health state", __FILE__, __LINE__);
 }
 
+bool health_forgive(struct health_record *h, struct wall since, struct wall now)
+{
+	if (h->state != HEALTH_SUSPECT && h->state != HEALTH_DOWN)
+		return false;
+	if (h->first_failure.ms == WALL_NONE.ms || h->first_failure.ms < since.ms)
+		return false;
+	enter(h, HEALTH_UP, now);
+	h->first_failure = WALL_NONE;
+	h->failures = 0;
+	h->probes = 0;
+	h->probe_step_ms = 0;
+	return true;
+}
+
 void health_note_recovered(struct health_record *h, struct wall now)
 {
 	if (h->state != HEALTH_RECOVERING)

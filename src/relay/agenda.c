@@ -31,6 +31,31 @@ static void arm(struct relay *r, struct timer *t, struct wall when)
 		env_timer_at(r->env, t, when);
 }
 
+static int64_t longest_step(const struct conf_policy *p)
+{
+	int64_t longest_ms = p->probe_last_ms > p->probe_unknown_last_ms ? p->probe_last_ms
+									 : p->probe_unknown_last_ms;
+
+	for (uint32_t i = 0; i < p->retry_count; i++)
+		if (p->retry_ms[i] > longest_ms)
+			longest_ms = p->retry_ms[i];
+	return longest_ms;
+}
+
+/* No probe and no retry is put off for so long: what is stored so was stored before the clock was set back. */
+static struct wall far_ahead(const struct relay *r)
+{
+	int64_t longest_ms = longest_step(&r->conf->policy);
+
+	for (uint32_t i = 0; i < r->conf->destination_count; i++) {
+		int64_t ms = longest_step(&r->conf->destinations[i].policy);
+
+		if (ms > longest_ms)
+			longest_ms = ms;
+	}
+	return wall_add(env_wall(r->env), 2 * longest_ms + DAY_MS);
+}
+
 /* ---- due retries ---- */
 
 /* When the next page is looked for, if this one was full. */
@@ -61,13 +86,14 @@ static void on_promoted(struct store_op *op)
 			upkeep_note_full(r);
 		a->due_next = wall_add(env_wall(r->env), 5 * SECOND_MS * r->env->rate);
 	} else {
+		a->is_far_wanted &= is_full_page;
 		if (a->promote.next_due.ms < a->due_next.ms)
 			a->due_next = a->promote.next_due;
 		for (uint32_t i = 0; i < a->promote.hop_count; i++) {
 			struct hop *h = hop_get(r, a->promote.hops[i]);
 
 			if (h)
-				hop_note_more(h);
+				hop_note_news(h);
 		}
 	}
 	store_op_fini(op);
@@ -88,6 +114,7 @@ static void promote(struct relay *r)
 	a->promote = (struct store_promote){
 		.op.on_done = on_promoted,
 		.now = env_wall(r->env),
+		.far = a->is_far_wanted ? far_ahead(r) : WALL_NONE,
 		.limit = a->spread > 0 ? a->spread : PROMOTE_MAX,
 	};
 	store_submit(r->store, &a->promote.op, STORE_PROMOTE);
@@ -173,11 +200,16 @@ static void on_probe_time(struct timer *t)
 
 	if (a->is_reading_probes)
 		return;
+	if (r->watch.is_offline) {
+		a->probe_next = WALL_NEVER; /* asked for again when that is over */
+		return;
+	}
 	a->is_reading_probes = true;
 	a->probe_next = WALL_NEVER;
 	a->probes = (struct store_probes){
 		.op.on_done = on_probes,
 		.now = env_wall(r->env),
+		.far = far_ahead(r),
 		.limit = max < PROBE_PAGE ? max : PROBE_PAGE,
 	};
 	store_submit(r->store, &a->probes.op, STORE_PROBES);
@@ -276,6 +308,19 @@ static void on_scan_time(struct timer *t)
 
 	take_rescan(&r->agenda);
 	agenda_continue_scan(r);
+}
+
+void agenda_look_far(struct relay *r)
+{
+	struct agenda *a = &r->agenda;
+	struct wall now = env_wall(r->env);
+
+	a->is_far_wanted = true;
+	a->due_next = a->probe_next = WALL_NEVER;
+	agenda_note_due(r, now);
+	agenda_note_probe(r, now);
+	if (a->is_promoting)
+		a->due_next = now;
 }
 
 void agenda_init(struct relay *r)

@@ -13,6 +13,8 @@
 #include "relay/control_access.h"
 #include "relay/control_call.h"
 #include "relay/destination.h"
+#include "relay/guard.h"
+#include "relay/outage.h"
 
 #define IDLE_MS (60 * SECOND_MS)
 #define UNSENT_MAX_BYTES (256u << 10)
@@ -59,6 +61,10 @@ static void host_site_probe(void *user, struct str site);
 static void host_forget_pending(void *user);
 static enum err host_reload(void *user, struct buf *message);
 static void host_audit(void *user, struct str text);
+static void host_hop_known(void *user, struct str hop, struct wall at);
+static void host_mailbox_known(void *user, struct str address, struct wall at);
+static uint64_t host_outage_new_id(void *user);
+static void host_outages_changed(void *user);
 
 static const struct listener_handler listener_handler = { .on_accept = on_accept };
 static const struct conn_handler session_handler = {
@@ -76,6 +82,10 @@ static const struct verb_daemon_ops daemon_ops = {
 	.forget_pending = host_forget_pending,
 	.reload = host_reload,
 	.audit = host_audit,
+	.hop_known = host_hop_known,
+	.mailbox_known = host_mailbox_known,
+	.outage_new_id = host_outage_new_id,
+	.outages_changed = host_outages_changed,
 };
 
 struct control *control_new(struct relay *r)
@@ -305,6 +315,8 @@ static void host_gauges(void *user, struct verb_gauges *out)
 		.sessions = r->intake ? intake_session_count(r->intake) : 0,
 		.disk_free_bytes = r->upkeep.disk_free_bytes,
 		.is_space_low = r->upkeep.is_space_low || r->upkeep.is_full,
+		.is_offline = r->watch.is_offline,
+		.offline_since = r->watch.began,
 	};
 }
 
@@ -355,4 +367,32 @@ static void host_audit(void *user, struct str text)
 	struct relay *r = user;
 
 	log_text(r->env->log, LOG_NOTICE, "control", "%.*s", STR_FMT(text));
+}
+
+/* What is in memory learns it too; what is not reads it from the store. */
+static void host_hop_known(void *user, struct str name, struct wall at)
+{
+	struct relay *r = user;
+	struct map_entry *e = map_find(&r->hops, name);
+	struct hop *h = e ? CONTAINER_OF(e, struct hop, entry) : NULL;
+
+	if (h && h->health.last_success.ms < at.ms)
+		h->health.last_success = at;
+	if (h && h->site && h->site->health.last_success.ms < at.ms)
+		h->site->health.last_success = at;
+}
+
+static void host_mailbox_known(void *user, struct str address, struct wall at)
+{
+	guard_note_known(user, address, at);
+}
+
+static uint64_t host_outage_new_id(void *user)
+{
+	return outage_new_id(user);
+}
+
+static void host_outages_changed(void *user)
+{
+	outage_reload(user);
 }

@@ -32,6 +32,7 @@ struct verb_call {
 	void *state;            /* the verb's own; freed by fini */
 	void (*fini)(void *state);
 	struct survey *survey; /* under way, in state; see control_survey.h */
+	struct outage_book *book; /* the same; see control_book.h */
 
 	struct store_filter filter;
 	enum store_sort sort;
@@ -42,9 +43,12 @@ struct verb_call {
 	struct store_show show;
 	struct store_fetch fetch;
 	struct store_modify modify;
+	struct store_revive revive;
 	struct store_hops hops;
 	struct store_lookup lookup;
 	struct store_stats stats;
+	struct store_record record;
+	struct store_outages outages;
 };
 
 /* verb_submit - the step next runs when the operation is done and went well; else the call ends
@@ -70,6 +74,8 @@ bool verb_flag(const struct verb_call *call, const char *key);
 /* control_filter.c: "filter", "sort" and "limit" of the request. False: the call has failed with
  * the reason. */
 bool verb_read_filter(struct verb_call *call);
+/* verb_filter_is_empty - control_verbs_change.c: no condition, and not "all" either. */
+bool verb_filter_is_empty(const struct store_filter *f);
 /* verb_read_id - "id" of the request. */
 bool verb_read_id(struct verb_call *call, uint64_t *out);
 /* verb_next_page - control_verbs_list.c: after a page of call->query in order of age, which was not empty, the filter and
@@ -80,8 +86,9 @@ const char *recipient_state_name(enum recipient_state state);
 
 /* the verbs: first steps */
 verb_step verb_list, verb_show, verb_cat, verb_log, verb_explain;
-verb_step verb_change;
-verb_step verb_fate;
+verb_step verb_change, verb_revive;
+verb_step verb_fate, verb_import;
+verb_step verb_outages, verb_outage_declare, verb_outage_extend, verb_outage_end, verb_outage_report;
 verb_step verb_sites, verb_probe;
 verb_step verb_status, verb_metrics, verb_config, verb_version, verb_reload;
 

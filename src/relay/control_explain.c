@@ -13,13 +13,15 @@
 #include "mail/queue_id.h"
 #include "queue/health.h"
 #include "queue/retry.h"
-#include "relay/control_call.h"
+#include "relay/control_book.h"
 #include "relay/control_json.h"
+#include "relay/control_outage.h"
 
 enum { EXPLAIN_HOPS_MAX = 20, SENTENCE_MAX_BYTES = 16 * 1024 };
 
 struct explain_state {
 	struct buf text;
+	struct outage_book book;
 	bool has_message;
 	struct str hops[EXPLAIN_HOPS_MAX];
 	uint32_t hop_count, next;
@@ -35,6 +37,7 @@ static void next_hop(struct verb_call *call);
 static void tell_hop(struct verb_call *call);
 static void tell_policy(struct verb_call *call, struct str hop, const struct conf_policy *policy);
 static void tell_site(struct verb_call *call, struct str hop);
+static void tell_outage(struct verb_call *call, struct str hop);
 static void tell_health(
 	struct verb_call *call, const char *what, struct str name, const struct health_record *h);
 static void tell_recipients(struct verb_call *call, struct str hop);
@@ -77,7 +80,7 @@ static void explain_message(struct verb_call *call)
 	tell_message(call);
 	tell_finished(call);
 	gather_hops(call);
-	next_hop(call);
+	book_load(call, &state->book, next_hop);
 }
 
 static void explain_domain(struct verb_call *call)
@@ -89,7 +92,7 @@ static void explain_domain(struct verb_call *call)
 	if (at < name.len)
 		name = str_slice(name, at + 1, name.len);
 	state->hops[state->hop_count++] = arena_lower(&call->arena, name);
-	next_hop(call);
+	book_load(call, &state->book, next_hop);
 }
 
 static void tell_message(struct verb_call *call)
@@ -185,6 +188,7 @@ static void tell_hop(struct verb_call *call)
 	}
 	tell_policy(call, domain, conf_policy_for(call->conf, domain, call->lookup.site_out.name));
 	tell_site(call, hop);
+	tell_outage(call, hop);
 	if (state->has_message)
 		tell_recipients(call, hop);
 	else
@@ -195,6 +199,7 @@ static void tell_hop(struct verb_call *call)
 static void tell_policy(struct verb_call *call, struct str hop, const struct conf_policy *policy)
 {
 	struct explain_state *state = call->state;
+	int64_t credited_ms = 0;
 	struct buf *text = &state->text;
 	const struct conf_route *route = conf_route_for(call->conf, hop,
 		state->has_message ? call->show.message.env.reverse_path : STR("postmaster"));
@@ -216,10 +221,21 @@ static void tell_policy(struct verb_call *call, struct str hop, const struct con
 	}
 	buf_append_str(text, STR(", the last step again and again; lifetime "));
 	instant_format_span(text, policy->lifetime_ms);
+	if (policy->lifetime_max_ms > policy->lifetime_ms) {
+		buf_append_str(text, STR(" and up to "));
+		instant_format_span(text, policy->lifetime_max_ms);
+		buf_append_str(text, STR(" with outages"));
+	}
 	if (state->has_message) {
 		buf_append_str(text, STR(", so a failure after "));
-		append_when(call, retry_gives_up_at(policy, &call->show.message.env));
+		append_when(call, book_gives_up_at(call, &state->book, policy,
+					  &call->show.message.env, &credited_ms));
 		buf_append_str(text, STR(" is final"));
+		if (credited_ms > 0) {
+			buf_append_str(text, STR("; "));
+			instant_format_span(text, credited_ms);
+			buf_append_str(text, STR(" in which it could not move did not count so far"));
+		}
 	}
 	buf_append_char(text, '.');
 	say(call, "policy");
@@ -241,6 +257,30 @@ static void tell_site(struct verb_call *call, struct str hop)
 	}
 	if (l->hop_out.name.len && l->hop_out.health.state != HEALTH_UP)
 		tell_health(call, "The next hop", l->hop_out.name, &l->hop_out.health);
+}
+
+static void tell_outage(struct verb_call *call, struct str hop)
+{
+	struct explain_state *state = call->state;
+	struct buf *text = &state->text;
+	const struct outage_record *o = book_about(&state->book, hop, call->lookup.site_out.name);
+
+	if (!o)
+		return;
+	buf_printf(text, "Outage %" PRIu64 " (%s", o->id, outage_kind_name(o->kind));
+	if (o->actor.len) {
+		buf_append_str(text, STR(" by "));
+		buf_append_str(text, o->actor);
+	}
+	buf_append_str(text, STR(") of its mail since "));
+	append_when(call, o->began);
+	if (o->until.ms) {
+		buf_append_str(text, STR(", expected until "));
+		append_when(call, o->until);
+	}
+	buf_append_str(text, STR(": this time is not counted. See 'outlast outage report "));
+	buf_printf(text, "%" PRIu64 "'.", o->id);
+	say(call, "outage");
 }
 
 static void tell_health(

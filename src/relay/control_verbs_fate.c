@@ -3,15 +3,14 @@
  *
  * The request brings the lifetimes of that configuration: "policy" and "destinations", in file order. A message whose time is
  * over under one of the two and not under the other changes its fate. Only next hops whose lifetimes differ, and
- * only messages older than the shortest of them, are read; after FATE_MESSAGES_MAX messages the counts
+ * only messages older than the shortest of them, are read; time of outages does not count, as for the daemon; after FATE_MESSAGES_MAX messages the counts
  * are said to be partial. A row for each next hop with a change, in order of name.
  */
 #include <jansson.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "queue/retry.h"
-#include "relay/control_call.h"
+#include "relay/control_book.h"
 #include "relay/control_json.h"
 
 enum { FATE_HOPS_PAGE = 500, FATE_PAGE = 1000, FATE_MESSAGES_MAX = 500000 };
@@ -22,6 +21,7 @@ struct fate {
 
 struct fate_state {
 	struct conf *next;
+	struct outage_book book;
 	uint32_t hop; /* in the page of next hops */
 	uint64_t offset;
 	struct fate here, all;
@@ -56,7 +56,7 @@ void verb_fate(struct verb_call *call)
 	call->state = state;
 	call->fini = fate_fini;
 	if (read_policies(call, state->next))
-		fate_hops(call);
+		book_load(call, &state->book, fate_hops);
 }
 
 static bool read_policies(struct verb_call *call, struct conf *next)
@@ -129,7 +129,9 @@ static void fate_next_hop(struct verb_call *call)
 	state->offset = 0;
 	state->here = (struct fate){ 0 };
 	call->filter = (struct store_filter){ .hop = call->hops.hops[state->hop].name };
-	fate_query(call);
+	call->lookup.hop = call->filter.hop;
+	call->lookup.site = STR("");
+	verb_submit_lenient(call, &call->lookup.op, STORE_LOOKUP, fate_query);
 }
 
 static int64_t shortest(const struct conf_policy *p)
@@ -178,6 +180,15 @@ static uint64_t moving_recipients(const struct queued_message *m)
 	return count;
 }
 
+static bool is_over_under(
+	struct verb_call *call, const struct conf_policy *policy, const struct envelope *env)
+{
+	const struct fate_state *state = call->state;
+	int64_t credited_ms;
+
+	return book_gives_up_at(call, &state->book, policy, env, &credited_ms).ms <= call->now.ms;
+}
+
 static void fate_count(struct verb_call *call)
 {
 	struct fate_state *state = call->state;
@@ -187,8 +198,8 @@ static void fate_count(struct verb_call *call)
 
 	for (uint32_t i = 0; i < page->message_count; i++) {
 		const struct queued_message *m = &page->messages[i];
-		bool is_over = retry_gives_up_at(now, &m->env).ms <= call->now.ms;
-		bool will_be = retry_gives_up_at(then, &m->env).ms <= call->now.ms;
+		bool is_over = is_over_under(call, now, &m->env);
+		bool will_be = is_over_under(call, then, &m->env);
 
 		state->here.over += !is_over && will_be ? moving_recipients(m) : 0;
 		state->here.kept += is_over && !will_be ? moving_recipients(m) : 0;

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "queue/health.h"
+#include "relay/control_book.h"
 #include "relay/control_call.h"
 #include "relay/control_json.h"
 #include "relay/control_survey.h"
@@ -20,6 +21,7 @@ enum { SITES_PAGE = 100, SITES_HOPS_MAX = 2000000 };
 
 struct sites_state {
 	struct survey survey;
+	struct outage_book book;
 	unsigned states; /* bits of health states; 0: all */
 	size_t next;
 	uint64_t sent;
@@ -29,7 +31,9 @@ struct sites_state {
 
 static bool read_states(struct verb_call *call, unsigned *out);
 static void sites_of_hop(struct verb_call *call);
+static void sites_survey(struct verb_call *call);
 static void sites_begin(struct verb_call *call);
+static json_t *site_row(const struct verb_call *call, const struct survey_site *entry);
 static void sites_rows(struct verb_call *call);
 static bool is_wanted(const struct verb_call *call, const struct survey_site *entry);
 static void sites_fini(void *state);
@@ -48,7 +52,7 @@ void verb_sites(struct verb_call *call)
 	if (limit.len && (str_to_u64(limit, &call->limit) != OK || call->limit == 0))
 		verb_fail(call, VERB_USAGE, "limit: write a number from 1");
 	else if (read_states(call, &state->states) && !verb_text(call, "hop").len)
-		survey_start(call, &state->survey, sites_begin);
+		book_load(call, &state->book, sites_survey);
 	else if (!call->is_ended) {
 		call->lookup.hop = verb_text(call, "hop");
 		call->lookup.site = STR("");
@@ -64,13 +68,20 @@ static void sites_of_hop(struct verb_call *call)
 			l->site_out.name.len < sizeof(state->of_hop);
 
 	if (is_found)
-		(void)snprintf(
-			state->of_hop, sizeof(state->of_hop), "%.*s", STR_FMT(l->site_out.name));
+		(void)snprintf(state->of_hop, sizeof(state->of_hop), "%.*s",
+			STR_FMT(l->site_out.name));
 	state->has_hop = true;
 	if (is_found)
-		survey_start(call, &state->survey, sites_begin);
+		book_load(call, &state->book, sites_survey);
 	else
 		sites_begin(call); /* of nothing */
+}
+
+static void sites_survey(struct verb_call *call)
+{
+	struct sites_state *state = call->state;
+
+	survey_start(call, &state->survey, sites_begin);
 }
 
 static bool read_states(struct verb_call *call, unsigned *out)
@@ -111,7 +122,7 @@ static void sites_rows(struct verb_call *call)
 		n < SITES_PAGE && state->next < s->sorted_count && state->sent < call->limit;
 		state->next++)
 		if (is_wanted(call, s->sorted[state->next])) {
-			verb_row(call, survey_json(s->sorted[state->next], call->now));
+			verb_row(call, site_row(call, s->sorted[state->next]));
 			state->sent++;
 			n++;
 		}
@@ -124,6 +135,18 @@ static void sites_rows(struct verb_call *call)
 	json_put_u64(done, "hops", s->hops);
 	json_put(done, "partial", json_boolean(s->is_partial));
 	verb_done(call, done);
+}
+
+/* With the number of the outage that its mail waits for, if there is one. */
+static json_t *site_row(const struct verb_call *call, const struct survey_site *entry)
+{
+	const struct sites_state *state = call->state;
+	const struct outage_record *o = book_about(&state->book, entry->worst.name, entry->site.name);
+	json_t *row = survey_json(entry, call->now);
+
+	if (o)
+		json_put_u64(row, "outage", o->id);
+	return row;
 }
 
 static bool is_wanted(const struct verb_call *call, const struct survey_site *entry)

@@ -11,12 +11,20 @@
 
 #include "base/mem.h"
 #include "queue/health.h"
+#include "relay/control_book.h"
 #include "relay/control_call.h"
 #include "relay/control_json.h"
+#include "relay/control_outage.h"
 #include "relay/control_survey.h"
 
-enum { STATUS_HOPS_MAX = 10000, STATUS_WORST_MAX = 10, TEXT_MAX_BYTES = 4 << 20 };
+enum { STATUS_HOPS_MAX = 10000, STATUS_WORST_MAX = 10, STATUS_OUTAGES_MAX = 20, TEXT_MAX_BYTES = 4 << 20 };
 
+struct status_state {
+	struct survey survey;
+	struct outage_book book;
+};
+
+static void status_outages(struct verb_call *call);
 static void status_survey(struct verb_call *call);
 static void status_answer(struct verb_call *call);
 static void put_daemon(struct verb_call *call, json_t *done);
@@ -28,23 +36,34 @@ static void done_text(struct verb_call *call, struct buf *text);
 
 void verb_status(struct verb_call *call)
 {
-	struct survey *survey = mem_zalloc(sizeof(*survey));
+	struct status_state *state = mem_zalloc(sizeof(*state));
 
-	survey_init(survey, STATUS_HOPS_MAX, false);
-	call->state = survey;
+	survey_init(&state->survey, STATUS_HOPS_MAX, false);
+	call->state = state;
 	call->fini = status_fini;
-	verb_submit(call, &call->stats.op, STORE_STATS, status_survey);
+	verb_submit(call, &call->stats.op, STORE_STATS, status_outages);
+}
+
+static void status_outages(struct verb_call *call)
+{
+	struct status_state *state = call->state;
+
+	book_load(call, &state->book, status_survey);
 }
 
 static void status_survey(struct verb_call *call)
 {
-	survey_start(call, call->state, status_answer);
+	struct status_state *state = call->state;
+
+	survey_start(call, &state->survey, status_answer);
 }
 
 static void status_answer(struct verb_call *call)
 {
-	struct survey *survey = call->state;
+	struct status_state *state = call->state;
+	struct survey *survey = &state->survey;
 	json_t *done = json_object(), *worst = json_array(), *sites = json_object();
+	json_t *outages = json_array();
 
 	json_put(done, "version", json_string(OUTLAST_VERSION));
 	json_put_text(done, "hostname", call->conf->hostname);
@@ -60,6 +79,10 @@ static void status_answer(struct verb_call *call)
 		if (survey->sorted[i]->recipients)
 			json_array_append_new(worst, survey_json(survey->sorted[i], call->now));
 	json_put(done, "worst", worst);
+	for (uint32_t i = 0; i < state->book.open_count && i < STATUS_OUTAGES_MAX; i++)
+		json_array_append_new(outages, json_outage(&state->book.open[i], call->now));
+	json_put(done, "outages", outages);
+	json_put_u64(done, "outages_open", state->book.open_count);
 	json_put(done, "worst_partial", json_boolean(survey->is_partial));
 	verb_done(call, done);
 }
@@ -79,6 +102,10 @@ static void put_daemon(struct verb_call *call, json_t *done)
 	json_put_u64(done, "attempts", g.attempts);
 	json_put_u64(done, "sessions", g.sessions);
 	json_put(done, "space_low", json_boolean(g.is_space_low));
+	json_put(done, "offline", json_boolean(g.is_offline));
+	if (g.is_offline)
+		json_put(done, "offline_for",
+			json_integer((call->now.ms - g.offline_since.ms) / 1000));
 	json_put_u64(done, "min_free_bytes", call->conf->queue.min_free_bytes);
 }
 
@@ -106,8 +133,10 @@ static void put_queue(struct verb_call *call, json_t *done)
 
 static void status_fini(void *state)
 {
-	survey_fini(state);
-	free(state);
+	struct status_state *s = state;
+
+	survey_fini(&s->survey);
+	free(s);
 }
 
 void verb_metrics(struct verb_call *call)
@@ -170,6 +199,7 @@ static void append_gauges(struct verb_call *call, struct buf *text)
 	append_gauge(text, "start_time_seconds", (uint64_t)(g.started.ms / 1000));
 	append_gauge(text, "clock_rate", (uint64_t)g.clock_rate);
 	append_gauge(text, "attempts_active", g.attempts);
+	append_gauge(text, "offline", g.is_offline);
 	append_gauge(text, "smtpd_sessions", g.sessions);
 }
 

@@ -205,6 +205,7 @@ void delivery_free(struct delivery *d)
 	message_unref(d->notice);
 	store_op_fini(&d->record.op);
 	store_op_fini(&d->headers.op);
+	store_op_fini(&d->show.op);
 	arena_fini(&d->arena);
 	free(d);
 }

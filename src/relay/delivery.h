@@ -31,6 +31,10 @@ struct delivery {
 	struct store_record record;
 	struct store_fetch headers; /* first chunk, for a notice */
 	struct timer again;         /* RECORD found no space: try again */
+	struct store_result *made; /* record.results, while they are made */
+	bool is_storm;             /* some recipient was refused in a storm */
+	bool is_parking;           /* one that leaves the site no mail at all, and none was accepted */
+	struct store_show show;    /* the message, for an earlier notice that still waits */
 	struct message *notice;     /* made by this record, offered once it is durable */
 	struct recipient notice_recipient;
 };
@@ -53,6 +57,12 @@ void delivery_finish(struct delivery *d);
 /* delivery_requeue - untouched: back to the end of the pending list (or dropped to the store when it is full). */
 void delivery_requeue(struct delivery *d);
 
+/* offline.c: is it our own connection? Before a failure is held against anybody. */
+/* offline_take - what the delivery says of it. True: it is our own fault, and says nothing of its destination. */
+bool offline_take(struct delivery *d);
+/* offline_take_silence - DNS gave no answer for a next hop. True: likewise. */
+bool offline_take_silence(struct hop *h);
+
 /* evidence.c: what a delivery says of its destination. */
 void evidence_take(struct delivery *d);
 /* evidence_against_hop, evidence_against_site - a failure of that scope, logged when the state changes. */
@@ -74,7 +84,7 @@ void pacing_note_recovery(struct site *s);
 void recorder_take(struct delivery *d);
 
 /* notice.c: the failure notice for the results that need one, as part of the record. headers: of the original. */
-bool notice_is_needed(const struct delivery *d);
+bool notice_is_needed(struct delivery *d);
 void notice_build(struct delivery *d, struct str headers);
 void notice_log(const struct delivery *d); /* once it is durable */
 

@@ -11,6 +11,7 @@
 #include "deliver/route.h"
 #include "deliver/verdict.h"
 #include "port/store.h"
+#include "queue/credit.h"
 #include "queue/fair.h"
 #include "queue/grace.h"
 #include "queue/health.h"
@@ -27,6 +28,7 @@ struct shared_route {
 };
 
 struct expiry;
+struct outage_place;
 
 struct site {
 	struct map_entry entry;
@@ -50,7 +52,10 @@ struct site {
 	bool is_scan_restarted;   /* wanted from the start again while a page was being read */
 	bool is_expiring;         /* a sweep of overdue mail is under way */
 	struct wall expiry_swept; /* when the last one began */
-	uint64_t trouble_hop;     /* hash of the hop of the last failure after MAIL; 0: none */
+	struct credit credit;     /* its outages that ended */
+	struct outage_place *place; /* open ones of that name; NULL: none */
+	uint64_t trouble_hop;     /* hash of the hop of the last failure at MAIL or after; 0: none */
+	enum stage trouble_stage; /* where it failed; DATA, content and dot are one */
 };
 
 struct hop {
@@ -81,8 +86,11 @@ struct hop {
 	uint32_t settled_count, settled_cap;
 	uint64_t claimed_id_max; /* of all deliveries that came from the store */
 	bool is_more_noted;      /* hop_note_more came while a CLAIM was under way */
+	bool is_news; /* mail became READY that may be more urgent than what waits in memory */
+	struct mono news_next;   /* not before is it looked for again */
 	bool has_more;           /* the store may hold READY recipients that are not in memory */
 	bool is_stalled; /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
+	struct mono rests_until; /* nothing is started before: hop_rest */
 	bool is_retry_wanted; /* an operator's word, or a probe, that came before it was loaded */
 	struct list pending;  /* of delivery.link, in drain order */
 	struct fair fair;     /* its senders' shares */
@@ -96,11 +104,14 @@ struct hop {
 	unsigned turn;      /* of mail that came after a recovery */
 	struct list active; /* of delivery.link: attempt or record running */
 	uint32_t active_count;
-	uint64_t trouble_sender; /* hash of the sender of the last failure after MAIL; 0: none */
+	uint64_t trouble_sender; /* hash of the sender of the last failure at MAIL or after; 0: none */
+	enum stage trouble_stage;
 	struct timer pause;
 	struct deferred advance;
 	struct expiry *expiry;    /* a sweep of overdue mail is at this hop, or NULL */
 	struct wall expiry_swept; /* when the last one of this hop alone began */
+	struct credit credit;     /* its own outages that ended */
+	struct outage_place *place; /* open ones of that name; NULL: none */
 };
 
 /* hop_get - the hop of that name, created (not loaded) if need be. NULL: too many busy ones; a scan is noted. */
@@ -109,8 +120,12 @@ struct hop *hop_get(struct relay *r, struct str name);
 void hop_kick(struct hop *h);
 /* hop_note_more - the store may hold READY recipients of it. */
 void hop_note_more(struct hop *h);
+/* hop_note_news - the same, of mail that may be older or more urgent than what is in memory. */
+void hop_note_news(struct hop *h);
 /* hop_is_parked - it or its site is DOWN and no probe is due: its mail costs nothing now. */
 bool hop_is_parked(const struct hop *h, struct wall now);
+/* hop_rest - we cannot deliver anything of it just now, through no fault of anybody: tried again in a minute. */
+void hop_rest(struct hop *h);
 void hop_drop_pending(struct hop *h);
 /* hop_find - the delivery of that message that is in memory, or NULL. */
 struct delivery *hop_find(const struct hop *h, uint64_t id);
@@ -177,6 +192,8 @@ void sched_offer(
  */
 void expiry_start_site(struct site *s);
 void expiry_start_hop(struct hop *h);
+/* expiry_start_by_time - h or its site is DOWN, and mail to be returned by a time that is over is parked there. */
+void expiry_start_by_time(struct hop *h, const struct health_record *why);
 /* expiry_continue - a hop that a sweep is at has changed. */
 void expiry_continue(struct hop *h);
 

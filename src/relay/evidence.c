@@ -5,6 +5,9 @@
  * delivery that brought it about.
  */
 #include "relay/delivery.h"
+#include "relay/guard.h"
+#include "relay/hint.h"
+#include "relay/outage.h"
 
 /* ---- against a destination ---- */
 
@@ -38,9 +41,15 @@ void evidence_against_hop(struct hop *h, const struct outcome *outcome, struct s
 {
 	struct relay *r = h->relay;
 
+	bool was_declared = h->health.is_declared;
+
+	/* for the interval of its probes */
+	h->health.is_declared |= outage_is_declared(r, h, h->site);
 	if (health_note_failure(
 		    &h->health, hop_policy(h), outcome, host, env_wall(r->env), &r->rng))
 		log_state(r, "next hop", h->name, &h->health);
+	h->health.is_declared = was_declared;
+	outage_note_failure_of_hop(h);
 	h->is_dirty = true;
 	if (h->health.state == HEALTH_DOWN) {
 		expiry_start_hop(h);
@@ -48,17 +57,28 @@ void evidence_against_hop(struct hop *h, const struct outcome *outcome, struct s
 	}
 }
 
+/* 4.7.x before MAIL: it has had enough of us. We wait for it as for one that is down, but that is no outage. */
+static bool is_limit(const struct outcome *outcome)
+{
+	return outcome->code >= 400 && outcome->code < 500 && outcome->status.klass == 4 &&
+	       outcome->status.subject == 7;
+}
+
 void evidence_against_site(struct site *s, const struct conf_policy *policy,
 	const struct outcome *outcome, struct str host)
 {
 	struct relay *r = s->relay;
-	bool was_down = s->health.state == HEALTH_DOWN;
+	bool was_down = s->health.state == HEALTH_DOWN, was_declared = s->health.is_declared;
 
 	metric_add(r->env->metrics, METRIC_site_failures_total, 1);
+	s->health.is_declared |= outage_is_declared(r, NULL, s);
 	if (health_note_failure(&s->health, policy, outcome, host, env_wall(r->env), &r->rng)) {
 		log_state(r, "site", s->name, &s->health);
 		window_close_to_one(&s->window);
 	}
+	s->health.is_declared = was_declared;
+	if (!is_limit(outcome))
+		outage_note_failure_of_site(s, policy);
 	s->is_dirty = true;
 	if (s->health.state != HEALTH_DOWN)
 		return;
@@ -101,6 +121,7 @@ static void note_answer(struct delivery *d, bool is_accepted)
 	h->trouble_sender = 0;
 	if (is_accepted && d->route)
 		names_note_worked(h, d->route);
+	outage_note_answer(h, s);
 	if (site_was == HEALTH_DOWN) {
 		struct buf b;
 
@@ -112,6 +133,7 @@ static void note_answer(struct delivery *d, bool is_accepted)
 		buf_fini(&b);
 		if (r->env->metrics->value[METRIC_sites_down] > 0)
 			metric_sub(r->env->metrics, METRIC_sites_down, 1);
+		hint_note_up(s);
 		pacing_note_recovery(s);
 		site_scan(s);
 	}
@@ -123,22 +145,37 @@ static void note_answer(struct delivery *d, bool is_accepted)
 	}
 }
 
-/* A failure after MAIL says something of the destination only when another sender's mail fails likewise with no success
- * between; of the site, when another next hop's does. */
+/* Refused for now before any recipient was named: of the message or its sender, so far. */
+static bool is_refused_at_mail(const struct attempt_result *res)
+{
+	return res->outcome.stage == STAGE_MAIL && res->outcome.code >= 400 &&
+	       res->outcome.code < 500 && !res->verdict.is_rate_limit;
+}
+
+static enum stage trouble_stage(const struct outcome *outcome)
+{
+	return outcome->stage > STAGE_DATA ? STAGE_DATA : outcome->stage;
+}
+
+/* A failure at MAIL or after says something of the destination only when another sender's mail fails at the same stage with no
+ * success between; of the site, when another next hop's does. */
 static void note_trouble(struct delivery *d, const struct outcome *outcome)
 {
 	struct hop *h = d->hop;
 	struct site *s = d->site;
 	uint64_t sender = str_hash_fold(d->message->env.reverse_path, 1) | 1;
 	uint64_t hop = str_hash_fold(h->name, 1) | 1;
+	enum stage stage = trouble_stage(outcome);
 
-	if (h->trouble_sender && h->trouble_sender != sender) {
+	if (h->trouble_sender && h->trouble_sender != sender && h->trouble_stage == stage) {
 		evidence_against_hop(h, outcome, d->attempt.host);
-		if (s->trouble_hop && s->trouble_hop != hop)
+		if (s->trouble_hop && s->trouble_hop != hop && s->trouble_stage == stage)
 			evidence_against_site(s, hop_policy(h), outcome, d->attempt.host);
 		s->trouble_hop = hop;
+		s->trouble_stage = stage;
 	}
 	h->trouble_sender = sender;
+	h->trouble_stage = stage;
 }
 
 /* A probe that brought no answer for any recipient has failed, however far it came: the next one waits its time. */
@@ -152,16 +189,49 @@ static void note_failed_probe(struct delivery *d)
 		evidence_against_hop(d->hop, outcome, d->attempt.host);
 }
 
+/* We lack something, or a smarthost refuses us: an alarm, and never a bounce. A smarthost is one site, whatever the domains
+ * behind it. Descriptors that are used up, or a firewall of ours, say nothing of anybody: a pause is all. */
+static void note_own_fault(struct delivery *d, const struct attempt_result *res)
+{
+	struct hop *h = d->hop;
+	struct relay *r = h->relay;
+
+	if (res->outcome.code == 0 &&
+		(res->outcome.err == ERR_NO_FDS || res->outcome.err == ERR_PERMISSION)) {
+		log_text(r->env->log, LOG_ERROR, "smtp",
+			"next hop %.*s: we cannot connect (%s); its mail waits a minute, nothing is "
+			"held against it",
+			STR_FMT(h->name), err_name(res->outcome.err));
+		hop_rest(h);
+		return;
+	}
+	log_text(r->env->log, LOG_ERROR, "smtp",
+		"next hop %.*s refuses us, its mail is parked, nothing is returned: %.*s",
+		STR_FMT(h->name), STR_FMT(res->outcome.text));
+	if (d->route && d->route->route->is_smarthost)
+		evidence_against_site(d->site, hop_policy(h), &res->outcome, d->attempt.host);
+	else
+		evidence_against_hop(h, &res->outcome, d->attempt.host);
+}
+
 void evidence_take(struct delivery *d)
 {
-	const struct attempt_result *trouble = NULL, *parked = NULL;
+	const struct attempt_result *trouble = NULL, *refused = NULL, *parked = NULL;
 	bool answers = false, accepted = false, overload = false;
 
+	if (offline_take(d))
+		return;
 	if (d->attempt.is_site_failure) {
 		if (pacing_takes_refusal(d))
 			return;
 		evidence_against_site(
 			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
+		hint_note_failed(d);
+		return;
+	}
+	if (guard_parks(d)) {
+		evidence_against_site(
+			d->site, hop_policy(d->hop), guard_parks(d), d->attempt.host);
 		return;
 	}
 	for (uint32_t i = 0; i < d->recipient_count; i++) {
@@ -172,6 +242,8 @@ void evidence_take(struct delivery *d)
 		overload |= res->verdict.is_overload;
 		if (res->verdict.is_suspect)
 			trouble = res;
+		if (is_refused_at_mail(res))
+			refused = res;
 		if (res->verdict.disposition == DISPOSE_PARK)
 			parked = res;
 	}
@@ -186,15 +258,11 @@ void evidence_take(struct delivery *d)
 		window_note_success(&d->site->window);
 	if (d->is_probe && !answers && !parked)
 		note_failed_probe(d);
-	else if (trouble && !answers)
-		note_trouble(d, &trouble->outcome);
-	if (parked) {
-		if (parked->verdict.scope == SCOPE_OURS)
-			log_text(d->hop->relay->env->log, LOG_ERROR, "smtp",
-				"next hop %.*s refuses us, its mail is parked, nothing is "
-				"returned: %.*s",
-				STR_FMT(d->hop->name), STR_FMT(parked->outcome.text));
+	else if ((trouble || refused) && !answers)
+		note_trouble(d, trouble ? &trouble->outcome : &refused->outcome);
+	if (parked && parked->verdict.scope == SCOPE_OURS)
+		note_own_fault(d, parked);
+	else if (parked)
 		evidence_against_hop(d->hop, &parked->outcome, d->attempt.host);
-	}
 	note_recovered(d->site);
 }

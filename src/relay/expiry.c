@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "queue/retry.h"
 #include "relay/delivery.h"
+#include "relay/outage.h"
 
 #define EXPIRY_EVERY_MS HOUR_MS
 #define EXPIRY_PAGE 64
@@ -19,6 +19,7 @@ struct expiry {
 	struct loose loose;
 	struct relay *relay;
 	struct site *site; /* NULL: one hop alone */
+	bool is_by_time;   /* that hop's mail with a by-time alone; down is it or its site */
 	struct store_hops page;
 	bool is_reading, has_page;
 	uint32_t position; /* in page */
@@ -91,9 +92,21 @@ static bool is_still_down(const struct expiry *x)
 {
 	const struct hop *h = x->hop;
 
+	if (x->is_by_time && h->site && h->site->health.state == HEALTH_DOWN)
+		return true;
 	if (x->site)
 		return h->site == x->site && x->site->health.state == HEALTH_DOWN;
 	return h->health.state == HEALTH_DOWN;
+}
+
+static int64_t longest_hold(const struct queued_message *m)
+{
+	int64_t longest_ms = 0;
+
+	for (uint32_t i = 0; i < m->recipient_count; i++)
+		if (m->recipients[i].held_ms > longest_ms)
+			longest_ms = m->recipients[i].held_ms;
+	return longest_ms;
 }
 
 static void on_overdue(struct store_op *op)
@@ -112,7 +125,7 @@ static void on_overdue(struct store_op *op)
 
 		if (!is_still_down(x) || hop_holds(h, m->env.id))
 			continue;
-		if (retry_gives_up_at(hop_policy(h), &m->env).ms > x->probed.ms) {
+		if (outage_gives_up_held_at(h, &m->env, longest_hold(m)).ms > x->probed.ms) {
 			x->passed_over++; /* a notice, or held back by its sender: it has its own end */
 			continue;
 		}
@@ -139,7 +152,10 @@ static void claim_overdue(struct expiry *x)
 	x->claim = (struct store_claim){
 		.op.on_done = on_overdue,
 		.hop = h->name,
-		.accepted_before = wall_add(x->probed, -hop_policy(h)->lifetime_ms),
+		.accepted_before = x->is_by_time ? WALL_NONE
+						 : outage_overdue_before(x->relay, h->site, h,
+							   h->name, x->probed),
+		.due_by = x->is_by_time ? x->probed : WALL_NONE,
 		.message_limit = EXPIRY_CLAIM + x->passed_over,
 		.recipients_per_message = 1000,
 	};
@@ -152,6 +168,8 @@ void expiry_continue(struct hop *h)
 
 	if (x->is_claiming || h->active_count > 0)
 		return;
+	if (x->is_by_time && h->site && !h->site->is_loaded && !x->relay->is_stopping)
+		return; /* its load kicks all members */
 	if (x->has_more && is_still_down(x) && !x->relay->is_stopping) {
 		claim_overdue(x);
 		return;
@@ -206,10 +224,8 @@ static void work_on(struct expiry *x, struct hop *h)
 /* Most next hops have nothing overdue, and are left where they are. */
 static bool may_be_overdue(const struct expiry *x, const struct hop_record *rec)
 {
-	const struct conf_policy *policy =
-		conf_policy_for(x->relay->conf, rec->name, x->site->name);
-
-	return rec->oldest.ms < x->probed.ms - policy->lifetime_ms;
+	return rec->oldest.ms <
+	       outage_overdue_before(x->relay, x->site, NULL, rec->name, x->probed).ms;
 }
 
 static void next_hop(struct expiry *x)
@@ -253,4 +269,15 @@ void expiry_start_hop(struct hop *h)
 		return;
 	h->expiry_swept = now;
 	work_on(expiry_new(h->relay, &h->health), h);
+}
+
+void expiry_start_by_time(struct hop *h, const struct health_record *why)
+{
+	struct expiry *x;
+
+	if (h->expiry)
+		return; /* the next look finds what it leaves */
+	x = expiry_new(h->relay, why);
+	x->is_by_time = true;
+	work_on(x, h);
 }

@@ -10,15 +10,20 @@
 #include "base/mem.h"
 #include "relay/delivery.h"
 #include "relay/destination.h"
+#include "relay/outage.h"
 
 /* Mail is claimed this much ahead of what is started. */
 #define CLAIM_MESSAGES 32
 #define CLAIM_LOW_WATER 8
+/* With much in memory, what became READY again is looked for this often at most: the urgent of it comes first. Real time. */
+#define CLAIM_NEWS_MS (10 * SECOND_MS)
 /* A CLAIM that brought nothing new, or an error, is followed by the next not before; real time. */
 #define CLAIM_STALL_MS SECOND_MS
 #define CLAIM_ERROR_MS MINUTE_MS
 /* A route is used for new attempts this long without asking the resolver again; real time. */
 #define ROUTE_REUSE_MS (30 * SECOND_MS)
+/* What we lack is looked for again so much later; of a fast clock's time. */
+#define HOP_REST_MS MINUTE_MS
 
 static void hop_load(struct hop *h);
 static void hop_claim(struct hop *h);
@@ -57,6 +62,7 @@ static void hop_free(struct hop *h)
 	store_op_fini(&h->claim.op);
 	hop_set_site(h, STR(""));
 	map_remove(&r->hops, &h->entry);
+	outage_detach_hop(h);
 	relay_free_name(&h->name);
 	names_fini(h);
 	free(h->settled);
@@ -122,7 +128,21 @@ static bool may_claim(const struct hop *h)
 	if (!h->has_more || h->is_claiming || h->is_stalled ||
 		h->active_count >= hop_policy(h)->connections_max + HOP_PENDING_MAX)
 		return false;
-	return h->pending_count < (is_short ? 1 : CLAIM_LOW_WATER);
+	return h->pending_count < (is_short ? 1 : CLAIM_LOW_WATER) ||
+	       (h->is_news && env_now(h->relay->env).ms >= h->news_next.ms);
+}
+
+void hop_rest(struct hop *h)
+{
+	struct relay *r = h->relay;
+
+	h->rests_until = mono_add(env_now(r->env), HOP_REST_MS / r->env->rate);
+	env_timer_after(r->env, &h->pause, HOP_REST_MS / r->env->rate);
+}
+
+static bool is_resting(const struct hop *h)
+{
+	return h->rests_until.ms > env_now(h->relay->env).ms;
 }
 
 /* Parked: nothing in memory, and no probe of its own that its site's state would stop. */
@@ -130,7 +150,7 @@ static void park(struct hop *h)
 {
 	hop_drop_pending(h);
 	h->has_more = false;
-	if (h->health.state == HEALTH_DOWN &&
+	if (h->health.state == HEALTH_DOWN && !h->relay->watch.is_offline &&
 		h->health.next_probe.ms <= env_wall(h->relay->env).ms) {
 		h->health.next_probe = WALL_NEVER;
 		h->is_dirty = true;
@@ -167,7 +187,8 @@ static void hop_advance(struct hop *h)
 		return;
 	}
 	if (!h->is_loaded) {
-		hop_load(h);
+		if (!is_resting(h))
+			hop_load(h);
 		return;
 	}
 	if (h->expiry)
@@ -182,7 +203,7 @@ static void hop_advance(struct hop *h)
 	}
 	if (may_claim(h))
 		hop_claim(h);
-	if (h->pending_count == 0 || !may_try(h))
+	if (h->pending_count == 0 || is_resting(h) || !may_try(h))
 		return;
 	if (!has_fresh_route(h)) {
 		hop_find_route(h);
@@ -232,6 +253,7 @@ struct hop *hop_get(struct relay *r, struct str name)
 	h->advance.on_run = on_advance;
 	health_init(&h->health, env_wall(r->env));
 	map_insert(&r->hops, &h->entry, h->name);
+	outage_attach_hop(h);
 	hop_kick(h);
 	return h;
 }
@@ -245,6 +267,12 @@ void hop_note_more(struct hop *h)
 	hop_kick(h);
 }
 
+void hop_note_news(struct hop *h)
+{
+	h->is_news = true;
+	hop_note_more(h);
+}
+
 /* What is DOWN without a time for its probe slept for want of mail: the mail that comes is the next probe. */
 static bool is_asleep(const struct health_record *health, struct wall now)
 {
@@ -255,7 +283,7 @@ static bool is_asleep(const struct health_record *health, struct wall now)
 
 bool hop_is_parked(const struct hop *h, struct wall now)
 {
-	return is_asleep(&h->health, now) ||
+	return h->relay->watch.is_offline || is_asleep(&h->health, now) ||
 	       (h->site && h->site->is_loaded && is_asleep(&h->site->health, now));
 }
 
@@ -278,7 +306,8 @@ const struct conf_policy *hop_policy(const struct hop *h)
 
 bool hop_is_known_good(const struct hop *h)
 {
-	return health_is_known_good(&h->health, hop_policy(h), env_wall(h->relay->env));
+	return health_is_known_good(&h->health, hop_policy(h), env_wall(h->relay->env)) ||
+	       outage_is_declared(h->relay, h, h->site);
 }
 
 /* ---- load ---- */
@@ -289,11 +318,17 @@ static void on_loaded(struct store_op *op)
 	struct store_lookup *l = &h->lookup;
 
 	h->is_loading = false;
-	h->is_loaded = true;
-	if (op->err != OK && op->err != ERR_NOT_FOUND)
+	h->is_loaded = op->err == OK || op->err == ERR_NOT_FOUND;
+	if (!h->is_loaded) {
+		/* not taken for one that is up: who knows why it is parked */
 		log_text(h->relay->env->log, LOG_ERROR, "qmgr",
-			"next hop %.*s: cannot read its state: %s", STR_FMT(h->name),
-			err_name(op->err));
+			"next hop %.*s: cannot read its state, trying again in a minute: %s",
+			STR_FMT(h->name), err_name(op->err));
+		store_op_fini(op);
+		hop_rest(h);
+		hop_kick(h);
+		return;
+	}
 	if (op->err == OK && l->hop_out.name.len > 0) {
 		h->health = l->hop_out.health;
 		names_load(h, &l->hop_out);
@@ -302,6 +337,7 @@ static void on_loaded(struct store_op *op)
 			hop_set_site(h, l->hop_out.site);
 		h->is_dirty = false;
 	}
+	outage_take_hop(h, op->err);
 	store_op_fini(op);
 	hop_kick(h);
 }
@@ -384,6 +420,16 @@ static void note_others(struct delivery *d, const struct queued_message *m)
 		d->has_others |= !has_recipient(d, m->recipients[i].rcpt.number);
 }
 
+/* More urgent mail than any that waits finds a place also where others do not. */
+static bool has_place(const struct hop *h, int priority)
+{
+	if (h->pending_count < HOP_PENDING_MAX)
+		return true;
+	return h->pending_count < HOP_PENDING_BURST_MAX &&
+	       CONTAINER_OF(h->pending.prev, struct delivery, link)->message->env.priority <
+		       priority;
+}
+
 /* What was claimed becomes pending, but what is in memory. Then: is there more, and would another CLAIM bring it? */
 static void take_claimed(struct hop *h, const struct store_claim *c)
 {
@@ -402,7 +448,7 @@ static void take_claimed(struct hop *h, const struct store_claim *c)
 		} else if (!is_cut && (held = late_take(h, m->env.id)) != NULL) {
 			note_others(held, m);
 			taken++;
-		} else if (h->pending_count >= HOP_PENDING_MAX) {
+		} else if (!has_place(h, m->env.priority)) {
 			is_cut = true;
 		} else {
 			taken += delivery_from_store(h, m);
@@ -450,6 +496,11 @@ static void hop_claim(struct hop *h)
 	/* What is late is in the store too, and more of it will be when this is read. */
 	uint32_t in_memory = h->pending_count + h->active_count + 2 * h->late_count;
 
+	if (h->pending_count >= CLAIM_LOW_WATER)
+		in_memory = 0; /* for news: the first in drain order */
+	h->is_news = false;
+	h->news_next = mono_add(env_now(h->relay->env), CLAIM_NEWS_MS);
+
 	h->is_claiming = true;
 	hop_claim_begins(h);
 	h->claim = (struct store_claim){
@@ -484,6 +535,8 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 				CONTAINER_OF(h->pending.next, struct delivery, link), outcome, &v);
 		return;
 	}
+	if (outcome->stage == STAGE_DNS && outcome->status.klass == 4 && offline_take_silence(h))
+		return;
 	evidence_against_hop(h, outcome, STR(""));
 	destination_save(h);
 }
@@ -538,8 +591,9 @@ void destination_retry(struct relay *r, struct str name)
 
 	if (!h)
 		return;
+	offline_look_now(r);
 	h->is_retry_wanted = true; /* what it is worth is known when it and its site are loaded */
-	hop_note_more(h);
+	hop_note_news(h);
 }
 
 static void retry_now(struct hop *h)

@@ -12,8 +12,12 @@
 #include "base/mem.h"
 #include "deliver/route.h"
 #include "mail/trace.h"
+#include "queue/class.h"
+#include "queue/late_notice.h"
 #include "relay/auth.h"
 #include "relay/destination.h"
+#include "relay/hint.h"
+#include "relay/share.h"
 #include "smtp/server.h"
 
 struct intake {
@@ -112,6 +116,8 @@ static void on_mail(void *user, struct smtp_server *server, struct smtp_transact
 		refuse(answer, 452, STATUS(4, 3, 1),
 			STR("Insufficient system storage, try again later"));
 	t->env.user = arena_dup(&t->arena, info->user);
+	if (hint_may_know(r))
+		hint_note_client(r, &info->client);
 }
 
 static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transaction *t,
@@ -139,6 +145,10 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 		return;
 	}
 	rcpt->hop = route_hop_of(conf, rcpt->domain, t->env.reverse_path, &t->arena);
+	if (share_is_over(s->intake->relay, rcpt->hop))
+		refuse(answer, 452, STATUS(4, 3, 1),
+			STR("Too much mail waits for this destination, which is down; try again "
+			    "later"));
 }
 
 static void on_data(void *user, struct smtp_server *server, struct smtp_transaction *t,
@@ -423,6 +433,20 @@ static void on_accepted(struct store_op *op)
 	}
 }
 
+/* What neither the client nor its user asked for: class rules, and who hears of a delay. */
+static void classify(struct relay *r, struct smtp_transaction *t)
+{
+	const struct header_scan *h = &t->header;
+	/* After a reload the marks of the old rules say nothing about the new. */
+	uint64_t hits = h->watches == r->conf->header_watches ? h->watch_hits : 0;
+	const struct conf_class *class =
+		r->conf->class_count > 0 ? class_of(r->conf, &t->env, hits) : NULL;
+
+	if (class)
+		class_apply(class, &t->env);
+	t->env.late_notice = late_notice_of(&t->env, h->is_bulk);
+}
+
 /* The transaction becomes a message: strings and content move, nothing is copied. */
 static struct message *message_of(struct relay *r, struct smtp_transaction *t)
 {
@@ -430,6 +454,7 @@ static struct message *message_of(struct relay *r, struct smtp_transaction *t)
 	struct recipient *recipients =
 		arena_array(&t->arena, t->env.recipient_count, sizeof(*recipients));
 
+	classify(r, t);
 	memcpy(recipients, t->env.recipients, t->env.recipient_count * sizeof(*recipients));
 	t->env.message_id = arena_dup(&t->arena, buf_str(&t->header.message_id));
 	t->env.size_bytes = t->content_bytes;

@@ -62,7 +62,8 @@ struct verdict names_judge(struct hop *h, const struct outcome *outcome)
 	int64_t grace_ms = hop_policy(h)->no_domain_grace_ms;
 
 	if (outcome->status.klass != 5) {
-		grace_note_silence(&h->grace);
+		if (outcome->stage == STAGE_DNS)
+			grace_note_silence(&h->grace);
 		return verdict_of(outcome, is_known_good);
 	}
 	was_over = grace_is_over(&h->grace, grace_ms);

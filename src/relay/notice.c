@@ -1,6 +1,7 @@
 /*
  * notice - the failure notice of a delivery: one message for all recipients that failed together, stored by the same
- * RECORD as their failure.
+ * RECORD as their failure. It waits for the end of its hold (notice-hold), in which it can be taken back with the failure;
+ * what fails of the same message meanwhile joins it, by a new one that replaces it.
  *
  * Never to a null reverse-path; a notice of ours that fails goes to the postmaster once, and ends there. NOTIFY decides
  * (RFC 3461): NEVER, or a list without FAILURE, gets none. What is not sent is counted and logged.
@@ -9,6 +10,7 @@
 #include "mail/dsn.h"
 #include "mail/header.h"
 #include "relay/delivery.h"
+#include "relay/teller.h"
 
 #define NOTICE_BYTES_MAX (256u << 10)
 #define NOTICE_HEADERS_MAX (64u << 10)
@@ -44,7 +46,22 @@ static struct str notice_to(const struct delivery *d)
 	return conf->postmaster;
 }
 
-bool notice_is_needed(const struct delivery *d)
+/* Beyond the number for an hour the sender is owed it, and gets a digest. A flood of failed notices of ours, which nobody can
+ * be owed, ends there. */
+static bool may_leave(struct delivery *d)
+{
+	struct relay *r = d->hop->relay;
+	bool is_of_ours = d->message->env.reverse_path.len == 0;
+
+	if (teller_may_notify(r->teller, notice_to(d)))
+		return true;
+	d->record.is_notice_owed = !is_of_ours;
+	metric_add(r->env->metrics,
+		is_of_ours ? METRIC_dsn_discarded_total : METRIC_dsn_put_off_total, 1);
+	return false;
+}
+
+bool notice_is_needed(struct delivery *d)
 {
 	struct relay *r = d->hop->relay;
 	uint32_t failed = 0, wanted = 0;
@@ -68,7 +85,7 @@ bool notice_is_needed(const struct delivery *d)
 		metric_add(r->env->metrics, METRIC_dsn_discarded_total, 1);
 		return false;
 	}
-	return wanted > 0;
+	return wanted > 0 && may_leave(d);
 }
 
 static void fill_recipient(const struct delivery *d, const struct store_result *res,
@@ -108,6 +125,9 @@ static bool make_envelope(struct delivery *d, struct str to)
 	m->env.id = relay_new_id(r);
 	m->env.accepted = env_wall(r->env);
 	m->env.origin = ORIGIN_DSN;
+	if (hop_policy(d->hop)->notice_hold_ms > 0)
+		m->env.hold_until =
+			wall_add(m->env.accepted, hop_policy(d->hop)->notice_hold_ms);
 	m->env.priority = d->message->env.priority;
 	m->env.is_smtputf8 = address.is_utf8;
 	m->env.recipients = &d->notice_recipient;
@@ -115,24 +135,54 @@ static bool make_envelope(struct delivery *d, struct str to)
 	return true;
 }
 
+/* Those that an earlier notice names, which this one replaces. */
+static size_t fill_earlier(struct delivery *d, struct dsn_recipient *out)
+{
+	const struct queued_message *m = &d->show.message;
+	size_t count = 0;
+
+	for (uint32_t i = 0; d->record.replaces && i < m->recipient_count; i++) {
+		const struct queued_recipient *q = &m->recipients[i];
+
+		if (q->state != RECIPIENT_FAILED || q->notice != d->record.replaces)
+			continue;
+		out[count++] = (struct dsn_recipient){
+			.final_recipient = q->rcpt.address,
+			.orcpt = q->rcpt.orcpt,
+			.action = DSN_FAILED,
+			.status = q->status,
+			.remote_mta = q->code ? str_slice(q->host, 0, str_find(q->host, '['))
+					      : STR(""),
+			.diagnostic_code = q->code,
+			.diagnostic = q->text,
+			.last_attempt = q->last_attempt,
+		};
+	}
+	return count;
+}
+
 void notice_build(struct delivery *d, struct str headers)
 {
 	struct relay *r = d->hop->relay;
 	const struct envelope *e = &d->message->env;
 	struct str to = notice_to(d);
-	struct dsn_recipient *list = arena_array(&d->arena, d->record.result_count, sizeof(*list));
+	struct dsn_recipient *list = arena_array(&d->arena,
+		(size_t)d->record.result_count + d->show.message.recipient_count, sizeof(*list));
 	size_t count = 0;
 
 	if (!make_envelope(d, to)) {
 		metric_add(r->env->metrics, METRIC_dsn_discarded_total, 1);
 		return;
 	}
+	count = fill_earlier(d, list);
 	for (uint32_t i = 0; i < d->record.result_count; i++) {
-		const struct store_result *res = &d->record.results[i];
+		struct store_result *res = &d->made[i];
 		const struct queued_recipient *q = recipient_of(d, res->number);
 
-		if (res->kind == RESULT_FAILED && q && wants_failure(d, &q->rcpt))
-			fill_recipient(d, res, q, &list[count++]);
+		if (res->kind != RESULT_FAILED || !q || !wants_failure(d, &q->rcpt))
+			continue;
+		fill_recipient(d, res, q, &list[count++]);
+		res->notice = d->notice->env.id;
 	}
 
 	const struct dsn_params params = {

@@ -2,17 +2,22 @@
  * recorder - judges what came of a delivery and writes it down: results, history, health and notice in one RECORD.
  *
  * Happy path: recorder_take, judge, (headers fetched for a notice), RECORD, then the log line of each recipient, the notice
- * offered, the place freed. Parked recipients get no result: their rows are not touched. A RECORD that finds no space is
+ * offered (or its release noted), the place freed. An earlier notice about the message that still waits is replaced by one that names
+ * all; if it left at the same moment, nothing was stored, and the new one is made again without it. Parked recipients get no result: their rows are not touched. A RECORD that finds no space is
  * kept and tried again each second; no new attempts start meanwhile.
  */
 #include "mail/header.h"
 #include "queue/retry.h"
 #include "relay/delivery.h"
+#include "relay/guard.h"
+#include "relay/held_notice.h"
+#include "relay/outage.h"
 
 #define RECORD_RETRY_MS SECOND_MS
 #define STATUS_BYTES_MAX ((size_t)32)
 
 static void submit(struct delivery *d);
+static void make_notice(struct delivery *d);
 
 /* ---- results ---- */
 
@@ -27,14 +32,16 @@ static enum result_kind kind_of(struct delivery *d, uint32_t i, struct store_res
 	case DISPOSE_DELIVERED:
 		return RESULT_DELIVERED;
 	case DISPOSE_FAIL:
-		return RESULT_FAILED;
+		return guard_judge(d, i, out);
 	case DISPOSE_AGAIN:
 	case DISPOSE_PARK:
 		return RESULT_READY;
 	case DISPOSE_RETRY:
 		break;
 	}
-	next = retry_after_failure(hop_policy(d->hop), &d->message->env,
+	next = retry_after_failure(hop_policy(d->hop),
+		outage_gives_up_held_at(
+			d->hop, &d->message->env, d->recipients[i].held_ms),
 		d->recipients[i].attempts + 1, res->verdict.is_in_doubt, now, &r->rng);
 	out->due = next.due;
 	return next.is_expired ? RESULT_FAILED : RESULT_RETRY;
@@ -134,8 +141,10 @@ static void fill_record(struct delivery *d)
 	}
 	rec->id = d->message->env.id;
 	rec->at = env_wall(d->hop->relay->env);
-	rec->results = results;
+	rec->results = d->made = results;
 	rec->result_count = count;
+	if (hop_policy(d->hop)->keep_failed_ms > 0)
+		rec->keep_until = wall_add(rec->at, hop_policy(d->hop)->keep_failed_ms);
 	rec->attempts = attempts;
 	/* A site that fails writes one line of history for its probe, not one per recipient. */
 	rec->attempt_count = d->attempt.is_site_failure ? 1 : d->recipient_count;
@@ -195,19 +204,25 @@ static void log_result(struct delivery *d, const struct store_result *res, struc
 	}
 	buf_append_str(&detail, res->text);
 
-	const struct log_field fields[] = {
+	struct log_field fields[9] = {
 		{ "to", address, LOG_BRACKETED, false },
 		{ "relay", d->attempt.host.len ? d->attempt.host : STR("none"), LOG_PLAIN, false },
 		{ "delay", buf_str(&delay), LOG_PLAIN, false },
 		{ "delays", buf_str(&delays), LOG_PLAIN, false },
 		{ "dsn", buf_str(&dsn), LOG_PLAIN, false },
 		{ "status", str_from_c(log_status(res->kind)), LOG_PLAIN, false },
-		/* ours, behind the parenthesis: what does not hold is left out */
-		{ d->attempt.tls.len ? "tls" : "in-doubt",
-			d->attempt.tls.len ? d->attempt.tls : STR("yes"), LOG_PLAIN, true },
-		{ "in-doubt", STR("yes"), LOG_PLAIN, true },
 	};
-	size_t count = 6u + (d->attempt.tls.len ? 1u : 0u) + (res->is_in_doubt ? 1u : 0u);
+	size_t count = 6;
+
+	/* ours, behind the parenthesis */
+	if (d->attempt.tls.len)
+		fields[count++] = (struct log_field){ "tls", d->attempt.tls, LOG_PLAIN, true };
+	if (res->is_in_doubt)
+		fields[count++] =
+			(struct log_field){ "in-doubt", STR("yes"), LOG_PLAIN, true };
+	if (res->kind == RESULT_QUARANTINED)
+		fields[count++] = (struct log_field){ "doubted",
+			d->is_storm ? STR("storm") : STR("mailbox-took-mail"), LOG_PLAIN, true };
 	const struct log_event event = { LOG_INFO, "smtp", str_from_c(id.text), fields, count,
 		buf_str(&detail) };
 
@@ -286,6 +301,15 @@ static void on_recorded(struct store_op *op)
 	struct hop *h = d->hop;
 	struct relay *r = h->relay;
 
+	if (op->err == ERR_NOT_FOUND && d->record.replaces != 0) {
+		store_op_fini(op);
+		d->record.replaces = 0;
+		message_unref(d->notice);
+		d->notice = NULL;
+		d->record.notice_count = 0;
+		make_notice(d);
+		return;
+	}
 	if (op->err != OK) {
 		log_text(r->env->log, LOG_ERROR, "qmgr",
 			"cannot record a delivery, trying again: %s", err_name(op->err));
@@ -301,11 +325,19 @@ static void on_recorded(struct store_op *op)
 	}
 	upkeep_note_space(r);
 	tell_log(d);
+	guard_note_recorded(d);
+	outage_note_results(d);
 	/* Not stored when no result was: an operator has deleted the recipients meanwhile. */
 	if (d->notice && d->record.applied_count > 0) {
 		notice_log(d);
 		metric_add(r->env->metrics, METRIC_dsn_failure_total, 1);
-		sched_offer(r, d->notice, &d->notice_recipient, 1);
+		if (d->notice->env.hold_until.ms > d->notice->env.accepted.ms) {
+			held_notice_note(r, d->record.id, d->notice->env.id,
+				d->notice->env.hold_until);
+			agenda_note_due(r, d->notice->env.hold_until);
+		} else {
+			sched_offer(r, d->notice, &d->notice_recipient, 1);
+		}
 	}
 	if (d->record.result_count == 0 && !has_again(d)) {
 		delivery_requeue(d);
@@ -331,6 +363,33 @@ static void on_headers(struct store_op *op)
 	submit(d);
 }
 
+static void make_notice(struct delivery *d)
+{
+	struct message *m = d->message;
+
+	if (m->has_content || m->chunk_count == 0) {
+		notice_build(d, m->has_content ? header_section(buf_str(&m->content)) : STR(""));
+		submit(d);
+		return;
+	}
+	store_op_fini(&d->headers.op);
+	d->headers =
+		(struct store_fetch){ .op.on_done = on_headers, .id = m->env.id, .chunk = 0 };
+	store_submit(d->hop->relay->store, &d->headers.op, STORE_FETCH);
+}
+
+static void on_shown(struct store_op *op)
+{
+	struct delivery *d = CONTAINER_OF(op, struct delivery, show.op);
+
+	/* without knowing what it names it stays, and there are two */
+	if (op->err != OK) {
+		d->record.replaces = 0;
+		d->show.message.recipient_count = 0;
+	}
+	make_notice(d);
+}
+
 void recorder_take(struct delivery *d)
 {
 	struct relay *r = d->hop->relay;
@@ -339,6 +398,7 @@ void recorder_take(struct delivery *d)
 	for (uint32_t i = 0; i < d->recipient_count; i++)
 		if (d->results[i].verdict.disposition == DISPOSE_DELIVERED)
 			(void)fault_hit(r->env->fault, FAULT_attempt_delivered);
+	guard_take(d);
 	evidence_take(d);
 	fill_record(d);
 	destination_records(d->hop, &d->arena, &d->record);
@@ -346,13 +406,13 @@ void recorder_take(struct delivery *d)
 		destination_save_site(d->site); /* the hop has moved meanwhile */
 	if (!notice_is_needed(d)) {
 		submit(d);
-	} else if (m->has_content || m->chunk_count == 0) {
-		notice_build(d, m->has_content ? header_section(buf_str(&m->content)) : STR(""));
-		submit(d);
-	} else {
-		d->headers = (struct store_fetch){
-			.op.on_done = on_headers, .id = m->env.id, .chunk = 0
-		};
-		store_submit(r->store, &d->headers.op, STORE_FETCH);
+		return;
 	}
+	d->record.replaces = held_notice_of(r, m->env.id, env_wall(r->env));
+	if (d->record.replaces == 0) {
+		make_notice(d);
+		return;
+	}
+	d->show = (struct store_show){ .op.on_done = on_shown, .id = m->env.id };
+	store_submit(r->store, &d->show.op, STORE_SHOW);
 }

@@ -8,6 +8,7 @@
 #include "deliver/resolver.h"
 #include "mail/queue_id.h"
 #include "queue/message.h"
+#include "queue/offline.h"
 #include "relay/flow.h"
 #include "relay/relay.h"
 
@@ -37,6 +38,12 @@ struct site;
 struct delivery;
 struct intake;
 struct control;
+struct known;
+struct guards;
+struct held_notices;
+struct teller;
+struct deadline;
+struct outages;
 
 struct listening {
 	struct list link;
@@ -53,6 +60,7 @@ struct agenda {
 	struct wall due_next;
 	struct store_promote promote;
 	bool is_promoting;
+	bool is_far_wanted; /* the clock was set back: also what is due too far ahead */
 	uint32_t spread; /* not 0: much came due at once, so many are promoted at a time */
 	struct timer probe_timer;
 	struct wall probe_next;
@@ -85,6 +93,46 @@ struct upkeep {
 	bool is_full;      /* a RECORD found no space: no new attempts either */
 };
 
+/* Our own connection: what was tried lately, and whom to ask. */
+#define WATCH_LATELY 4
+struct watch_contact {
+	uint64_t site; /* hash of its name; 0: free */
+	struct endpoint address;
+	struct wall at;
+	bool has_worked;
+};
+struct watch {
+	struct offline all, ipv4, ipv6;
+	bool is_offline;
+	struct wall began;
+	struct watch_contact lately[WATCH_LATELY];
+	char silent[256]; /* a next hop that DNS gave no answer for; empty: none */
+	struct timer timer;
+	struct list inquiries; /* those under way */
+	bool has_reached;      /* somebody, since the start */
+};
+
+/* Hosts of sites that are down: hint.c. */
+struct hints {
+	struct map by_address;
+	struct list all;
+	uint32_t count;
+};
+
+/* Sites that are down and have too much of the disk: share.c. */
+struct share {
+	struct map sites; /* struct share_site by name: summed, or over */
+	uint64_t usable_bytes;
+	struct store_hops page;
+	struct str cursor; /* owned */
+	bool is_reading;
+	struct map_entry *named; /* the site whose next hops are read; NULL: all are summed */
+	uint64_t *names; /* hashes of next hops that are over, sorted */
+	uint32_t name_count;
+	uint64_t *fresh; /* those of the walk under way */
+	uint32_t fresh_count, fresh_cap;
+};
+
 struct relay {
 	struct env *env;
 	struct net *net;
@@ -101,9 +149,22 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct teller *teller;
+	struct deadline *deadline;
+	struct outages *outages; /* outage.h */
+	struct { /* mails to operators in the hour since */
+		struct wall since;
+		uint32_t sent, left_out;
+	} operators;
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
+	struct watch watch;
+	struct hints hints;
+	struct share share;
+	struct known *known;               /* known.c */
+	struct guards *guards;             /* guard.c */
+	struct held_notices *held_notices; /* held_notice.c */
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */
@@ -147,6 +208,13 @@ void agenda_want_scan(struct relay *r);
 /* agenda_want_scan_later - the same in a minute: after an error. */
 void agenda_want_scan_later(struct relay *r);
 void agenda_continue_scan(struct relay *r);
+/* agenda_look_far - the clock was set back: what is due too far ahead is due now. */
+void agenda_look_far(struct relay *r);
+
+/* offline.c */
+void offline_init(struct relay *r);
+void offline_stop(struct relay *r);
+void offline_look_now(struct relay *r); /* an operator's word: if it is offline, is it still? */
 
 /* upkeep.c */
 void upkeep_init(struct relay *r);

@@ -49,7 +49,7 @@ static void on_sched(struct deferred *d)
 {
 	struct relay *r = CONTAINER_OF(d, struct relay, sched);
 
-	while (!r->is_stopping && !r->upkeep.is_full &&
+	while (!r->is_stopping && !r->upkeep.is_full && !r->watch.is_offline &&
 		r->attempt_count < r->conf->client.connections_max &&
 		!list_is_empty(&r->ready_sites)) {
 		struct site *s = CONTAINER_OF(list_pop_front(&r->ready_sites), struct site, ready);

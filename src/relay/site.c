@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "relay/delivery.h"
 #include "relay/destination.h"
+#include "relay/outage.h"
 
 /* Hops of a site read per page, and brought to work at once. */
 #define SITE_SCAN_PAGE 64
@@ -16,6 +17,8 @@
 #define SITE_BUSY_MAX (HOPS_BUSY_MAX / 4)
 /* A success younger than what is stored by this much is stored again: known-good is a matter of days. */
 #define SUCCESS_SAVE_MS HOUR_MS
+/* A row that could not be read is read again so much later; of a fast clock's time. */
+#define SITE_LOAD_AGAIN_MS MINUTE_MS
 
 /* A RECORD that carries health and nothing else. */
 struct save {
@@ -30,7 +33,12 @@ static void site_free(struct site *s);
 
 static void on_pause_over(struct timer *t)
 {
-	site_kick(CONTAINER_OF(t, struct site, pause));
+	struct site *s = CONTAINER_OF(t, struct site, pause);
+
+	if (s->is_loaded)
+		site_kick(s);
+	else
+		site_load(s);
 }
 
 static struct site *site_get(struct relay *r, struct str name)
@@ -52,6 +60,7 @@ static struct site *site_get(struct relay *r, struct str name)
 	window_init(&s->window, 0, r->conf->policy.connections_max);
 	pace_init(&s->pace, 0, r->env->rate);
 	map_insert(&r->sites, &s->entry, s->name);
+	outage_attach_site(s);
 	return s;
 }
 
@@ -78,6 +87,7 @@ static void site_free(struct site *s)
 	env_timer_stop(s->relay->env, &s->pause);
 	list_remove(&s->ready);
 	map_remove(&s->relay->sites, &s->entry);
+	outage_detach_site(s);
 	store_op_fini(&s->lookup.op);
 	store_op_fini(&s->scan.op);
 	relay_free_name(&s->name);
@@ -110,6 +120,10 @@ void hop_set_site(struct hop *h, struct str site_name)
 			s->health.last_success = old->health.last_success;
 			s->is_dirty = true;
 		}
+		if (h->health.last_success.ms > s->health.last_success.ms)
+			s->health.last_success = h->health.last_success; /* as imported */
+		if (old)
+			outage_inherit(h, old);
 		if (old && s->pace.learned == 0)
 			s->pace.learned = old->pace.learned;
 		if (!s->is_loaded)
@@ -147,7 +161,20 @@ static void on_loaded(struct store_op *op)
 	uint32_t max = s->relay->conf->policy.connections_max;
 
 	s->is_loading = false;
-	s->is_loaded = true;
+	s->is_loaded = op->err == OK || op->err == ERR_NOT_FOUND;
+	if (!s->is_loaded) {
+		/* not taken for one that is up */
+		log_text(s->relay->env->log, LOG_ERROR, "qmgr",
+			"site %.*s: cannot read its state, trying again in a minute: %s",
+			STR_FMT(s->name), err_name(op->err));
+		store_op_fini(op);
+		if (!s->relay->is_stopping)
+			env_timer_after(s->relay->env, &s->pause,
+				SITE_LOAD_AGAIN_MS / s->relay->env->rate);
+		relay_check_stopped(s->relay);
+		site_release(s);
+		return;
+	}
 	if (op->err == OK && rec->name.len > 0) {
 		s->health = rec->health;
 		s->saved_success = s->health.last_success;
@@ -160,6 +187,7 @@ static void on_loaded(struct store_op *op)
 		pacing_note_recovery(s);
 	if (s->health.state == HEALTH_SUSPECT || s->health.state == HEALTH_DOWN)
 		window_close_to_one(&s->window);
+	outage_take_site(s, op->err);
 	store_op_fini(op);
 	LIST_FOR_EACH_SAFE (link, &s->members) {
 		struct hop *h = CONTAINER_OF(link, struct hop, member);
@@ -180,7 +208,7 @@ static void on_loaded(struct store_op *op)
 
 static void site_load(struct site *s)
 {
-	if (s->is_loading)
+	if (s->is_loading || timer_is_active(&s->pause))
 		return;
 	s->is_loading = true;
 	s->lookup = (struct store_lookup){ .op.on_done = on_loaded, .site = s->name };
@@ -233,6 +261,7 @@ void destination_probe(struct relay *r, struct str name)
 	struct map_entry *e = map_find(&r->sites, name);
 	struct probe_lookup *p;
 
+	offline_look_now(r);
 	if (e) {
 		struct site *s = CONTAINER_OF(e, struct site, entry);
 

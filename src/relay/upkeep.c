@@ -10,6 +10,7 @@
  * they go on until half of what it may keep is left, so that the next drop of mail does not begin them again.
  */
 #include "relay/destination.h"
+#include "relay/share.h"
 
 #define LOOK_MS (30 * SECOND_MS)
 #define LOOK_SHORT_MS (2 * SECOND_MS)
@@ -98,6 +99,8 @@ static void sweep_step(struct relay *r, uint32_t limit, bool may_shrink)
 		.history_before = wall_add(now, -r->conf->queue.history_ms),
 		.forget_before = wall_add(now, -r->conf->policy.known_good_ms),
 		.outages_before = wall_add(now, -OUTAGES_KEPT_MS),
+		/* what nobody has revived yet goes first when the disk is short */
+		.kept_before = u->is_space_low ? WALL_NEVER : now,
 		.limit = limit,
 		.may_shrink = may_shrink,
 	};
@@ -173,7 +176,7 @@ static void want_sweeps(struct relay *r)
 	struct wall now = env_wall(r->env);
 	bool has_excess = u->stats.free_bytes > free_max(u->stats.used_bytes);
 
-	if (now.ms - u->swept.ms >= SWEEP_EVERY_MS) {
+	if (now.ms - u->swept.ms >= SWEEP_EVERY_MS || u->is_space_low) {
 		u->swept = now;
 		u->is_clearing = true;
 	}
@@ -198,6 +201,7 @@ static void on_stats(struct store_op *op)
 		u->disk_free_bytes = u->stats.disk_free_bytes;
 		set_space_low(r, u->disk_free_bytes < r->conf->queue.min_free_bytes);
 		metric_set(r->env->metrics, METRIC_sites_down, u->stats.sites[HEALTH_DOWN]);
+		share_look(r, &u->stats);
 	}
 	store_op_fini(op);
 	if (u->is_full && !r->is_stopping)

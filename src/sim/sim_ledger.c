@@ -93,6 +93,8 @@ void sim_ledger_content(const struct sim_ledger *l, uint32_t token, struct buf *
 
 	buf_printf(out, "X-Sim-Token: %u\r\nFrom: <%s>\r\nTo: <%s>\r\n", token, m->from,
 		m->recipients[0].address);
+	if (m->style == STYLE_LIST)
+		buf_append_str(out, STR("List-Id: <list.sender.test>\r\n"));
 	buf_printf(
 		out, "Subject: message %u\r\nMessage-ID: <%u@sender.test>\r\n\r\n", token, token);
 	put_body(l, token, out);
@@ -273,10 +275,40 @@ static void take_return(
 		sim_violation(l, "message %u was delivered to %s and returned", token, r->address);
 }
 
+/* What a notice or digest says of recipients, in order; envelope ids stand before those of their message. */
+static void take_status(
+	struct sim_ledger *l, struct str content, struct str id, struct sim_mail *m, bool is_digest)
+{
+	struct str address = STR("");
+	bool is_delay = false;
+
+	while (content.len > 0) {
+		struct str line = str_cut(&content, '\n');
+
+		line = str_slice(line, 0, str_find(line, '\r'));
+		if (str_starts_fold(line, STR("X-Outlast-Queue-ID:"))) {
+			m = NULL;
+		} else if (str_starts_fold(line, STR("Original-Envelope-Id: t"))) {
+			m = mail_of(l, str_slice(line, 23, line.len));
+			if (!m)
+				sim_violation(l, "a notice for an unknown envelope arrived: %.*s",
+					STR_FMT(line));
+		} else if (str_starts_fold(line, STR("Final-Recipient:"))) {
+			(void)str_cut(&line, ';');
+			address = str_trim(line);
+		} else if (str_starts_fold(line, STR("Action: delayed"))) {
+			is_delay = true;
+			l->digest_parts += is_digest;
+		} else if (str_starts_fold(line, STR("Action:")) && m) {
+			take_return(l, m, address, str_hash(id, 1));
+		}
+	}
+	l->delays += is_delay && !is_digest;
+}
+
 static void take_notice(struct sim_ledger *l, struct str content, struct str recipient)
 {
-	struct str id, envid, value;
-	struct sim_mail *m;
+	struct str id, envid;
 	size_t next = 0;
 
 	if (!find_field(content, STR("Message-ID:"), 0, &id, &next)) {
@@ -291,15 +323,25 @@ static void take_notice(struct sim_ledger *l, struct str content, struct str rec
 				STR_FMT(recipient));
 		return;
 	}
-	m = envid.len > 1 ? mail_of(l, str_slice(envid, 1, envid.len)) : NULL;
-	if (!m) {
-		sim_violation(l, "a notice for the unknown envelope %.*s arrived", STR_FMT(envid));
-		return;
-	}
-	while (find_field(content, STR("Final-Recipient:"), next, &value, &next)) {
-		(void)str_cut(&value, ';');
-		take_return(l, m, str_trim(value), str_hash(id, 1));
-	}
+	take_status(l, content, id, NULL, false);
+}
+
+/* Not to programs and lists, and only to senders. */
+static void take_digest(struct sim_ledger *l, struct str head, struct str content, struct str recipient)
+{
+	struct str id = STR("");
+	size_t next;
+
+	(void)find_field(head, STR("Message-ID:"), 0, &id, &next);
+	if (str_starts_fold(recipient, STR("operators@")))
+		l->operator_mails++;
+	else if (str_starts_fold(recipient, STR("list@")))
+		sim_violation(l, "a digest arrived for a list");
+	else if (find_field(head, STR("Content-Type: text/plain"), 0, &content, &next))
+		l->closings++;
+	else
+		l->digests++;
+	take_status(l, content, id, NULL, true);
 }
 
 void sim_ledger_take(
@@ -321,6 +363,9 @@ void sim_ledger_take(
 		   str_starts_fold(type, STR("multipart/report"))) {
 		sim_trace(l->clock, "took notice for %.*s", STR_FMT(recipient));
 		take_notice(l, content, recipient);
+	} else if (find_field(head, STR("Auto-Submitted: auto-generated"), 0, &type, &next)) {
+		sim_trace(l->clock, "took digest for %.*s", STR_FMT(recipient));
+		take_digest(l, head, content, recipient);
 	} else {
 		sim_violation(l, "a strange message arrived for %.*s", STR_FMT(recipient));
 	}

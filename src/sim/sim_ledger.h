@@ -32,8 +32,15 @@ struct sim_rcpt {
 	int site;        /* that took it first */
 };
 
+enum sim_style {
+	STYLE_ENVID, /* with an envelope id: notices one by one */
+	STYLE_PLAIN, /* without */
+	STYLE_LIST   /* without, of a mailing list */
+};
+
 struct sim_mail {
 	char *from;
+	enum sim_style style;
 	struct sim_rcpt *recipients;
 	uint32_t recipient_count;
 	uint32_t body_bytes;
@@ -63,6 +70,7 @@ struct sim_ledger {
 	uint32_t mail_count, mail_room;
 	uint64_t acceptances; /* 250s to a final dot, notices included, recipients */
 	uint64_t doubt_count, double_bounces;
+	uint64_t delays, digests, digest_parts, closings, operator_mails;
 	struct sim_crash *crashes;
 	int64_t full_ms;                  /* since when the queue cannot be written; -1: it can */
 	int64_t full_before_ms, space_ms; /* the last such span */

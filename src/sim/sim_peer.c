@@ -538,8 +538,8 @@ static void on_peer(void *user, const struct endpoint *to, struct conn *c)
 		s->site->open_max = s->site->open_count;
 	sim_sock_use(c, &peer_handler, s);
 	if (s->site->connections_max > 0 && s->site->open_count > s->site->connections_max) {
-		note_push(s, true);
 		note_attempt(s, true, true);
+		note_push(s, true);
 		say(s, 421, "4.3.2 too many connections");
 		s->is_closing = true;
 	} else if (!act(s, AT_CONNECT, STR(""))) {
@@ -590,6 +590,20 @@ struct sim_site *sim_site_of(struct sim_peers *p, struct str domain)
 	struct map_entry *e = map_find(&p->domains, domain);
 
 	return e ? CONTAINER_OF(e, struct domain, entry)->site : NULL;
+}
+
+bool sim_site_move_domain(struct sim_peers *p, struct sim_site *s, struct str name)
+{
+	struct map_entry *e = map_find(&p->domains, name);
+
+	if (!e)
+		return false;
+	CONTAINER_OF(e, struct domain, entry)->site = s;
+	sim_dns_clear_mx(p->dns, name);
+	for (uint32_t i = 0; i < s->host_count; i++)
+		sim_dns_add_mx(
+			p->dns, name, (uint16_t)(10 * (i + 1)), str_from_c(s->hosts[i].name));
+	return true;
 }
 
 void sim_site_add_domain(struct sim_peers *p, struct sim_site *s, struct str name)

@@ -99,4 +99,7 @@ void sim_site_close_push(struct sim_site *s);
 /* sim_site_add_domain - mail of the domain goes to the site: MX records to its hosts, in order of preference. */
 void sim_site_add_domain(struct sim_peers *p, struct sim_site *s, struct str domain);
 
+/* sim_site_move_domain - to another site, with its MX records. False: there is no such domain. */
+bool sim_site_move_domain(struct sim_peers *p, struct sim_site *s, struct str domain);
+
 #endif

@@ -68,9 +68,11 @@ static void try_anew(struct client *c, enum sim_fate fate)
 		recipients[i] = m->recipients[i].address;
 	sim_ledger_answer(l, c->token, fate);
 	int priority = m->priority;
+	enum sim_style style = m->style;
 
 	c->token = sim_ledger_new(l, m->from, recipients, m->recipient_count, m->body_bytes);
 	l->mails[c->token].priority = priority;
+	l->mails[c->token].style = style;
 	free(recipients);
 	try_again(c);
 }
@@ -118,7 +120,9 @@ static void on_reply(struct client *c, unsigned code)
 		buf_append_str(&line, STR("EHLO client.sender.test\r\n"));
 		break;
 	case STEP_EHLO:
-		buf_printf(&line, "MAIL FROM:<%s> ENVID=t%u", m->from, c->token);
+		buf_printf(&line, "MAIL FROM:<%s>", strcmp(m->from, "<>") == 0 ? "" : m->from);
+		if (m->style == STYLE_ENVID)
+			buf_printf(&line, " ENVID=t%u", c->token);
 		if (m->priority != 0 && c->is_offered)
 			buf_printf(&line, " MT-PRIORITY=%d", m->priority);
 		buf_append_str(&line, STR("\r\n"));
@@ -257,6 +261,7 @@ static void send_one(struct sim_load *l)
 	c->retry.on_fire = on_retry;
 	c->token = sim_ledger_new(s->ledger, buf_cstr(&from), list, l->recipients, l->body_bytes);
 	s->ledger->mails[c->token].priority = l->priority;
+	s->ledger->mails[c->token].style = l->style;
 	buf_init(&c->input, 64 << 10);
 	list_push_back(&s->clients, &c->link);
 	s->client_count++;

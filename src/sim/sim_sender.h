@@ -21,6 +21,7 @@ struct sim_load {
 	uint32_t count, burst; /* messages in all; at once */
 	uint32_t body_bytes;
 	int priority; /* said where the relay offers MT-PRIORITY */
+	enum sim_style style;
 	uint32_t sent;
 	struct timer timer;
 	struct sim_senders *senders;

@@ -480,6 +480,7 @@ static void set_site_figures(struct sim_world *w, struct sim_site *s)
 
 	sim_recovery_figures(&s->recovery, &w->ledger, s->index, &f);
 	set_figure_of(w, s->name, "refused-percent", f.refused_percent);
+	set_figure_of(w, s->name, "refused-at", f.refused_at_ms);
 	set_figure_of(w, s->name, "used-percent", f.used_percent);
 	set_figure_of(w, s->name, "parked-drain", f.drain_ms);
 	set_figure_of(w, s->name, "parked-median", f.median_ms);
@@ -495,6 +496,8 @@ static void set_recoveries(struct sim_world *w)
 	for (uint32_t i = 0; i < w->peers.site_count; i++) {
 		const struct sim_site *s = w->peers.sites[i];
 
+		if (s->taken == 0)
+			continue; /* nobody writes there */
 		if (s->up_ms >= 0 && s->recovered_ms < 0)
 			worst = 1e15;
 		else if (s->up_ms >= 0 && (double)(s->recovered_ms - s->up_ms) > worst)
@@ -521,6 +524,12 @@ static void set_counts(struct sim_world *w, const struct sim_counts *c)
 	sim_world_set_figure(w, "duplicates", (double)c->duplicates);
 	sim_world_set_figure(w, "turned-away", (double)m[METRIC_smtpd_rejected_connections_total]);
 	sim_world_set_figure(w, "double-bounces", (double)w->ledger.double_bounces);
+	sim_world_set_figure(w, "delays", (double)w->ledger.delays);
+	sim_world_set_figure(w, "digests", (double)w->ledger.digests);
+	sim_world_set_figure(w, "digest-parts", (double)w->ledger.digest_parts);
+	sim_world_set_figure(w, "closings", (double)w->ledger.closings);
+	sim_world_set_figure(w, "operator-mails", (double)w->ledger.operator_mails);
+	sim_world_set_figure(w, "put-off", (double)m[METRIC_dsn_put_off_total]);
 	sim_world_set_figure(w, "dsn-discarded", (double)m[METRIC_dsn_discarded_total]);
 	sim_world_set_figure(w, "in-doubt", (double)m[METRIC_recipients_in_doubt_total]);
 	sim_world_set_figure(w, "deferred", (double)m[METRIC_recipients_deferred_total]);
@@ -633,6 +642,21 @@ void sim_world_close(struct sim_world *w)
 
 /* ---- init ---- */
 
+/* Its sender's class has a time after which it is to be returned, and that is over: no failure need come after it. */
+static bool is_past_its_time(const struct sim_world *w, const struct sim_mail *m, struct str address)
+{
+	for (uint32_t i = 0; i < w->conf->class_count; i++) {
+		const struct conf_class *k = &w->conf->classes[i];
+
+		if (k->has_deliver_by && !k->deliver_by_notify &&
+			(k->from.len == 0 || str_match_glob(str_from_c(m->from), k->from)) &&
+			(k->to.len == 0 || str_match_glob(address, k->to)) &&
+			w->clock.now_ms >= m->answered_ms + k->deliver_by_ms - SECOND_MS)
+			return true;
+	}
+	return false;
+}
+
 /* Returned for want of a domain, or because its time was over and its site still did not take it then. */
 static bool may_return(void *user, const struct sim_mail *m, const struct sim_rcpt *r)
 {
@@ -642,7 +666,7 @@ static bool may_return(void *user, const struct sim_mail *m, const struct sim_rc
 	const struct sim_site *site = sim_site_of(&w->peers, domain);
 	int64_t end_ms = m->answered_ms + w->conf->policy.lifetime_ms - SECOND_MS;
 
-	if (sim_dns_was_gone(&w->dns, domain))
+	if (sim_dns_was_gone(&w->dns, domain) || is_past_its_time(w, m, address))
 		return true;
 	return w->clock.now_ms >= end_ms && site && site->failed_ms >= end_ms;
 }
@@ -666,6 +690,9 @@ void sim_world_init(struct sim_world *w, uint64_t seed, const char *directory, F
 	w->conf->queue.directory = str_from_c(w->directory);
 	w->conf->queue.min_free_bytes = 1;
 	w->conf->queue.reserve_bytes = 0;
+	/* Every message has an envelope id, and so a notice for each delay: only where it is asked for. */
+	w->conf->policy.delay_notice_ms = 0;
+	w->conf->notify.failures_per_hour = 0;
 }
 
 void sim_world_fini(struct sim_world *w)

@@ -43,6 +43,8 @@ static struct smtp_transaction *begin(struct smtp_server *s, const struct comman
 	set_client(s, t);
 	t->declared_bytes = c->size_bytes;
 	header_scan_init(&t->header, arena_dup(&t->arena, s->conf->hostname));
+	t->header.watches = s->conf->header_watches;
+	t->header.watch_count = s->conf->header_watch_count;
 	return t;
 }
 

@@ -294,6 +294,9 @@ static enum err engine_apply(struct engine *base, struct store_op *op)
 	case STORE_REVIVE:
 		err = write_revive(e, CONTAINER_OF(op, struct store_revive, op));
 		break;
+	case STORE_TELL:
+		err = write_tell(e, CONTAINER_OF(op, struct store_tell, op));
+		break;
 	case STORE_CLAIM:
 	case STORE_FETCH:
 	case STORE_HOPS:
@@ -304,6 +307,7 @@ static enum err engine_apply(struct engine *base, struct store_op *op)
 	case STORE_STATS:
 	case STORE_GET:
 	case STORE_OUTAGES:
+	case STORE_LATE:
 	case STORE_KIND_COUNT:
 		break;
 	}
@@ -370,6 +374,8 @@ static enum err dispatch_read(struct sqlite_engine *e, struct store_op *op)
 		return read_get(e, CONTAINER_OF(op, struct store_get, op));
 	case STORE_OUTAGES:
 		return read_outages(e, CONTAINER_OF(op, struct store_outages, op));
+	case STORE_LATE:
+		return read_late(e, CONTAINER_OF(op, struct store_late, op));
 	case STORE_ACCEPT:
 	case STORE_SPOOL:
 	case STORE_DISCARD:
@@ -380,6 +386,7 @@ static enum err dispatch_read(struct sqlite_engine *e, struct store_op *op)
 	case STORE_SWEEP:
 	case STORE_PUT:
 	case STORE_REVIVE:
+	case STORE_TELL:
 	case STORE_KIND_COUNT:
 		break;
 	}

@@ -31,7 +31,8 @@ void entry_put_accept(struct buf *b, const struct envelope *env, uint32_t spoole
 	put_text(b, env->envid);
 	put_i64(b, env->priority);
 	put_i64(b, env->deliver_by.ms);
-	put_u32(b, env->deliver_by_notify);
+	/* In the bits above it, for the journals of old that have no more here. */
+	put_u32(b, (uint32_t)env->deliver_by_notify | (uint32_t)env->late_notice << 1);
 	put_i64(b, env->hold_until.ms);
 	put_u32(b, (uint32_t)env->origin);
 	put_text(b, env->user);
@@ -65,7 +66,9 @@ enum err entry_take_accept(
 	out->envid = take_text(&in);
 	out->priority = (int)take_range(&in, -PRIORITY_MAX, PRIORITY_MAX);
 	out->deliver_by = take_wall(&in);
-	out->deliver_by_notify = take_bool(&in);
+	uint32_t bits = take_below(&in, LATE_NOTICE_COUNT << 1);
+	out->deliver_by_notify = bits & 1;
+	out->late_notice = (enum late_notice)(bits >> 1);
 	out->hold_until = take_wall(&in);
 	out->origin = (enum message_origin)take_below(&in, ORIGIN_DSN + 1);
 	out->user = take_text(&in);

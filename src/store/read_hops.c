@@ -20,6 +20,7 @@ static enum err lookup_site(struct sqlite_engine *e, struct store_lookup *op, st
 static enum err probe_sites(struct sqlite_engine *e, struct store_probes *op, uint32_t limit);
 static enum err probe_hops(struct sqlite_engine *e, struct store_probes *op, uint32_t limit);
 static struct query prepare_probes(struct sqlite_engine *e, enum sql_id id, uint32_t limit);
+static enum err probe_far(struct sqlite_engine *e, struct store_probes *op, uint32_t limit);
 static void keep_earliest(struct store_probes *op, uint32_t limit);
 static void note_next(struct store_probes *op, struct wall at);
 
@@ -79,6 +80,8 @@ enum err read_probes(struct sqlite_engine *e, struct store_probes *op)
 	enum err err = probe_sites(e, op, limit);
 	if (err == OK)
 		err = probe_hops(e, op, limit);
+	if (err == OK && op->far.ms > op->now.ms)
+		err = probe_far(e, op, limit);
 	if (err == OK)
 		keep_earliest(op, limit);
 	return err;
@@ -179,6 +182,27 @@ static enum err probe_hops(struct sqlite_engine *e, struct store_probes *op, uin
 	return sql_done(&q);
 }
 
+/* What was stored before the clock was set back. What there is no room for is asked for again at once. */
+static enum err probe_far(struct sqlite_engine *e, struct store_probes *op, uint32_t limit)
+{
+	struct query q = prepare_probes(e, SQL_SITE_PROBES_FAR, limit);
+	bind_wall(&q, op->far);
+	while (sql_next(&q) && op->site_count < limit)
+		get_site(&q, &op->op.arena, &op->sites[op->site_count++]);
+	if (op->site_count == limit)
+		note_next(op, op->now);
+	enum err err = sql_done(&q);
+	if (err != OK)
+		return err;
+	q = prepare_probes(e, SQL_HOP_PROBES_FAR, limit);
+	bind_wall(&q, op->far);
+	while (sql_next(&q) && op->hop_count < limit)
+		get_hop(&q, &op->op.arena, &op->hops[op->hop_count++]);
+	if (op->hop_count == limit)
+		note_next(op, op->now);
+	return sql_done(&q);
+}
+
 static struct query prepare_probes(struct sqlite_engine *e, enum sql_id id, uint32_t limit)
 {
 	struct query q = sql_prepare(&e->sql, id);
@@ -195,7 +219,8 @@ static void keep_earliest(struct store_probes *op, uint32_t limit)
 		struct wall hop =
 			op->hop_count ? op->hops[op->hop_count - 1].health.next_probe : WALL_NONE;
 		bool is_site = op->hop_count == 0 || (op->site_count > 0 && site.ms > hop.ms);
-		note_next(op, is_site ? site : hop);
+		struct wall at = is_site ? site : hop;
+		note_next(op, op->far.ms > op->now.ms && at.ms > op->far.ms ? op->now : at);
 		if (is_site)
 			op->site_count--;
 		else

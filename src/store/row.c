@@ -83,6 +83,7 @@ void bind_envelope(struct query *q, const struct envelope *env)
 	bind_text(q, env->helo);
 	bind_text(q, env->message_id);
 	bind_u64(q, env->size_bytes);
+	bind_i64(q, env->late_notice);
 }
 
 void get_message(struct query *q, struct arena *arena, struct queued_message *out)
@@ -105,6 +106,7 @@ void get_message(struct query *q, struct arena *arena, struct queued_message *ou
 	env->helo = get_text(q, arena);
 	env->message_id = get_text(q, arena);
 	env->size_bytes = get_u64(q);
+	env->late_notice = (enum late_notice)get_enum(q, LATE_NOTICE_COUNT);
 	out->chunk_count = get_u32(q);
 	out->finished = get_wall(q);
 	out->hold_reason = get_text(q, arena);
@@ -128,6 +130,7 @@ void get_recipient(struct query *q, struct arena *arena, struct queued_recipient
 	out->status = get_status(q);
 	out->text = get_text(q, arena);
 	out->host = get_text(q, arena);
+	out->held_ms = get_i64(q, 0, INT64_MAX);
 	out->notice = get_u64(q);
 }
 

@@ -11,10 +11,11 @@
 #define MESSAGE_COLUMNS                                                                            \
 	"m.id, m.accepted, m.reverse_path, m.body, m.smtputf8, m.ret, m.envid, m.priority,"        \
 	" m.deliver_by, m.deliver_by_notify, m.hold_until, m.origin, m.user, m.client, m.helo,"    \
-	" m.message_id, m.size, m.chunks, m.finished, m.hold_reason"
+	" m.message_id, m.size, m.late_notice, m.chunks, m.finished, m.hold_reason"
 #define RECIPIENT_COLUMNS                                                                          \
 	"r.number, r.address, r.domain, h.name, r.orcpt, r.notify, r.state, r.attempts, r.due,"    \
-	" r.last_attempt, r.finished, r.in_doubt, r.code, r.status, r.text, r.host, r.notice"
+	" r.last_attempt, r.finished, r.in_doubt, r.code, r.status, r.text, r.host,"               \
+	" r.held, r.notice"
 #define HEALTH_COLUMNS(t)                                                                          \
 	t ".health, " t ".since, " t ".first_failure, " t ".last_failure, " t ".last_success, " t  \
 	  ".next_probe, " t ".probe_step, " t ".failures, " t ".probes, " t ".declared, " t        \

@@ -40,6 +40,7 @@ enum err write_modify(struct sqlite_engine *e, struct store_modify *op);
 enum err write_sweep(struct sqlite_engine *e, struct store_sweep *op);
 enum err write_revive(struct sqlite_engine *e, struct store_revive *op);
 enum err write_put(struct sqlite_engine *e, struct store_put *op);
+enum err write_tell(struct sqlite_engine *e, struct store_tell *op);
 
 /* Reads: inside a read transaction; outputs in op->op.arena. */
 enum err read_claim(struct sqlite_engine *e, struct store_claim *op);
@@ -51,6 +52,8 @@ enum err read_query(struct sqlite_engine *e, struct store_query *op);
 enum err read_show(struct sqlite_engine *e, struct store_show *op);
 enum err read_stats(struct sqlite_engine *e, struct store_stats *op);
 enum err read_get(struct sqlite_engine *e, struct store_get *op);
+enum err read_claim_by_time(struct sqlite_engine *e, struct store_claim *op);
+enum err read_late(struct sqlite_engine *e, struct store_late *op);
 enum err read_outages(struct sqlite_engine *e, struct store_outages *op);
 
 /* message_insert - a message with its recipients and its last part of content. Errors:
@@ -73,6 +76,8 @@ MUST_USE enum err read_spans(struct sqlite_engine *e, enum outage_scope scope, s
 	struct arena *arena, struct span **out, uint32_t *count);
 MUST_USE enum err record_attempt(
 	struct sqlite_engine *e, uint64_t id, const struct attempt_record *attempt);
+/* late_owe - the failures of a message are to be reported in a digest. */
+MUST_USE enum err late_owe(struct sqlite_engine *e, uint64_t id);
 /* content_insert - one chunk; content_delete - all of them. */
 MUST_USE enum err content_insert(
 	struct sqlite_engine *e, uint64_t id, uint32_t chunk, struct str data);

@@ -36,7 +36,7 @@
 
 #define ENVELOPE_COLUMNS                                                                           \
 	"id, accepted, reverse_path, body, smtputf8, ret, envid, priority, deliver_by,"            \
-	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size"
+	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size, late_notice"
 
 const char *const sql_texts[SQL_COUNT] = {
 	[SQL_TOTAL_ADD] =
@@ -63,6 +63,11 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_SITE_GET] = "SELECT " SITE_COLUMNS " FROM site AS s WHERE s.name=?1",
 	[SQL_SITE_PROBES] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
 			    " WHERE s.health = 2 ORDER BY s.next_probe LIMIT ?1",
+	/* Those that sleep have no time at all: WALL_NEVER. */
+	[SQL_SITE_PROBES_FAR] = "SELECT " SITE_COLUMNS " FROM site AS s INDEXED BY site_probe"
+				" WHERE s.health = 2 AND s.next_probe > ?2"
+				" AND s.next_probe < 9223372036854775807"
+				" ORDER BY s.next_probe LIMIT ?1",
 	[SQL_SITE_IDLE] = "SELECT id, name, health FROM site INDEXED BY site_idle"
 			  " WHERE hops = 0 AND last_success < ?1 AND declared = 0 LIMIT ?2",
 	[SQL_SITE_DELETE] = "DELETE FROM site WHERE id=?1",
@@ -82,6 +87,10 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_HOP_PROBES] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
 			   " LEFT JOIN site AS s ON s.id = h.site WHERE h.health = 2"
 			   " ORDER BY h.next_probe LIMIT ?1",
+	[SQL_HOP_PROBES_FAR] = "SELECT " HOP_COLUMNS " FROM hop AS h INDEXED BY hop_probe"
+			       " LEFT JOIN site AS s ON s.id = h.site WHERE h.health = 2"
+			       " AND h.next_probe > ?2 AND h.next_probe < 9223372036854775807"
+			       " ORDER BY h.next_probe LIMIT ?1",
 	/* One seek for each priority, and for each bucket of those that have mail: a plain min() would walk every ready
 	 * recipient. */
 	[SQL_HOP_OLDEST] =
@@ -108,10 +117,10 @@ const char *const sql_texts[SQL_COUNT] = {
 
 	[SQL_MESSAGE_INSERT] = "INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued)"
 			       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
-			       "?18,?19)",
+			       "?18,?19,?20)",
 	[SQL_MESSAGE_INSERT_FINISHED] =
 		"INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued, finished)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,0,0,?18)",
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,0,0,?19)",
 	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued, kept FROM message WHERE id=?1",
 	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
 	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",
@@ -122,7 +131,7 @@ const char *const sql_texts[SQL_COUNT] = {
 				   "SELECT 1 FROM recipient WHERE message=?1 AND +state = 2)",
 	[SQL_MESSAGE_FINISHED_BEFORE] =
 		"SELECT id, kept FROM message INDEXED BY message_finished"
-		" WHERE finished > 0 AND finished < ?1 ORDER BY finished LIMIT ?2",
+		" WHERE finished > 0 AND finished < ?1 AND owed = 0 ORDER BY finished LIMIT ?2",
 	[SQL_MESSAGE_SET_KEPT] = "UPDATE message SET kept=?2 WHERE id=?1",
 	[SQL_MESSAGE_UNKEEP] = "UPDATE message SET kept=0 WHERE id=?1 AND NOT EXISTS("
 			       "SELECT 1 FROM recipient WHERE message=?1 AND +state = 4)",
@@ -132,6 +141,54 @@ const char *const sql_texts[SQL_COUNT] = {
 		" WHERE kept > 0 AND finished > 0 AND kept < ?1 ORDER BY kept LIMIT ?2",
 	[SQL_MESSAGE_REOPEN] = "UPDATE message SET finished=0 WHERE id=?1 AND finished > 0",
 	[SQL_MESSAGE_DELETE] = "DELETE FROM message WHERE id=?1",
+
+	/* From sender to sender by seeks; the oldest of each first. */
+	[SQL_LATE_SENDER] = "SELECT reverse_path FROM message INDEXED BY message_late WHERE finished = 0"
+			    " AND late_notice = 1 AND reverse_path > ?1 ORDER BY reverse_path LIMIT 1",
+	[SQL_LATE_MESSAGES] =
+		"SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_late WHERE m.finished = 0"
+		" AND m.late_notice = 1 AND m.reverse_path=?1 AND m.id > ?2 AND m.id < ?3"
+		" ORDER BY m.id LIMIT ?4",
+	[SQL_LATE_FIRST] = "SELECT id FROM message INDEXED BY message_late WHERE finished = 0"
+			   " AND late_notice = 1 AND reverse_path=?1 AND id > ?2 ORDER BY id LIMIT 1",
+	[SQL_LATE_COUNT] =
+		"SELECT count(*) FROM (SELECT 1 FROM message INDEXED BY message_late WHERE finished = 0"
+		" AND late_notice = 1 AND reverse_path=?1 AND id > ?2 AND id < ?3 LIMIT ?4)",
+	[SQL_OWN_NEW] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_own"
+			" WHERE m.finished = 0 AND m.late_notice = 2 AND m.told = 0 AND m.id < ?1"
+			" ORDER BY m.id LIMIT ?2",
+	[SQL_OWN_AGAIN] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_own"
+			  " WHERE m.finished = 0 AND m.late_notice = 2 AND m.told > 0 AND m.told <= ?1"
+			  " ORDER BY m.told, m.id LIMIT ?2",
+	[SQL_OWN_AT_TIME] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_by"
+			    " WHERE m.finished = 0 AND m.late_notice = 3 AND m.deliver_by <= ?1"
+			    " ORDER BY m.deliver_by, m.id LIMIT ?2",
+	[SQL_DEADLINE_PAST] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_deadline"
+			      " WHERE m.finished = 0 AND m.deliver_by > 0 AND m.deliver_by_notify = 0"
+			      " AND m.deliver_by <= ?1 ORDER BY m.deliver_by, m.id LIMIT ?2",
+	[SQL_DEADLINE_OF_HOP] =
+		"SELECT id, priority FROM message INDEXED BY message_deadline WHERE finished = 0"
+		" AND deliver_by > 0 AND deliver_by_notify = 0 AND deliver_by <= ?1"
+		" AND EXISTS(SELECT 1 FROM recipient AS r WHERE r.message = message.id AND +r.hop=?2 AND +r.state = 0)"
+		" ORDER BY deliver_by, id LIMIT ?3",
+	/* Told at its by-time, a message is one of those that are told again. */
+	[SQL_OWN_TOLD] = "UPDATE message SET told=?2, late_notice=2 WHERE id=?1 AND finished = 0",
+	[SQL_OWED_SET] = "UPDATE message SET owed=1 WHERE id=?1",
+	[SQL_OWED_SENDER] = "SELECT reverse_path FROM message INDEXED BY message_owed WHERE owed = 1"
+			    " AND reverse_path > ?1 ORDER BY reverse_path LIMIT 1",
+	[SQL_OWED_MESSAGES] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_owed"
+			      " WHERE m.owed = 1 AND m.reverse_path=?1 ORDER BY m.id LIMIT ?2",
+	[SQL_OWED_COUNT] = "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM message"
+			   " INDEXED BY message_owed WHERE owed = 1 AND reverse_path=?1 AND id > ?2"
+			   " ORDER BY id LIMIT ?3)",
+	[SQL_OWED_PAID] = "UPDATE message SET owed=0 WHERE owed = 1 AND reverse_path=?1 AND id <= ?2",
+	[SQL_TOLD_SENDER] = "SELECT sender FROM told WHERE sender > ?1 ORDER BY sender LIMIT 1",
+	[SQL_TOLD_GET] = "SELECT first, last, count, up_to, hops FROM told WHERE sender=?1",
+	[SQL_TOLD_PUT] = "INSERT INTO told(sender, first, last, count, up_to, hops)"
+			 " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(sender) DO UPDATE SET"
+			 " first=excluded.first, last=excluded.last, count=excluded.count,"
+			 " up_to=excluded.up_to, hops=excluded.hops",
+	[SQL_TOLD_DELETE] = "DELETE FROM told WHERE sender=?1",
 
 	[SQL_CONTENT_INSERT] = "INSERT INTO content(id, data) VALUES(?1, ?2)",
 	[SQL_CONTENT_FETCH] = "SELECT data FROM content WHERE id=?1",
@@ -154,7 +211,7 @@ const char *const sql_texts[SQL_COUNT] = {
 		"domain, orcpt, attempts, last_attempt, finished, in_doubt, code, status, text, "
 		"host) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?11,?12,?13,?14,?15,?16)",
 	[SQL_RECIPIENT_LOAD] =
-		"SELECT state, attempts, hop FROM recipient WHERE message=?1 AND number=?2",
+		"SELECT state, attempts, hop, due FROM recipient WHERE message=?1 AND number=?2",
 	/* A delivery that is not charged (RESULT_READY) leaves last_attempt as it was. */
 	[SQL_RECIPIENT_RECORD] =
 		"UPDATE recipient SET state=?3, last_attempt=iif(attempts < ?4, ?6, last_attempt),"
@@ -166,8 +223,11 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_RECIPIENT_SET_HOP] = "UPDATE recipient SET hop=?3 WHERE message=?1 AND number=?2",
 	[SQL_RECIPIENT_ANY_QUEUED] = "SELECT 1 FROM recipient WHERE message=?1 AND +hop=?2"
 				     " AND +state <= 3 LIMIT 1",
-	[SQL_RECIPIENT_FINISH] = "UPDATE recipient SET state=?3, due=0, finished=?4"
-				 " WHERE message=?1 AND number=?2",
+	/* Held: due is since when, and what that was adds up. ?5: now. */
+	[SQL_RECIPIENT_FINISH] =
+		"UPDATE recipient SET state=?3, finished=?4, due=iif(?3 = 2, ?5, 0),"
+		" held=held + iif(state = 2 AND due > 0 AND due < ?5, ?5 - due, 0)"
+		" WHERE message=?1 AND number=?2",
 	[SQL_RECIPIENT_FAILED] =
 		"SELECT number, hop, notice FROM recipient WHERE message=?1 AND +state = 4 ORDER BY number",
 	[SQL_RECIPIENT_REVIVE] = "UPDATE recipient SET state=0, due=0, finished=0, notice=0"
@@ -201,6 +261,11 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_DUE_BEFORE] =
 		"SELECT message, number, hop, state FROM recipient INDEXED BY recipient_due"
 		" WHERE state IN (1, 3) AND due <= ?1 ORDER BY due, message, number LIMIT ?2",
+	/* Retries; not the waits that a sender asked for. */
+	[SQL_DUE_FAR] =
+		"SELECT message, number, hop, state FROM recipient INDEXED BY recipient_due"
+		" WHERE state IN (1, 3) AND due > ?1 AND attempts > 0"
+		" ORDER BY due, message, number LIMIT ?2",
 	[SQL_DUE_FIRST] = "SELECT due FROM recipient INDEXED BY recipient_due WHERE state IN (1, 3)"
 			  " ORDER BY due LIMIT 1",
 

@@ -238,6 +238,7 @@ static enum err change_recipient(
 	bind_u64(&q, row->number);
 	bind_i64(&q, to);
 	bind_wall(&q, recipient_is_queued(to) ? WALL_NONE : op->now);
+	bind_wall(&q, op->now);
 	err = sql_run(&q);
 	if (err != OK)
 		return err;

@@ -13,8 +13,8 @@ struct due_row {
 	enum recipient_state state;
 };
 
-static enum err load_due(struct sqlite_engine *e, struct store_promote *op, struct due_row *rows,
-	uint32_t limit, uint32_t *count);
+static enum err load_due(struct sqlite_engine *e, enum sql_id statement, struct wall at,
+	struct due_row *rows, uint32_t limit, uint32_t *count);
 static enum err make_ready(
 	struct sqlite_engine *e, struct store_promote *op, const struct due_row *row);
 static enum err load_next_due(struct sqlite_engine *e, struct wall *out);
@@ -27,7 +27,9 @@ enum err write_promote(struct sqlite_engine *e, struct store_promote *op)
 	op->hop_count = op->promoted_count = 0;
 	op->next_due = WALL_NEVER;
 	e->ledger.listing++;
-	enum err err = load_due(e, op, rows, limit, &count);
+	enum err err = load_due(e, SQL_DUE_BEFORE, op->now, rows, limit, &count);
+	if (err == OK && op->far.ms > op->now.ms)
+		err = load_due(e, SQL_DUE_FAR, op->far, rows, limit, &count);
 	op->hops = arena_array(&op->op.arena, count, sizeof(*op->hops));
 	for (uint32_t i = 0; err == OK && i < count; i++)
 		err = make_ready(e, op, &rows[i]);
@@ -62,12 +64,12 @@ enum err write_put(struct sqlite_engine *e, struct store_put *op)
 	return sql_run(&q);
 }
 
-static enum err load_due(struct sqlite_engine *e, struct store_promote *op, struct due_row *rows,
-	uint32_t limit, uint32_t *count)
+static enum err load_due(struct sqlite_engine *e, enum sql_id statement, struct wall at,
+	struct due_row *rows, uint32_t limit, uint32_t *count)
 {
-	struct query q = sql_prepare(&e->sql, SQL_DUE_BEFORE);
-	bind_wall(&q, op->now);
-	bind_u64(&q, limit);
+	struct query q = sql_prepare(&e->sql, statement);
+	bind_wall(&q, at);
+	bind_u64(&q, limit - *count);
 	while (*count < limit && sql_next(&q)) {
 		struct due_row *row = &rows[(*count)++];
 		row->message = get_u64(&q);

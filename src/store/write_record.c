@@ -15,6 +15,7 @@ struct current {
 	enum recipient_state state;
 	uint32_t attempts;
 	uint64_t hop;
+	struct wall due;
 };
 
 static enum err record_message(struct sqlite_engine *e, struct store_record *op);
@@ -24,7 +25,8 @@ static enum err load_current(
 	struct sqlite_engine *e, uint64_t id, uint32_t number, struct current *out);
 static enum recipient_state state_after(enum result_kind kind, enum recipient_state now);
 static enum err write_result(struct sqlite_engine *e, struct store_record *op,
-	const struct store_result *result, enum recipient_state state, uint32_t attempts);
+	const struct store_result *result, enum recipient_state state, uint32_t attempts,
+	const struct current *now);
 static enum err record_kept(struct settle *s, struct wall until);
 static enum err replace_notice(struct sqlite_engine *e, struct store_record *op);
 static enum err record_health(struct sqlite_engine *e, struct store_record *op);
@@ -45,6 +47,8 @@ enum err write_record(struct sqlite_engine *e, struct store_record *op)
 		err = replace_notice(e, op);
 	for (uint32_t i = 0; err == OK && !is_repeated && i < op->notice_count; i++)
 		err = message_insert(e, &op->notices[i].env, op->notices[i].content, 0);
+	if (err == OK && op->is_notice_owed && op->applied_count > 0)
+		err = late_owe(e, op->id);
 	if (err == OK)
 		err = record_health(e, op);
 	return err == OK ? record_outages(e, op) : err;
@@ -85,7 +89,7 @@ static enum err record_result(
 		return err;
 	enum recipient_state state = state_after(result->kind, now.state);
 	uint32_t attempts = result->kind == RESULT_READY ? now.attempts : result->attempt;
-	err = write_result(s->e, op, result, state, attempts);
+	err = write_result(s->e, op, result, state, attempts, &now);
 	if (err == OK && result->kind == RESULT_HELD) {
 		struct query q = sql_prepare(&s->e->sql, SQL_MESSAGE_SET_HOLD);
 		bind_u64(&q, op->id);
@@ -135,6 +139,7 @@ static enum err load_current(
 		out->state = (enum recipient_state)get_enum(&q, RECIPIENT_STATE_COUNT);
 		out->attempts = get_u32(&q);
 		out->hop = get_u64(&q);
+		out->due = get_wall(&q);
 	}
 	return sql_done(&q);
 }
@@ -160,15 +165,19 @@ static enum recipient_state state_after(enum result_kind kind, enum recipient_st
 }
 
 static enum err write_result(struct sqlite_engine *e, struct store_record *op,
-	const struct store_result *result, enum recipient_state state, uint32_t attempts)
+	const struct store_result *result, enum recipient_state state, uint32_t attempts,
+	const struct current *now)
 {
 	bool is_due = state == RECIPIENT_WAITING || state == RECIPIENT_QUARANTINED;
+	struct wall since = now->state == RECIPIENT_HELD ? now->due : op->at;
 	struct query q = sql_prepare(&e->sql, SQL_RECIPIENT_RECORD);
 	bind_u64(&q, op->id);
 	bind_u64(&q, result->number);
 	bind_i64(&q, state);
 	bind_u64(&q, attempts);
-	bind_wall(&q, is_due ? result->due : WALL_NONE);
+	bind_wall(&q, is_due			     ? result->due
+		      : state == RECIPIENT_HELD ? since
+						: WALL_NONE);
 	bind_wall(&q, op->at);
 	bind_wall(&q, recipient_is_queued(state) ? WALL_NONE : op->at);
 	bind_bool(&q, result->is_in_doubt);

@@ -277,6 +277,7 @@ enum err notice_take_back(struct sqlite_engine *e, uint64_t id, struct wall at)
 	bind_u64(&q, 1);
 	bind_i64(&q, RECIPIENT_DELETED);
 	bind_wall(&q, at);
+	bind_wall(&q, at);
 	err = sql_run(&q);
 	if (err != OK)
 		return err;

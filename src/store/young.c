@@ -202,6 +202,8 @@ enum err young_way(struct sqlite_engine *e, struct store_op *op, enum engine_way
 		*out = way_of_record(e, CONTAINER_OF(op, struct store_record, op));
 	} else if (op->kind == STORE_SPOOL) {
 		*out = way_of_spool(e, CONTAINER_OF(op, struct store_spool, op));
+	} else if (op->kind == STORE_TELL) {
+		*out = WAY_TABLE; /* what it is about was read from the tables */
 	} else if (op->kind == STORE_SWEEP &&
 		   CONTAINER_OF(op, struct store_sweep, op)->limit == 0) {
 		*out = WAY_TABLE; /* it only moves pages */

@@ -194,9 +194,7 @@ static void test_outage_comes_with_a_delivery(void **state)
 	struct world *w = *state;
 	uint64_t id = world_must_accept(w, "a.example");
 	struct outage_record outage = an_outage(1, OUTAGE_OF_HOP, "a.example", 100, 0);
-	const struct store_result result = {
-		.number = 1, .kind = RESULT_DELIVERED, .attempt = 1
-	};
+	const struct store_result result = { .number = 1, .kind = RESULT_DELIVERED, .attempt = 1 };
 	struct store_record op = { .id = id,
 		.at = w->fe.wall,
 		.results = &result,
@@ -246,6 +244,111 @@ static void test_sweep_ends_old_outages(void **state)
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM outage"), 3);
 }
 
+/* ---- the clock ---- */
+
+static void act(struct world *w, uint64_t id, enum modify_action action, int64_t after_ms)
+{
+	const struct store_filter filter = { .ids = &id, .id_count = 1 };
+	struct store_modify op = { .filter = &filter,
+		.action = action,
+		.now = wall_add(w->fe.wall, after_ms),
+		.actor = STR("uid 0 (root)"),
+		.reason = STR("because"),
+		.limit = 10 };
+	assert_int_equal(world_run(w, &op.op, STORE_MODIFY), OK);
+	assert_int_equal(op.recipient_count, 1);
+	store_op_fini(&op.op);
+}
+
+static int64_t held_ms(struct world *w, uint64_t id)
+{
+	struct store_show show = { .id = id };
+	assert_int_equal(world_run(w, &show.op, STORE_SHOW), OK);
+	int64_t ms = show.message.recipients[0].held_ms;
+	store_op_fini(&show.op);
+	return ms;
+}
+
+static void test_holds_add_up(void **state)
+{
+	struct world *w = *state;
+	uint64_t id = world_must_accept(w, "a.example");
+	act(w, id, MODIFY_HOLD, 1000);
+	assert_int_equal(held_ms(w, id), 0);
+	act(w, id, MODIFY_RELEASE, 4000);
+	assert_int_equal(held_ms(w, id), 3000);
+	assert_int_equal(world_record(w, id, 1, RESULT_RETRY, 1, 5000, NULL), OK);
+	act(w, id, MODIFY_RETRY, 9000);
+	assert_int_equal(held_ms(w, id), 3000);
+	act(w, id, MODIFY_HOLD, 10000);
+	/* a delivery that was under way does not begin the hold anew */
+	assert_int_equal(world_record(w, id, 1, RESULT_RETRY, 2, 5000, NULL), OK);
+	act(w, id, MODIFY_RELEASE, 14000);
+	assert_int_equal(held_ms(w, id), 7000);
+	/* the clock was set back meanwhile */
+	act(w, id, MODIFY_HOLD, 20000);
+	act(w, id, MODIFY_RELEASE, 15000);
+	assert_int_equal(held_ms(w, id), 7000);
+	contract_assert_counts(w);
+}
+
+static void test_far_retries_are_due(void **state)
+{
+	struct world *w = *state;
+	struct sample s;
+	static const char *const hops[] = { "a.example" };
+	uint64_t id = world_must_accept(w, "a.example");
+	sample_make(w, &s, hops, 1);
+	s.env.hold_until = wall_add(w->fe.wall, 400 * DAY_MS);
+	assert_int_equal(world_accept(w, &s), OK);
+	int64_t due = w->fe.wall.ms + 365 * DAY_MS;
+	assert_int_equal(world_record(w, id, 1, RESULT_RETRY, 1, due, NULL), OK);
+	struct store_promote op = { .now = w->fe.wall, .limit = 10 };
+	assert_int_equal(world_run(w, &op.op, STORE_PROMOTE), OK);
+	assert_int_equal(op.promoted_count, 0);
+	store_op_fini(&op.op);
+	op.far = wall_add(w->fe.wall, DAY_MS);
+	assert_int_equal(world_run(w, &op.op, STORE_PROMOTE), OK);
+	assert_int_equal(op.promoted_count, 1);
+	store_op_fini(&op.op);
+	assert_int_equal(contract_state_of(w, id, 1), RECIPIENT_READY);
+	assert_int_equal(contract_state_of(w, s.env.id, 1), RECIPIENT_WAITING);
+	contract_assert_counts(w);
+}
+
+static void test_far_probes_are_due(void **state)
+{
+	struct world *w = *state;
+	struct site_record sites[] = {
+		{ .name = STR("near"), .health = { .state = HEALTH_DOWN, .next_probe = { 50 } } },
+		{ .name = STR("soon"), .health = { .state = HEALTH_DOWN, .next_probe = { 150 } } },
+		{ .name = STR("far"), .health = { .state = HEALTH_DOWN, .next_probe = { 9999 } } },
+		{ .name = STR("asleep"),
+			.health = { .state = HEALTH_DOWN, .next_probe = WALL_NEVER } },
+	};
+	struct hop_record hop = { .name = STR("a.example"),
+		.health = { .state = HEALTH_DOWN, .next_probe = { 9998 } } };
+	struct store_record record = {
+		.sites = sites, .site_count = ARRAY_COUNT(sites), .hops = &hop, .hop_count = 1
+	};
+	assert_int_equal(world_run(w, &record.op, STORE_RECORD), OK);
+	struct store_probes op = { .now = { 100 }, .limit = 10 };
+	assert_int_equal(world_run(w, &op.op, STORE_PROBES), OK);
+	assert_int_equal(op.site_count + op.hop_count, 1);
+	store_op_fini(&op.op);
+	op.far = (struct wall){ 1000 };
+	assert_int_equal(world_run(w, &op.op, STORE_PROBES), OK);
+	assert_true(op.site_count == 2 && op.hop_count == 1);
+	assert_true(str_equal(op.sites[0].name, STR("near")));
+	assert_true(str_equal(op.sites[1].name, STR("far")));
+	store_op_fini(&op.op);
+	op.limit = 2;
+	assert_int_equal(world_run(w, &op.op, STORE_PROBES), OK);
+	assert_int_equal(op.site_count + op.hop_count, 2);
+	assert_int_equal(op.next.ms, 100);
+	store_op_fini(&op.op);
+}
+
 int contract_run_outage(const char *name)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +360,9 @@ int contract_run_outage(const char *name)
 		CONTRACT_TEST(test_outage_comes_with_a_delivery),
 		CONTRACT_TEST(test_learned_rate_is_kept),
 		CONTRACT_TEST(test_sweep_ends_old_outages),
+		CONTRACT_TEST(test_holds_add_up),
+		CONTRACT_TEST(test_far_retries_are_due),
+		CONTRACT_TEST(test_far_probes_are_due),
 	};
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

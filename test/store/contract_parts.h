@@ -15,6 +15,7 @@
 int contract_run_write(const char *name);
 int contract_run_read(const char *name);
 int contract_run_operator(const char *name);
+int contract_run_tell(const char *name);
 int contract_run_outage(const char *name);
 int contract_run_claim(const char *name);
 int contract_run_history(const char *name);

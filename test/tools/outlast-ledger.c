@@ -2,19 +2,21 @@
  * outlast-ledger - balances what clients had accepted against what arrived.
  *
  *   outlast-ledger --client FILE [--client ...] --sink FILE [--sink ...] [--queued N] [--allow-duplicates N] [--json]
- *                  [--list-lost]
+ *                  [--unknown GLOB ...] [--list-lost]
  *
  * The unit is the pair of token and recipient. Accepted: a client's journal says that its 250 came.
  * Delivered: a sink's journal has it, n times. Bounced: not delivered, and named as failed in a
  * delivery status notification that arrived. Queued: as many as --queued says are still in the
  * relay. Lost: accepted and none of these. Duplicates: deliveries beyond the first (and a notice
  * that arrived twice); in doubt, and so excused, are those where the sink cut the connection
- * instead of answering or the client sent the token again. Altered: other octets than were sent.
+ * instead of answering or the client sent the token again. Altered: other octets than were sent. False bounces: both
+ * delivered and bounced; with --unknown, which names the mailboxes that do not exist, also any other that was bounced.
  *
  * Exit status 1: lost, altered, duplicates in no doubt beyond --allow-duplicates, both delivered
  * and bounced, two different failure notices for one pair, or delivery of what was refused. The
  * sums of a relay that keeps its promise are all 0.
  */
+#include <fnmatch.h>
 #include <getopt.h>
 
 #include "json.h"
@@ -48,6 +50,7 @@ static struct ledger {
 	struct json_line line;
 	struct totals totals;
 	int64_t queued, allowed_duplicates;
+	struct texts unknown; /* globs on recipients */
 	bool is_json, lists_lost;
 } ledger;
 
@@ -223,6 +226,19 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* Returned, though its mailbox exists. */
+static bool is_false_bounce(const struct pair *pair)
+{
+	if (pair->notices == 0)
+		return false;
+	if (pair->deliveries > 0)
+		return true;
+	for (size_t i = 0; i < ledger.unknown.count; i++)
+		if (fnmatch(ledger.unknown.at[i], pair->recipient, 0) == 0)
+			return false;
+	return ledger.unknown.count > 0;
+}
+
 static void judge_pair(const struct entry *entry, const struct pair *pair)
 {
 	struct totals *totals = &ledger.totals;
@@ -235,7 +251,11 @@ static void judge_pair(const struct entry *entry, const struct pair *pair)
 	totals->double_notices += pair->other_notices - excused_notices;
 	totals->duplicates += excess + excess_notices - (pair->other_notices - excused_notices);
 	totals->in_doubt += least(excess, pair->unanswered + resent) + excused_notices;
-	totals->false_bounces += pair->deliveries > 0 && pair->notices > 0;
+	if (is_false_bounce(pair)) {
+		totals->false_bounces++;
+		if (ledger.lists_lost)
+			printf("falsely bounced %s %s\n", entry->token, pair->recipient);
+	}
 	if (!pair->is_accepted) {
 		if (entry->digest[0] == '\0')
 			totals->strangers += pair->deliveries;
@@ -307,7 +327,7 @@ static void print_text(const struct totals *totals)
 		(unsigned long long)totals->duplicates, (unsigned long long)totals->in_doubt,
 		(unsigned long long)totals->lost, (unsigned long long)totals->altered);
 	if (totals->false_bounces > 0)
-		printf("both delivered and bounced: %llu\n",
+		printf("falsely bounced: %llu\n",
 			(unsigned long long)totals->false_bounces);
 	if (totals->double_notices > 0)
 		printf("second failure notices: %llu\n",
@@ -328,7 +348,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = { { "client", 1, NULL, 'c' },
 		{ "sink", 1, NULL, 's' }, { "queued", 1, NULL, 'q' },
 		{ "allow-duplicates", 1, NULL, 'a' }, { "json", 0, NULL, 'j' },
-		{ "list-lost", 0, NULL, 'l' }, { NULL, 0, NULL, 0 } };
+		{ "list-lost", 0, NULL, 'l' }, { "unknown", 1, NULL, 'u' },
+		{ NULL, 0, NULL, 0 } };
 	struct texts clients = { 0 }, sinks = { 0 };
 	const struct totals *totals = &ledger.totals;
 	bool is_balanced;
@@ -353,6 +374,9 @@ int main(int argc, char **argv)
 			break;
 		case 'l':
 			ledger.lists_lost = true;
+			break;
+		case 'u':
+			texts_add(&ledger.unknown, optarg, strlen(optarg));
 			break;
 		default:
 			die_usage("see the head of outlast-ledger.c for the options");

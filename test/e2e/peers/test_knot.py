@@ -7,10 +7,9 @@ zone whose file is missing (SERVFAIL), and for anything else Knot says REFUSED.
 
 import email
 import re
-import socket
 
-from peer import (common_port, content_of, environment, expect, expect_equal, fetch_packages, lib, messages, program,
-                  queue_is_empty, settings, wait_for)
+from knot import Knot
+from peer import common_port, content_of, expect, expect_equal, lib, messages, queue_is_empty, settings, wait_for
 
 HOSTS = {"mx1": "127.0.1.1", "mx2": "127.0.1.2", "mx3": "127.0.1.3", "implicit": "127.0.1.4", "client": "127.0.1.5"}
 ZONE = """
@@ -42,67 +41,8 @@ mxclient  A     127.0.1.5
 """
 
 
-class Knot:
-    """knotd on a port of its own; may be stopped and started again."""
-
-    def __init__(self, world):
-        fetch_packages("knot")
-        self.world = world
-        self.port = lib.free_port()
-        self.at = f"127.0.0.1:{self.port}"
-        with open(world.path("test.zone"), "w", encoding="ascii") as file:
-            file.write(ZONE)
-        with open(world.path("knot.conf"), "w", encoding="ascii") as file:
-            file.write(f"""
-server:
-    rundir: "{world.directory}"
-    listen: [ 127.0.0.1@{self.port} ]
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-log:
-  - target: stderr
-    any: info
-database:
-    storage: "{world.directory}"
-template:
-  - id: default
-    storage: "{world.directory}"
-    journal-content: none
-    zonefile-load: whole
-zone:
-  - domain: test.
-    file: test.zone
-  - domain: broken.
-    file: missing.zone
-""")
-        self.start()
-
-    def start(self):
-        self.process = self.world.start([program("knotd", "knot"), "-c", self.world.path("knot.conf")], "knot.log",
-                                        env=environment())
-        wait_for(self.answers, 20, "knotd answers")
-
-    def answers(self):
-        """Whether the zone is there: a question for its SOA gets an answer with no error."""
-        if not self.process.is_running():
-            raise lib.Failure(f"knotd ended: {self.process.log()[-1500:]}")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.settimeout(1)
-            try:
-                udp.connect(("127.0.0.1", self.port))
-                udp.send(b"\x12\x34\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04test\x00\x00\x06\x00\x01")
-                answer = udp.recv(512)
-            except OSError:
-                return False
-        return answer[3] & 15 == 0 and answer[6:8] == b"\x00\x01"
-
-    def stop(self):
-        self.process.stop()
-
-
 def set_up(world, clock_rate=None, **more):
-    knot = Knot(world)
+    knot = Knot(world, ZONE, missing=["broken"])
     port = common_port(*HOSTS.values())
     sink = world.sink(*(f"{name}={at}:{port}" for name, at in HOSTS.items()), args=["--maildir", world.path("maildir")])
     relay = world.relay({**settings(knot.at, port), **more})

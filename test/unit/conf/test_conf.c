@@ -319,6 +319,10 @@ static void test_conf_print_is_read_back_as_the_same(void **state)
 		"routes:\n"
 		"  - {name: a, to: '*.example', from: <>, via: '[::1]:26', tls: none}\n"
 		"  - {name: b, via: mx}\n"
+		"classes:\n"
+		"  - {name: u, from: '*@x', header: 'X-Priority:  1*', priority: -9}\n"
+		"  - {name: d, deliver-by: 2h, deliver-by-mode: notify, notify: 'failure, delay'}\n"
+		"  - {name: h, user: al*, to: '*@y', hold: 1h, notify: never}\n"
 		"dns: {servers: ['[::1]:5353', 127.0.0.1]}\n"
 		"log: {level: debug, format: json, target: \"/var/log/a\\n\\\"b\"}\n");
 	struct buf a, b;
@@ -331,6 +335,9 @@ static void test_conf_print_is_read_back_as_the_same(void **state)
 	static const char *const lines[] = { "hostname: a.example\n",
 		"  schedule: [1m, 90s, 90m]\n",
 		"  - address: \"[::1]:2525\"\n    tls: none\n    allow: trusted\n",
+		"  - name: u\n    from: \"*@x\"\n    header: \"X-Priority: 1*\"\n    priority: -9\n  - name",
+		"  - name: d\n    deliver-by: 2h\n    deliver-by-mode: notify\n    notify: failure delay\n",
+		"  - name: h\n    to: \"*@y\"\n    user: \"al*\"\n    hold: 1h\n    notify: never\n",
 		"trusted: [10.0.0.0/8, \"::1\"]\n", "  message-size-max: 1G\n",
 		"  spool-from: 5000\n", "  greeting-delay: 1500ms\n", "  source-ipv6: \"::1\"\n",
 		"  prefer-ipv4: yes\n",

@@ -58,6 +58,27 @@ static void test_load_refuses_what_is_wrong_and_says_where(void **state)
 				    "relay.example.org\n" },
 		{ "postmaster: me\n", "test.yaml:1:13: postmaster: 'me' is not an address like "
 				      "postmaster@example.org\n" },
+		{ "notify: {operators: us}\n",
+			"test.yaml:1:21: operators: 'us' is not an address like "
+			"postmaster@example.org\n" },
+		{ "classes: [{name: a}]\n", "test.yaml:1:11: this class changes nothing: set "
+					    "priority, deliver-by, hold or notify\n" },
+		{ "classes: [{name: a, priority: 10}]\n",
+			"test.yaml:1:31: priority: '10' is not a priority from -9 to 9\n" },
+		{ "classes: [{name: a, priority: -}]\n",
+			"test.yaml:1:31: priority: '-' is not a priority from -9 to 9\n" },
+		{ "classes: [{name: a, notify: never delay}]\n",
+			"test.yaml:1:29: notify: 'never delay' is neither 'never' nor some of "
+			"success, failure, delay\n" },
+		{ "classes: [{name: a, notify: often}]\n",
+			"test.yaml:1:29: notify: 'often' is none of never, success, failure, delay\n" },
+		{ "classes: [{name: a, header: urgent, priority: 1}]\n",
+			"test.yaml:1:29: header: 'urgent' is not a condition like \"X-Priority: "
+			"1*\"\n" },
+		{ "classes: [{name: a, hold: 2h, deliver-by: 1h}]\n",
+			"test.yaml:1:11: hold must be less than deliver-by\n" },
+		{ "classes: [{name: a, priority: 1}, {name: a, priority: 2}]\n",
+			"test.yaml:1:35: there is a class 'a' already\n" },
 		{ "user: \"a b\"\n",
 			"test.yaml:1:7: user: 'user' must be one word of at most 255 octets\n" },
 		{ "limits: {sessions-max: many}\n",

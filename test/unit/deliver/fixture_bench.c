@@ -77,7 +77,9 @@ struct fixture_server *bench_add_server(struct bench *b, const char *ip)
 	struct fixture_server *s = fixture_net_add(&b->net, ip);
 	uint32_t i = b->route.target_count++;
 
-	b->route.targets[i] = (struct route_target){ names[i], (uint16_t)(10 * i), s->at };
+	b->route.targets[i] = (struct route_target){
+		names[i], (uint16_t)(10 * i), s->at, false
+	};
 	return s;
 }
 
@@ -101,6 +103,7 @@ void bench_start(struct bench *b, uint32_t recipient_count)
 		.content = &b->content,
 		.route = &b->route,
 		.is_probe = b->is_probe,
+		.is_known_good = b->is_known_good,
 		.on_done = on_done,
 	};
 	b->done = 0;

@@ -109,6 +109,64 @@ static void test_scan_cuts_long_values_and_keeps_its_memory(void **state)
 	header_scan_fini(&h);
 }
 
+static void test_scan_knows_bulk_mail(void **state)
+{
+	static const struct {
+		const char *content;
+		bool is_bulk;
+	} table[] = {
+		{ "Subject: x\r\n\r\n", false },
+		{ "List-Id: <a.example>\r\n\r\n", true },
+		{ "LIST-ID: a\r\n\r\n", true },
+		{ "List-Post: a\r\n\r\n", false },
+		{ "Precedence: bulk\r\n\r\n", true },
+		{ "precedence:  List \r\n\r\n", true },
+		{ "Precedence: junk", true },
+		{ "Precedence: first-class\r\n\r\n", false },
+		{ "Auto-Submitted: auto-generated\r\n\r\n", true },
+		{ "Auto-Submitted: auto-replied; owner-email=\"a@b\"\r\n\r\n", true },
+		{ "Auto-Submitted: no\r\n\r\n", false },
+		{ "Auto-Submitted: No (by hand)\r\n\r\n", false },
+		{ "Subject: x\r\n\r\nList-Id: <in.the.body>\r\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct header_scan h;
+		header_scan_init(&h, STR("mx.example"));
+		header_scan_feed(&h, str_from_c(table[i].content));
+		header_scan_finish(&h);
+		assert_int_equal(h.is_bulk, table[i].is_bulk);
+		header_scan_fini(&h);
+	}
+}
+
+static void test_scan_watches_fields(void **state)
+{
+	const struct header_watch watches[] = {
+		{ STR("X-Class"), STR("urgent*") },
+		{ STR(""), STR("*") },
+		{ STR("Subject"), STR("*alarm*") },
+	};
+	struct header_scan h;
+
+	(void)state;
+	header_scan_init(&h, STR("mx.example"));
+	h.watches = watches;
+	h.watch_count = 3;
+	header_scan_feed(&h, STR("x-class: Urgent, now\r\nSubject: an\r\n alarm\r\n: x\r\n\r\n"));
+	header_scan_finish(&h);
+	assert_true(h.watch_hits == 5);
+	header_scan_fini(&h);
+	header_scan_init(&h, STR("mx.example"));
+	h.watches = watches;
+	h.watch_count = 3;
+	header_scan_feed(&h, STR("X-Class: not urgent\r\n\r\nSubject: alarm\r\n"));
+	header_scan_finish(&h);
+	assert_true(h.watch_hits == 0);
+	header_scan_fini(&h);
+}
+
 static void test_section_ends_before_the_empty_line(void **state)
 {
 	static const struct {
@@ -137,6 +195,8 @@ int main(void)
 		cmocka_unit_test(test_scan_is_the_same_at_every_cut),
 		cmocka_unit_test(test_scan_octet_by_octet_gives_the_same),
 		cmocka_unit_test(test_scan_cuts_long_values_and_keeps_its_memory),
+		cmocka_unit_test(test_scan_knows_bulk_mail),
+		cmocka_unit_test(test_scan_watches_fields),
 		cmocka_unit_test(test_section_ends_before_the_empty_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

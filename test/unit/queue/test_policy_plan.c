@@ -60,13 +60,13 @@ static void test_plan_retries_as_the_relay_does(void **state)
 		struct conf_policy p =
 			policy_with(cases[i].lifetime_ms, cases[i].count, cases[i].steps);
 		struct policy_plan plan;
-		struct wall now = START;
+		struct wall now = START, end = retry_gives_up_at(&p, &env, NULL);
 		uint32_t attempts = 1;
 
 		policy_plan_make(&plan, &p);
 		for (;; attempts++) {
 			struct retry_decision d =
-				retry_after_failure(&p, &env, attempts, false, now, &rng);
+				retry_after_failure(&p, end, attempts, false, now, &rng);
 
 			if (d.is_expired)
 				break;

@@ -85,6 +85,26 @@ static void answer_modify(struct fixture_verbs *f, struct store_modify *m)
 	m->hop_count = m->recipient_count ? 1 : 0;
 }
 
+static void answer_revive(struct fixture_verbs *f, struct store_revive *r)
+{
+	static struct str hop = { "h0001.test", 10 };
+
+	f->modifies++;
+	f->last_filter = *r->filter;
+	snprintf(f->last_actor, sizeof(f->last_actor), "%.*s", STR_FMT(r->actor));
+	r->recipient_count = r->is_dry_run || f->modify_left < r->limit ? f->modify_left : r->limit;
+	r->message_count = r->recipient_count;
+	r->domain_count = 2;
+	r->told_count = r->is_dry_run ? 0 : 1;
+	r->gone_count = r->is_dry_run ? 7 : 0;
+	r->oldest = (struct wall){ FIRST_MS };
+	if (!r->is_dry_run)
+		f->modify_left -= (uint32_t)r->recipient_count;
+	r->is_more = !r->is_dry_run && f->modify_left;
+	r->hops = &hop;
+	r->hop_count = r->recipient_count ? 1 : 0;
+}
+
 static void fill_health(struct health_record *h, bool is_down)
 {
 	*h = (struct health_record){ .state = is_down ? HEALTH_DOWN : HEALTH_UP,
@@ -169,12 +189,78 @@ static void answer_show(struct fixture_verbs *f, struct store_show *s)
 	s->op.err = ERR_NOT_FOUND;
 }
 
+/* modify_left of them failed; of each step one sender was told. */
+static void answer_revive(struct fixture_verbs *f, struct store_revive *r)
+{
+	static struct str hop = { "h0002.test", 10 };
+
+	f->modifies++;
+	f->last_filter = *r->filter;
+	f->only_untold = r->only_untold;
+	snprintf(f->last_actor, sizeof(f->last_actor), "%.*s", STR_FMT(r->actor));
+	r->recipient_count = r->is_dry_run || f->modify_left < r->limit ? f->modify_left : r->limit;
+	r->message_count = r->recipient_count;
+	r->domain_count = 2;
+	r->gone_count = 5;
+	r->told_count = !r->is_dry_run && r->recipient_count;
+	r->oldest = (struct wall){ FIRST_MS };
+	if (!r->is_dry_run)
+		f->modify_left -= (uint32_t)r->recipient_count;
+	r->is_more = !r->is_dry_run && f->modify_left;
+	r->hops = &hop;
+	r->hop_count = r->recipient_count ? 1 : 0;
+}
+
+static void answer_outages(struct fixture_verbs *f, struct store_outages *o)
+{
+	o->outages = arena_array(&o->op.arena, f->outage_count + 1, sizeof(*o->outages));
+	o->outage_count = o->sample_count = 0;
+	o->samples = f->samples;
+	o->last_id = 0;
+	o->is_more = false;
+	for (uint32_t i = f->outage_count; i-- > 0;) {
+		const struct outage_record *rec = &f->outages[i];
+		bool is_wide = rec->scope == OUTAGE_OF_PATTERN || rec->scope == OUTAGE_OF_ALL;
+
+		o->last_id = rec->id > o->last_id ? rec->id : o->last_id;
+		if ((o->id && rec->id != o->id) || (o->only_open && rec->ended.ms) ||
+			(o->only_wide && !is_wide) || (o->before && rec->id >= o->before) ||
+			(o->name.len && !str_equal(o->name, rec->name)))
+			continue;
+		if (!o->id && o->outage_count == o->limit) {
+			o->is_more = true;
+			continue;
+		}
+		o->outages[o->outage_count++] = *rec;
+		o->sample_count = o->id ? f->sample_count : 0;
+	}
+}
+
+/* What a RECORD says, as text. */
+static void take_record(struct fixture_verbs *f, const struct store_record *r)
+{
+	for (uint32_t i = 0; i < r->success_count; i++)
+		buf_printf(&f->told, "success %.*s %lld;", STR_FMT(r->successes[i].hop),
+			(long long)r->successes[i].at.ms);
+	for (uint32_t i = 0; i < r->outage_count; i++) {
+		const struct outage_record *o = &r->outages[i];
+
+		buf_printf(&f->told,
+			"outage %llu %d %d %.*s began %lld until %lld ended %lld %.*s: %.*s;",
+			(unsigned long long)o->id, (int)o->kind, (int)o->scope, STR_FMT(o->name),
+			(long long)(o->began.ms - f->now.ms), (long long)o->until.ms,
+			(long long)o->ended.ms, STR_FMT(o->actor), STR_FMT(o->note));
+	}
+}
+
 static void answer(struct fixture_verbs *f, struct store_op *op)
 {
 	if (f->fail_kind == (int)op->kind) {
 		op->err = f->fail_kind_err;
 	} else if (op->kind == STORE_QUERY) {
 		answer_query(f, CONTAINER_OF(op, struct store_query, op));
+	} else if (op->kind == STORE_REVIVE) {
+		answer_revive(f, CONTAINER_OF(op, struct store_revive, op));
 	} else if (op->kind == STORE_MODIFY) {
 		answer_modify(f, CONTAINER_OF(op, struct store_modify, op));
 	} else if (op->kind == STORE_HOPS) {
@@ -183,6 +269,12 @@ static void answer(struct fixture_verbs *f, struct store_op *op)
 		answer_lookup(f, CONTAINER_OF(op, struct store_lookup, op));
 	} else if (op->kind == STORE_SHOW) {
 		answer_show(f, CONTAINER_OF(op, struct store_show, op));
+	} else if (op->kind == STORE_REVIVE) {
+		answer_revive(f, CONTAINER_OF(op, struct store_revive, op));
+	} else if (op->kind == STORE_OUTAGES) {
+		answer_outages(f, CONTAINER_OF(op, struct store_outages, op));
+	} else if (op->kind == STORE_RECORD) {
+		take_record(f, CONTAINER_OF(op, struct store_record, op));
 	} else if (op->kind == STORE_FETCH) {
 		struct store_fetch *fetch = CONTAINER_OF(op, struct store_fetch, op);
 
@@ -267,8 +359,42 @@ static void on_audit(void *user, struct str text)
 	buf_printf(&f->told, "log %.*s;", STR_FMT(text));
 }
 
-static const struct verb_daemon_ops daemon_ops = { on_gauges, on_hop_ready, on_site_probe,
-	on_forget, on_reload, on_audit };
+static void on_hop_known(void *user, struct str hop, struct wall at)
+{
+	struct fixture_verbs *f = user;
+
+	buf_printf(&f->told, "known %.*s %lld;", STR_FMT(hop), (long long)at.ms);
+}
+
+static void on_mailbox_known(void *user, struct str address, struct wall at)
+{
+	struct fixture_verbs *f = user;
+
+	buf_printf(&f->told, "mailbox %.*s %lld;", STR_FMT(address), (long long)at.ms);
+}
+
+static uint64_t on_outage_new_id(void *user)
+{
+	return ((struct fixture_verbs *)user)->new_id;
+}
+
+static void on_outages_changed(void *user)
+{
+	struct fixture_verbs *f = user;
+
+	buf_append_str(&f->told, STR("changed;"));
+}
+
+static const struct verb_daemon_ops daemon_ops = { .gauges = on_gauges,
+	.hop_ready = on_hop_ready,
+	.site_probe = on_site_probe,
+	.forget_pending = on_forget,
+	.reload = on_reload,
+	.audit = on_audit,
+	.hop_known = on_hop_known,
+	.mailbox_known = on_mailbox_known,
+	.outage_new_id = on_outage_new_id,
+	.outages_changed = on_outages_changed };
 
 static void on_line(void *user, struct str line)
 {
