@@ -16,7 +16,7 @@ _outlast() {
 		esac
 	done
 	case $prev in
-	-c | --config | --socket | --known-good)
+	-c | --config | --socket | --known-good | --scenario | --svg)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -31,7 +31,7 @@ _outlast() {
 		return
 		;;
 	--from | --to | --domain | --site | --hop | --older | --newer | --size | --tries | --code | --user | \
-		--priority | --limit | --reason | --since | --until | --note | --match)
+		--priority | --limit | --reason | --since | --until | --note | --match | --outage | --set | --seed)
 		return
 		;;
 	esac
@@ -45,6 +45,7 @@ _outlast() {
 		retry | hold | release | delete) conditions+=' --dry-run --yes --reason' ;;
 		sites) conditions='--state --site --limit --ids --count' ;;
 		show | cat | log | explain) ;;
+		simulate) conditions='--outage --scenario --size --set --exact --estimate --compare --svg --seed' ;;
 		revive) conditions+=' --dry-run --yes --reason --untold' ;;
 		outages) conditions='--all --limit --ids --count' ;;
 		outage) conditions='--site --match --since --until --note --limit' ;;

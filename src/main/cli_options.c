@@ -13,7 +13,7 @@
 
 enum option_id {
 	OPTION_CONDITION = 256, /* its name is the key of the filter */
-	OPTION_PLAY, /* of simulate: its name is the key */
+	OPTION_PLAY,            /* of simulate: its name is the key */
 	OPTION_ALL,
 	OPTION_STATE,
 	OPTION_SORT,

@@ -153,11 +153,13 @@ static int read_shape(struct playing *p)
 		status = read_outage(p, outage);
 	if (status != VERB_DONE)
 		return status;
+	if (!read_settings(p))
+		return VERB_USAGE;
 	if (size && !read_scale(p, size)) {
 		cli_say("--size takes a factor: 1/100, or 2");
 		return VERB_USAGE;
 	}
-	return read_settings(p) && read_mode(p) ? VERB_DONE : VERB_USAGE;
+	return read_mode(p) ? VERB_DONE : VERB_USAGE;
 }
 
 /* ---- a directory for the simulated queue ---- */

@@ -29,6 +29,8 @@ int cli_sites(struct cli *cli)
 		json_object_set_new(request, "site", json_string(cli->operands[0]));
 	else if (site)
 		json_object_set(request, "site", site);
+	if (json_object_get(cli->filter, "hop"))
+		json_object_set(request, "hop", json_object_get(cli->filter, "hop"));
 	if (cli->state)
 		json_object_set_new(request, "state", json_string(cli->state));
 	int status = cli_ask(cli, request, on_site, &listing, &done);

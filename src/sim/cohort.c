@@ -67,6 +67,8 @@ static void accept_mail(struct play *p, int64_t at_ms, double count)
 {
 	struct cohort *last = p->count ? cohort_at(p, p->count - 1) : NULL;
 
+	if (count <= 0)
+		return;
 	p->backlog += count;
 	if (last && at_ms - last->accepted_ms < COHORT_MS) {
 		last->count += count;
@@ -85,7 +87,7 @@ static double take_oldest(struct play *p, double count)
 {
 	double left = count;
 
-	while (left > 0 && p->count > 0) {
+	while (p->count > 0) {
 		struct cohort *c = cohort_at(p, 0);
 		double part = c->count < left ? c->count : left;
 

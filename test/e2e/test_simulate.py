@@ -28,6 +28,12 @@ def test_shape_is_played_and_estimated(world):
     expect("ESTIMATE" in text and "largest backlog" in text, "a table that says what it is")
 
 
+def test_estimate_agrees_at_a_small_size(world):
+    """Exit status 2 when it is off by more than 5 %."""
+    text = world.relay().cli("simulate", "--size", "1/20000", "--set", "connections=60000", "--compare")
+    expect("MORE THAN" not in text and "differ" in text, text)
+
+
 def test_scenario_of_the_tests_is_played(world):
     scenario = os.path.join(os.path.dirname(__file__), "../scenarios/parked.scn")
     text = world.relay().cli("simulate", "--scenario", scenario)
@@ -54,6 +60,8 @@ def test_outage_of_a_real_queue(world):
     expect_equal((found["mode"], found["shape"]["backlog"], found["expired"]), ("estimate", 0, 0), "what was found")
     expect(13 <= found["peak_backlog"] <= 17, f"5 messages a day make {found['peak_backlog']} in 3 days")
     relay.cli("simulate", "--outage", "nowhere.test=3d", status=1)
+    expect_equal(relay.cli("sites", "--hop", "to.test", "--ids"), "mx.to.test\n", "the site of a domain")
+    relay.cli("sites", "--hop", "nowhere.test", status=1)
     relay.stop()
     text = relay.cli("simulate", "--outage", "to.test=3d")
     expect("Taken from the queue" in text, text)
