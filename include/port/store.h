@@ -456,11 +456,13 @@ struct store_get {
 /* CLAIM - READY recipients of one next hop in drain order, grouped by message: priority, highest first, exactly; within a
  * priority fair shares among the senders' buckets: the oldest message of each before the second of any, and so on, and
  * by arrival among those. A plain read: the caller leaves out what it already has in flight, which counts, so that
- * one CLAIM goes on where the one before it ended. accepted_before: only older ones (expiry), oldest first of all. */
+ * one CLAIM goes on where the one before it ended. accepted_before: only older ones (expiry), oldest first of all.
+ * due_by: only those to be returned by a time (RFC 2852, mode R) that is not after it. */
 struct store_claim {
 	struct store_op op;
 	struct str hop;
 	struct wall accepted_before; /* WALL_NONE: all */
+	struct wall due_by;          /* WALL_NONE: all */
 	uint32_t message_limit;
 	uint32_t recipients_per_message; /* at most, of this hop */
 	struct queued_message *messages; /* out */
@@ -614,13 +616,14 @@ enum { LATE_COUNT_MAX = 10000, LATE_PLACES_MAX = 32, LATE_MESSAGES_MAX = 100, LA
 /* LATE - what senders are to be told: a page of them by name, after a name, each with its late mail (of
  * LATE_NOTICE_DIGEST, accepted before a time, queued and not held), with what was settled, and with failures that are owed.
  * Those with nothing to tell are left out; costs a few seeks a sender, whatever the backlog. With is_own: messages
- * that get a notice of their own (LATE_NOTICE_OWN, LATE_NOTICE_AT_TIME) and are due for one, as one sender each. */
+ * that get a notice of their own (LATE_NOTICE_OWN, LATE_NOTICE_AT_TIME) and are due for one, as one sender each. With
+ * is_by_time: messages to be returned by a time that is over, likewise. */
 struct store_late {
 	struct store_op op;
 	struct wall now;
 	struct wall accepted_before;
 	struct wall told_before;
-	bool is_own;
+	bool is_own, is_by_time;
 	struct str after;
 	uint32_t limit;               /* senders (messages with is_own) */
 	struct late_sender *senders;  /* out */

@@ -192,6 +192,8 @@ void sched_offer(
  */
 void expiry_start_site(struct site *s);
 void expiry_start_hop(struct hop *h);
+/* expiry_start_by_time - h or its site is DOWN, and mail to be returned by a time that is over is parked there. */
+void expiry_start_by_time(struct hop *h, const struct health_record *why);
 /* expiry_continue - a hop that a sweep is at has changed. */
 void expiry_continue(struct hop *h);
 

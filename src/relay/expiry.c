@@ -19,6 +19,7 @@ struct expiry {
 	struct loose loose;
 	struct relay *relay;
 	struct site *site; /* NULL: one hop alone */
+	bool is_by_time;   /* that hop's mail with a by-time alone; down is it or its site */
 	struct store_hops page;
 	bool is_reading, has_page;
 	uint32_t position; /* in page */
@@ -91,6 +92,8 @@ static bool is_still_down(const struct expiry *x)
 {
 	const struct hop *h = x->hop;
 
+	if (x->is_by_time && h->site && h->site->health.state == HEALTH_DOWN)
+		return true;
 	if (x->site)
 		return h->site == x->site && x->site->health.state == HEALTH_DOWN;
 	return h->health.state == HEALTH_DOWN;
@@ -149,8 +152,10 @@ static void claim_overdue(struct expiry *x)
 	x->claim = (struct store_claim){
 		.op.on_done = on_overdue,
 		.hop = h->name,
-		.accepted_before = outage_overdue_before(
-			x->relay, h->site, h, h->name, x->probed),
+		.accepted_before = x->is_by_time ? WALL_NONE
+						 : outage_overdue_before(x->relay, h->site, h,
+							   h->name, x->probed),
+		.due_by = x->is_by_time ? x->probed : WALL_NONE,
 		.message_limit = EXPIRY_CLAIM + x->passed_over,
 		.recipients_per_message = 1000,
 	};
@@ -163,6 +168,8 @@ void expiry_continue(struct hop *h)
 
 	if (x->is_claiming || h->active_count > 0)
 		return;
+	if (x->is_by_time && h->site && !h->site->is_loaded && !x->relay->is_stopping)
+		return; /* its load kicks all members */
 	if (x->has_more && is_still_down(x) && !x->relay->is_stopping) {
 		claim_overdue(x);
 		return;
@@ -262,4 +269,15 @@ void expiry_start_hop(struct hop *h)
 		return;
 	h->expiry_swept = now;
 	work_on(expiry_new(h->relay, &h->health), h);
+}
+
+void expiry_start_by_time(struct hop *h, const struct health_record *why)
+{
+	struct expiry *x;
+
+	if (h->expiry)
+		return; /* the next look finds what it leaves */
+	x = expiry_new(h->relay, why);
+	x->is_by_time = true;
+	work_on(x, h);
 }

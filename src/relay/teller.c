@@ -4,14 +4,17 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "mail/header.h"
 #include "relay/late_digest.h"
 #include "relay/own_mail.h"
 
 #define LOOK_FIRST_MS MINUTE_MS /* after the start */
 #define LOOK_MAX_MS HOUR_MS
 #define LOOK_MIN_MS MINUTE_MS
+#define LOOK_REAL_MS SECOND_MS /* under a fast clock */
 #define PAGE_SENDERS 16
 #define PAGE_OWN 200
+#define HEADERS_BYTES_MAX ((size_t)64 << 10)
 /* Senders are counted by hash: two that meet have their digest a little sooner. */
 #define FAILURE_SLOTS 4096
 
@@ -30,7 +33,9 @@ struct teller {
 	uint32_t position; /* in the page */
 	bool is_owed_next; /* at this sender: its late mail is done with */
 	struct store_tell tell;
-	bool is_telling;
+	bool is_telling; /* from here until that is durable */
+	struct late_digest own;
+	struct store_fetch headers; /* of the message that gets a notice of its own */
 	enum telling telling;
 	struct own_mail mail;
 	struct told_record told;
@@ -66,11 +71,14 @@ bool teller_may_notify(struct teller *t, struct str sender)
 
 static int64_t interval_ms(const struct relay *r)
 {
-	int64_t delay_ms = late_digest_delay_min(r->conf) / 4;
+	int64_t least_ms = LOOK_REAL_MS * r->env->rate;
+	int64_t wait_ms = late_digest_delay_min(r->conf) / 4;
 
-	if (delay_ms == 0 || delay_ms > LOOK_MAX_MS)
-		return LOOK_MAX_MS;
-	return delay_ms < LOOK_MIN_MS ? LOOK_MIN_MS : delay_ms;
+	if (wait_ms == 0 || wait_ms > LOOK_MAX_MS)
+		wait_ms = LOOK_MAX_MS;
+	if (wait_ms < LOOK_MIN_MS)
+		wait_ms = LOOK_MIN_MS;
+	return wait_ms < least_ms ? least_ms : wait_ms;
 }
 
 static void drop_page(struct teller *t)
@@ -359,37 +367,55 @@ static bool tell_owed(struct teller *t, const struct late_sender *s)
 
 /* ---- notices for each message ---- */
 
-static bool tell_own(struct teller *t, const struct late_sender *s)
+/* Without headers the notice still says what is late. */
+static void build_own(struct teller *t, struct str headers)
 {
 	struct relay *r = t->relay;
-	const struct envelope *env = &s->messages[0].message.env;
-	struct late_digest d;
+	const struct envelope *env = &t->late.senders[t->position].messages[0].message.env;
+	const struct digest_message *about = &t->own.messages[0];
 
-	late_digest_make(r, s, t->looked, STR(""), false, &t->arena, &d);
-	if (d.message_count == 0)
-		return false;
-	t->tell.id = env->id;
-	t->tell.at = t->looked;
-	if (own_mail_begin(&t->mail, r, env->reverse_path, DIGEST_BYTES_MAX)) {
-		const struct dsn_params params = {
-			.reporting_mta = r->conf->hostname,
-			.to = env->reverse_path,
-			.postmaster = r->conf->bounce_from,
-			.notice_id = t->mail.message->env.id,
-			.original_id = env->id,
-			.now = t->mail.message->env.accepted,
-			.arrival = env->accepted,
-			.envid = env->envid,
-			.is_smtputf8 = env->is_smtputf8,
-			.recipients = d.messages[0].recipients,
-			.recipient_count = d.messages[0].recipient_count,
-		};
+	if (!own_mail_begin(&t->mail, r, env->reverse_path, DIGEST_BYTES_MAX))
+		return;
 
-		t->mail.message->env.priority = env->priority;
-		dsn_build(&t->mail.message->content, &params);
-		own_mail_end(&t->mail, env->is_smtputf8);
-	}
+	const struct dsn_params params = {
+		.reporting_mta = r->conf->hostname,
+		.to = env->reverse_path,
+		.postmaster = r->conf->bounce_from,
+		.notice_id = t->mail.message->env.id,
+		.original_id = env->id,
+		.now = t->mail.message->env.accepted,
+		.arrival = env->accepted,
+		.envid = env->envid,
+		.original_headers = str_slice(headers, 0, HEADERS_BYTES_MAX),
+		.is_smtputf8 = env->is_smtputf8,
+		.recipients = about->recipients,
+		.recipient_count = about->recipient_count,
+	};
+
+	t->mail.message->env.priority = env->priority;
+	dsn_build(&t->mail.message->content, &params);
+	own_mail_end(&t->mail, env->is_smtputf8);
+}
+
+static void on_headers(struct store_op *op)
+{
+	struct teller *t = CONTAINER_OF(op, struct teller, headers.op);
+
+	build_own(t, op->err == OK ? header_section(t->headers.content) : STR(""));
+	store_op_fini(op);
 	submit(t, TELL_DELAY);
+}
+
+static bool tell_own(struct teller *t, const struct late_sender *s)
+{
+	late_digest_make(t->relay, s, t->looked, STR(""), false, &t->arena, &t->own);
+	if (t->own.message_count == 0)
+		return false;
+	t->tell.id = s->messages[0].message.env.id;
+	t->tell.at = t->looked;
+	t->is_telling = true;
+	t->headers = (struct store_fetch){ .op.on_done = on_headers, .id = t->tell.id, .chunk = 0 };
+	store_submit(t->relay->store, &t->headers.op, STORE_FETCH);
 	return true;
 }
 
@@ -471,6 +497,7 @@ void teller_free(struct teller *t)
 	teller_stop(t);
 	store_op_fini(&t->late.op);
 	store_op_fini(&t->tell.op);
+	store_op_fini(&t->headers.op);
 	own_mail_drop(&t->mail);
 	arena_fini(&t->arena);
 	relay_free_name(&t->cursor);

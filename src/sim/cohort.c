@@ -2,7 +2,7 @@
  * cohort - a shape played by cohorts: an estimate of what sim_exact would say, at any size, in seconds.
  *
  * Messages are not kept, only how many were accepted in each ten minutes and still wait. Second by second the destination's
- * health, its probes and its window go through the very rules that the relay uses (queue/health, queue/window); what is
+ * health, its probes, its window and its pace go through the very rules that the relay uses (src/queue); what is
  * computed instead of played is the protocol: a delivery keeps one connection busy for so long, and other destinations'
  * mail takes as long as its own exchange of commands, for nothing in the relay makes it wait. Cannot fail.
  */
@@ -11,14 +11,16 @@
 
 #include "base/mem.h"
 #include "queue/health.h"
+#include "queue/pace.h"
 #include "queue/window.h"
 #include "sim/report.h"
 
 #define STEP_MS SECOND_MS
 #define COHORT_MS (10 * MINUTE_MS)
-/* What one node delivers at most: doc/performance.md, the drain of a backlog while mail comes in. */
-#define NODE_PER_S 16000
+/* Between two messages, at least, that one node delivers: doc/performance.md, the drain of a backlog while mail comes in. */
+#define NODE_GAP_MS 0.0625
 #define AFTER_DRAIN_MS HOUR_MS
+#define ALMOST 1e-6 /* parts of messages add up to whole ones but for so much */
 #define EPOCH_MS INT64_C(1674432000000)
 
 struct cohort {
@@ -33,10 +35,12 @@ struct play {
 	struct rng rng;
 	struct health_record health;
 	struct window window;
+	struct pace pace;
+	double free_ms;         /* when the next message may start */
 	struct cohort *cohorts; /* a ring, oldest first */
 	size_t first, count, room;
-	double backlog, served_parts;
-	double delivered, accepted, expired;
+	double backlog;
+	double delivered, expired;
 	int64_t now_ms, attempt_ms; /* when it was tried last while away; 0: not yet */
 	int64_t credit_from_ms;     /* first failure; INT64_MAX: none */
 	double minute_served, drain_served;
@@ -63,7 +67,6 @@ static void accept_mail(struct play *p, int64_t at_ms, double count)
 {
 	struct cohort *last = p->count ? cohort_at(p, p->count - 1) : NULL;
 
-	p->accepted += count;
 	p->backlog += count;
 	if (last && at_ms - last->accepted_ms < COHORT_MS) {
 		last->count += count;
@@ -147,68 +150,89 @@ static void fail(struct play *p)
 		window_close_to_one(&p->window);
 }
 
-/* A second in which it answers. */
+static void note_delivered(struct play *p, int64_t at_ms)
+{
+	struct sim_report *r = p->report;
+
+	p->delivered++;
+	p->minute_served++;
+	if (p->health.state != HEALTH_UP || p->window.size < p->window.max)
+		window_note_success(&p->window);
+	if (at_ms < p->shape->outage_ms)
+		return;
+	if (r->first_ms < 0)
+		r->first_ms = at_ms - p->shape->outage_ms + shape_way_ms(p->shape, true);
+	if (r->drain_ms < 0)
+		p->drain_served++;
+}
+
+/* A second in which it answers: one message after the other, as far apart as the connections allow, and the pace. */
 static void serve(struct play *p)
 {
-	double seconds = (double)STEP_MS / (double)SECOND_MS;
 	double each_ms = shape_turn_ms(p->shape, p->policy->messages_per_connection);
-	double most = NODE_PER_S * seconds, whole;
+	double end_ms = (double)(p->now_ms + STEP_MS);
 
-	if (each_ms > 0 && p->window.size * (double)STEP_MS / each_ms < most)
-		most = p->window.size * (double)STEP_MS / each_ms;
-	p->served_parts += take_oldest(p, most);
-	whole = (double)(uint64_t)p->served_parts;
-	p->served_parts -= whole;
-	p->delivered += whole;
-	p->minute_served += whole;
-	if (whole > 0 && p->now_ms >= p->shape->outage_ms) {
-		if (p->report->first_ms < 0)
-			p->report->first_ms =
-				p->now_ms - p->shape->outage_ms + shape_way_ms(p->shape, true);
-		if (p->report->drain_ms < 0)
-			p->drain_served += whole;
+	if (p->free_ms < (double)p->now_ms)
+		p->free_ms = (double)p->now_ms;
+	while (p->backlog >= 1 - ALMOST && p->free_ms < end_ms) {
+		struct wall at = wall_of((int64_t)p->free_ms);
+		int64_t wait_ms = pace_is_limited(&p->pace) ? pace_wait_ms(&p->pace, at, 0) : 0;
+		double gap_ms = each_ms / p->window.size;
+
+		if (wait_ms > 0) {
+			p->free_ms += (double)wait_ms;
+			continue;
+		}
+		(void)take_oldest(p, 1);
+		pace_note_start(&p->pace, at);
+		pace_note_success(&p->pace, at, 1, p->backlog >= 1 - ALMOST, (int64_t)each_ms);
+		note_delivered(p, (int64_t)p->free_ms);
+		p->free_ms += gap_ms > NODE_GAP_MS ? gap_ms : NODE_GAP_MS;
 	}
-	for (double i = 0; i < whole && p->window.size < p->window.max; i++)
-		window_note_success(&p->window);
 	if (p->health.state == HEALTH_RECOVERING &&
-		(p->window.size >= p->window.learned || p->backlog < 1))
+		((p->window.size >= p->window.learned && pace_is_recovered(&p->pace)) ||
+			p->backlog < 1))
 		health_note_recovered(&p->health, wall_of(p->now_ms));
 }
 
 static void try_destination(struct play *p)
 {
 	struct wall now = wall_of(p->now_ms), when;
+	bool was_down = p->health.state == HEALTH_DOWN;
 
-	if (p->backlog < 1 && p->served_parts + p->backlog < 1)
-		return;
-	if (!health_may_try(&p->health, now, 0, &when))
+	if (p->backlog < 1 - ALMOST || !health_may_try(&p->health, now, 0, &when))
 		return;
 	if (is_away(p)) {
 		fail(p);
 		return;
 	}
 	(void)health_note_success(&p->health, now, true);
+	if (was_down)
+		pace_recover(&p->pace, now);
 	serve(p);
 }
 
 /* ---- the run ---- */
 
-static void note_minute(struct play *p)
+/* How high, until when, how fast: looked at each BIN_MS. */
+static void note_backlog(struct play *p)
 {
 	struct sim_report *r = p->report;
-	double usual = (double)p->shape->messages * (double)MINUTE_MS / (double)p->shape->outage_ms;
-	double per_s = p->minute_served * (double)SECOND_MS / (double)MINUTE_MS;
 
-	if (p->now_ms >= p->shape->outage_ms && per_s > r->best_per_s)
-		r->best_per_s = per_s;
-	p->minute_served = 0;
 	if (p->backlog > (double)r->peak_backlog) {
 		r->peak_backlog = (uint64_t)p->backlog;
 		r->peak_at_ms = p->now_ms;
 	}
-	if (p->now_ms > p->shape->outage_ms && r->drain_ms < 0 &&
-		p->backlog <= (usual > 1 ? usual : 1))
+	if (p->now_ms > p->shape->outage_ms && r->first_ms >= 0 && r->drain_ms < 0 &&
+		p->backlog <= shape_usual(p->shape))
 		r->drain_ms = p->now_ms - p->shape->outage_ms;
+	if (p->now_ms % MINUTE_MS == 0) {
+		double per_s = p->minute_served * (double)SECOND_MS / (double)MINUTE_MS;
+
+		if (p->now_ms >= p->shape->outage_ms && per_s > r->best_per_s)
+			r->best_per_s = per_s;
+		p->minute_served = 0;
+	}
 	if (p->now_ms % POINT_MS == 0)
 		report_add_point(r, (struct sim_point){ p->now_ms, (uint64_t)p->backlog,
 					    p->shape->others_per_day ? r->others_ms : -1 });
@@ -232,12 +256,10 @@ static void end_report(struct play *p)
 
 	r->is_estimate = true;
 	r->end_ms = p->now_ms;
-	r->accepted = (uint64_t)(p->accepted + 0.5);
 	r->delivered = (uint64_t)p->delivered;
 	r->expired = (uint64_t)(p->expired + 0.5);
-	r->queued = r->accepted > r->delivered + r->expired
-			    ? r->accepted - r->delivered - r->expired
-			    : 0;
+	r->queued = (uint64_t)(p->backlog + ALMOST);
+	r->accepted = r->delivered + r->expired + r->queued;
 	r->peak_disk_bytes =
 		p->shape->queue_bytes + r->peak_backlog * sim_disk_bytes(p->shape->size_bytes);
 	if (r->drain_ms > r->first_ms && r->first_ms >= 0)
@@ -290,13 +312,16 @@ void sim_estimate(
 
 	*out = (struct sim_report){ .shape = *s, .first_ms = -1, .drain_ms = -1 };
 	p.now_ms = s->is_live ? 0 : -SIM_WARM_MS;
+	p.free_ms = (double)p.now_ms;
 	p.room = (size_t)((end_ms + SIM_WARM_MS + s->backlog_age_ms) / COHORT_MS + 3);
 	p.cohorts = mem_array(p.room, sizeof(*p.cohorts));
 	rng_init(&p.rng, seed);
 	health_init(&p.health, wall_of(p.now_ms));
 	if (!s->is_unknown)
 		p.health.last_success = wall_of(p.now_ms);
-	window_init(&p.window, s->connections, s->connections);
+	window_init(&p.window, s->is_live ? s->connections : 0, s->connections);
+	pace_init(&p.pace, 0, 1);
+	pace_set_cap(&p.pace, p.policy->rate_max);
 	if (s->is_live && s->away_ms > 0)
 		be_away_already(&p);
 	set_others(&p);
@@ -305,8 +330,8 @@ void sim_estimate(
 		accept_mail(&p, p.now_ms, per_step);
 		expire_mail(&p);
 		try_destination(&p);
-		if (p.now_ms % MINUTE_MS == 0)
-			note_minute(&p);
+		if (p.now_ms % BIN_MS == 0)
+			note_backlog(&p);
 		if (out->drain_ms >= 0 && p.now_ms - s->outage_ms - out->drain_ms >= AFTER_DRAIN_MS)
 			break;
 	}

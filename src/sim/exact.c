@@ -231,8 +231,7 @@ static void read_curve(const struct exact *x, struct bins *b, struct sim_report 
 {
 	const struct sim_shape *s = x->shape;
 	int64_t away_ms = SIM_WARM_MS, back_ms = away_ms + s->outage_ms;
-	double usual = (double)s->messages * (double)BIN_MS / (double)s->outage_ms;
-	double backlog = 0, served = 0, delay_sum = 0, delay_count = 0;
+	double backlog = 0, served = 0, minute = 0, delay_sum = 0, delay_count = 0;
 
 	for (size_t i = 0; i < b->count; i++) {
 		int64_t end_ms = (int64_t)(i + 1) * BIN_MS;
@@ -245,11 +244,15 @@ static void read_curve(const struct exact *x, struct bins *b, struct sim_report 
 			out->peak_at_ms = end_ms - away_ms;
 		}
 		if (end_ms > back_ms && out->drain_ms < 0) {
-			double per_s = b->arrived[i] * (double)SECOND_MS / (double)BIN_MS;
-
 			served += b->arrived[i];
-			out->best_per_s = per_s > out->best_per_s ? per_s : out->best_per_s;
-			if (backlog <= (usual > 1 ? usual : 1))
+			minute += b->arrived[i];
+			if (end_ms % MINUTE_MS == 0) {
+				double per_s = minute * (double)SECOND_MS / (double)MINUTE_MS;
+
+				out->best_per_s = per_s > out->best_per_s ? per_s : out->best_per_s;
+				minute = 0;
+			}
+			if (backlog <= shape_usual(s))
 				out->drain_ms = end_ms - back_ms;
 		}
 		if (end_ms % POINT_MS == 0) {
@@ -287,7 +290,7 @@ static void make_report(struct exact *x, struct sim_report *out)
 	out->others_drain_ms = median(b.delays[1], b.delay_counts[1]);
 	out->peak_disk_bytes =
 		x->file_bytes_max + out->peak_backlog * (sim_disk_bytes(x->shape->size_bytes) -
-								sim_disk_bytes(SIM_BODY_BYTES));
+								sim_disk_bytes(SIM_CONTENT_BYTES));
 	free(b.backlog);
 	free(b.arrived);
 	free(b.delay_sum);

@@ -86,7 +86,7 @@ void sim_recovery_note(struct sim_recovery *r, int64_t now_ms, bool is_refusal)
 /* ---- figures ---- */
 
 /* The first ten minutes from the first attempt on may do as they like. */
-static double worst_window(const struct sim_recovery *r)
+static double worst_window(const struct sim_recovery *r, double *at_ms)
 {
 	uint32_t first = 0, attempts = 0, refusals = 0;
 	double worst = 0;
@@ -100,8 +100,12 @@ static double worst_window(const struct sim_recovery *r)
 			attempts -= r->minutes[i - WINDOW_MINUTES].attempts;
 			refusals -= r->minutes[i - WINDOW_MINUTES].refusals;
 		}
-		if (refusals > 1 && attempts > 0 && 100.0 * refusals / attempts > worst)
+		if (i + 1 < first + 2 * WINDOW_MINUTES)
+			continue; /* not yet ten */
+		if (refusals > 1 && attempts > 0 && 100.0 * refusals / attempts > worst) {
 			worst = 100.0 * refusals / attempts;
+			*at_ms = (double)(i + 1) * MINUTE_MS;
+		}
 	}
 	return worst;
 }
@@ -146,7 +150,8 @@ void sim_recovery_figures(
 	uint32_t count = 0;
 	double taken = 0, could;
 
-	*out = (struct sim_recovery_figures){ .refused_percent = worst_window(r) };
+	*out = (struct sim_recovery_figures){ 0 };
+	out->refused_percent = worst_window(r, &out->refused_at_ms);
 	for (uint32_t i = 0; i < l->mail_count; i++) {
 		const struct sim_rcpt *to = &l->mails[i].recipients[0];
 

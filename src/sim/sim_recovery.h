@@ -34,6 +34,7 @@ struct sim_recovery {
 
 struct sim_recovery_figures {
 	double refused_percent; /* the worst of any 10 minutes after the first; one refusal alone does not count */
+	double refused_at_ms;   /* the end of these 10 minutes, since up */
 	double used_percent;    /* of the capacity, until what had waited was taken; 0 without a capacity */
 	double drain_ms;        /* until what had waited was taken: the last, and the median */
 	double median_ms;

@@ -174,6 +174,53 @@ static void do_route(struct words *w)
 	c->route_count++;
 }
 
+/* conf canaries DOMAIN... */
+static void do_canaries(struct words *w)
+{
+	struct conf *c = w->world->conf;
+	uint32_t count = (uint32_t)(w->line->word_count - w->at);
+
+	c->canaries = arena_array(&c->arena, count, sizeof(*c->canaries));
+	c->canary_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		c->canaries[i] = conf_text(w->world, words_next(w));
+}
+
+/* conf class NAME [from GLOB] [to GLOB] [priority N] [deliver-by TIME] [notify] [hold TIME] */
+static void do_class(struct words *w)
+{
+	struct conf *c = w->world->conf;
+	struct conf_class *classes = arena_array(&c->arena, c->class_count + 1, sizeof(*classes));
+	struct conf_class *k = &classes[c->class_count];
+
+	if (c->class_count > 0)
+		memcpy(classes, c->classes, c->class_count * sizeof(*classes));
+	*k = (struct conf_class){ .name = conf_text(w->world, words_next(w)) };
+	while (w->at < w->line->word_count) {
+		if (words_take(w, "from")) {
+			k->from = conf_text(w->world, words_next(w));
+		} else if (words_take(w, "to")) {
+			k->to = conf_text(w->world, words_next(w));
+		} else if (words_take(w, "priority")) {
+			k->has_priority = true;
+			k->priority = (int32_t)words_number(w);
+		} else if (words_take(w, "deliver-by")) {
+			k->has_deliver_by = true;
+			k->deliver_by_ms = words_span(w);
+		} else if (words_take(w, "notify")) {
+			k->deliver_by_notify = true;
+		} else if (words_take(w, "hold")) {
+			k->has_hold = true;
+			k->hold_ms = words_span(w);
+		} else {
+			words_complain(w, "unknown word '%s'", words_peek(w));
+			return;
+		}
+	}
+	c->classes = classes;
+	c->class_count++;
+}
+
 static void do_conf(struct words *w)
 {
 	struct conf *c = w->world->conf;
@@ -181,6 +228,8 @@ static void do_conf(struct words *w)
 
 	if (words_take(w, "route"))
 		do_route(w);
+	else if (words_take(w, "class"))
+		do_class(w);
 	else if (words_take(w, "lifetime"))
 		p->lifetime_ms = words_span(w);
 	else if (words_take(w, "lifetime-max"))
@@ -207,6 +256,8 @@ static void do_conf(struct words *w)
 		c->notify.failures_per_hour = words_number(w);
 	else if (words_take(w, "operators"))
 		c->notify.operators = conf_text(w->world, words_next(w));
+	else if (words_take(w, "canaries"))
+		do_canaries(w);
 	else
 		words_complain(w, "unknown setting '%s'", words_peek(w));
 }

@@ -480,6 +480,7 @@ static void set_site_figures(struct sim_world *w, struct sim_site *s)
 
 	sim_recovery_figures(&s->recovery, &w->ledger, s->index, &f);
 	set_figure_of(w, s->name, "refused-percent", f.refused_percent);
+	set_figure_of(w, s->name, "refused-at", f.refused_at_ms);
 	set_figure_of(w, s->name, "used-percent", f.used_percent);
 	set_figure_of(w, s->name, "parked-drain", f.drain_ms);
 	set_figure_of(w, s->name, "parked-median", f.median_ms);
@@ -641,6 +642,21 @@ void sim_world_close(struct sim_world *w)
 
 /* ---- init ---- */
 
+/* Its sender's class has a time after which it is to be returned, and that is over: no failure need come after it. */
+static bool is_past_its_time(const struct sim_world *w, const struct sim_mail *m, struct str address)
+{
+	for (uint32_t i = 0; i < w->conf->class_count; i++) {
+		const struct conf_class *k = &w->conf->classes[i];
+
+		if (k->has_deliver_by && !k->deliver_by_notify &&
+			(k->from.len == 0 || str_match_glob(str_from_c(m->from), k->from)) &&
+			(k->to.len == 0 || str_match_glob(address, k->to)) &&
+			w->clock.now_ms >= m->answered_ms + k->deliver_by_ms - SECOND_MS)
+			return true;
+	}
+	return false;
+}
+
 /* Returned for want of a domain, or because its time was over and its site still did not take it then. */
 static bool may_return(void *user, const struct sim_mail *m, const struct sim_rcpt *r)
 {
@@ -650,7 +666,7 @@ static bool may_return(void *user, const struct sim_mail *m, const struct sim_rc
 	const struct sim_site *site = sim_site_of(&w->peers, domain);
 	int64_t end_ms = m->answered_ms + w->conf->policy.lifetime_ms - SECOND_MS;
 
-	if (sim_dns_was_gone(&w->dns, domain))
+	if (sim_dns_was_gone(&w->dns, domain) || is_past_its_time(w, m, address))
 		return true;
 	return w->clock.now_ms >= end_ms && site && site->failed_ms >= end_ms;
 }

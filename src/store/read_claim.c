@@ -53,6 +53,8 @@ enum err read_claim(struct sqlite_engine *e, struct store_claim *op)
 	};
 	uint32_t limit =
 		op->message_limit < CLAIM_MESSAGES_MAX ? op->message_limit : CLAIM_MESSAGES_MAX;
+	if (op->due_by.ms != WALL_NONE.ms)
+		return read_claim_by_time(e, op);
 	op->message_count = 0;
 	op->is_more = false;
 	op->messages = arena_array(&op->op.arena, limit, sizeof(*op->messages));

@@ -51,7 +51,7 @@ enum err read_late(struct sqlite_engine *e, struct store_late *op)
 	op->sender_count = 0;
 	op->is_more = false;
 	op->last = op->after;
-	if (op->is_own)
+	if (op->is_own || op->is_by_time)
 		return read_own(e, op);
 	op->senders = arena_array(&op->op.arena, limit, sizeof(*op->senders));
 	for (int i = 0; i < LIST_COUNT; i++) {
@@ -84,10 +84,10 @@ static enum err read_own(struct sqlite_engine *e, struct store_late *op)
 	struct walk w = { .e = e, .op = op };
 	op->limit = op->limit < OWN_MAX ? op->limit : OWN_MAX;
 	op->senders = arena_array(&op->op.arena, op->limit, sizeof(*op->senders));
-	enum err err = own_of(&w, SQL_OWN_AT_TIME, op->now.ms);
-	if (err == OK)
+	enum err err = own_of(&w, op->is_own ? SQL_OWN_AT_TIME : SQL_DEADLINE_PAST, op->now.ms);
+	if (err == OK && op->is_own)
 		err = own_of(&w, SQL_OWN_NEW, (int64_t)queue_id_floor(op->accepted_before));
-	if (err == OK)
+	if (err == OK && op->is_own)
 		err = own_of(&w, SQL_OWN_AGAIN, op->told_before.ms);
 	op->is_more = op->sender_count == op->limit;
 	return err;

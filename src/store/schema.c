@@ -145,6 +145,8 @@ static const char step_outages[] =
 	"CREATE INDEX message_late ON message(reverse_path, id) WHERE finished = 0 AND late_notice = 1;"
 	"CREATE INDEX message_own ON message(told, id) WHERE finished = 0 AND late_notice = 2;"
 	"CREATE INDEX message_by ON message(deliver_by, id) WHERE finished = 0 AND late_notice = 3;"
+	"CREATE INDEX message_deadline ON message(deliver_by, id)"
+	" WHERE finished = 0 AND deliver_by > 0 AND deliver_by_notify = 0;"
 	"CREATE INDEX message_owed ON message(reverse_path, id) WHERE owed = 1;"
 	"CREATE TABLE told("
 	" sender TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,"

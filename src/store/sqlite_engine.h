@@ -52,6 +52,7 @@ enum err read_query(struct sqlite_engine *e, struct store_query *op);
 enum err read_show(struct sqlite_engine *e, struct store_show *op);
 enum err read_stats(struct sqlite_engine *e, struct store_stats *op);
 enum err read_get(struct sqlite_engine *e, struct store_get *op);
+enum err read_claim_by_time(struct sqlite_engine *e, struct store_claim *op);
 enum err read_late(struct sqlite_engine *e, struct store_late *op);
 enum err read_outages(struct sqlite_engine *e, struct store_outages *op);
 

@@ -163,6 +163,14 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_OWN_AT_TIME] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_by"
 			    " WHERE m.finished = 0 AND m.late_notice = 3 AND m.deliver_by <= ?1"
 			    " ORDER BY m.deliver_by, m.id LIMIT ?2",
+	[SQL_DEADLINE_PAST] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_deadline"
+			      " WHERE m.finished = 0 AND m.deliver_by > 0 AND m.deliver_by_notify = 0"
+			      " AND m.deliver_by <= ?1 ORDER BY m.deliver_by, m.id LIMIT ?2",
+	[SQL_DEADLINE_OF_HOP] =
+		"SELECT id, priority FROM message INDEXED BY message_deadline WHERE finished = 0"
+		" AND deliver_by > 0 AND deliver_by_notify = 0 AND deliver_by <= ?1"
+		" AND EXISTS(SELECT 1 FROM recipient AS r WHERE r.message = message.id AND +r.hop=?2 AND +r.state = 0)"
+		" ORDER BY deliver_by, id LIMIT ?3",
 	/* Told at its by-time, a message is one of those that are told again. */
 	[SQL_OWN_TOLD] = "UPDATE message SET told=?2, late_notice=2 WHERE id=?1 AND finished = 0",
 	[SQL_OWED_SET] = "UPDATE message SET owed=1 WHERE id=?1",

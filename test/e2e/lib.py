@@ -208,6 +208,8 @@ class Relay:
             "queue.directory": world.path(name + ".queue"),
             "control.socket": world.path(name + ".sock"),
             "control.admin-group": "",
+            # tests of other things need not wait for it
+            "outage.notice-hold": "0",
         }
         settings.update(changes)
         self.configure(settings, text)
@@ -289,10 +291,10 @@ class Internet:
 
     Internet(world, {"a.test": "127.0.2.1", ...}); control("mx.a.test refuse"); conf() is what a relay must be told."""
 
-    def __init__(self, world, domains, name="net", args=("--quiet",)):
+    def __init__(self, world, domains, name="net", args=("--quiet",), sink_args=()):
         self.port = common_port(domains.values())
         self.sink = world.sink(*(f"mx.{domain}={at}:{self.port}" for domain, at in domains.items()), name=name,
-                               args=args)
+                               args=(*args, *sink_args))
         self.dns = world.dns([f"{domain} MX 10 mx.{domain}" for domain in domains] +
                              [f"mx.{domain} A {at}" for domain, at in domains.items()], name=name + "-dns", args=args)
         self.control = self.sink.control

@@ -2,6 +2,9 @@
 """The daemon as a whole, in matters that no other test sees: what is left in the queue, what a reload keeps, and
 when it refuses to start."""
 
+import email
+import email.policy
+import email.utils
 import os
 import shutil
 import signal
@@ -87,6 +90,46 @@ def test_reload_keeps_what_waits_in_memory(world):
     relay.process.wait_for_log("configuration reloaded", 10)
     wait_for(lambda: net.got("to.test") >= 50, 20, "all are delivered")
     expect_equal((relay.stop(), net.got("to.test")), (0, 50), "exit status, deliveries")
+
+
+def mails_of(directory):
+    """What a sink with --maildir got, parsed."""
+    for folder, _, names in os.walk(directory):
+        for name in sorted(names):
+            with open(os.path.join(folder, name), "rb") as file:
+                yield email.message_from_binary_file(file, policy=email.policy.default)
+
+
+def test_a_digest_of_late_mail_is_what_mail_programs_can_read(world):
+    """A message waits four hours for a dead destination: one digest, with a status part for it."""
+    maildir = world.path("mail")
+    os.makedirs(maildir)
+    net = lib.Internet(world, {"dead.test": "127.0.7.3", "from.test": "127.0.7.4"},
+                       args=("--quiet",), sink_args=("--maildir", maildir))
+    net.control("mx.dead.test refuse")
+    relay = world.relay(net.conf())
+    relay.start(clock_rate=3600)
+    with smtplib.SMTP("127.0.0.1", relay.port, timeout=10) as smtp:
+        smtp.sendmail("from@from.test", ["to0@dead.test", "to1@dead.test"], b"Subject: waits\r\n\r\nits turn\r\n")
+        smtp.sendmail("list@from.test", ["to@dead.test"], b"List-Id: <l.from.test>\r\n\r\nno notice\r\n")
+    wait_for(lambda: net.got("from.test") > 0, 30, "a digest")
+    relay.stop()
+    mails = list(mails_of(maildir))
+    expect_equal(len(mails), 1, "mails to the senders")
+    digest = mails[0]
+    expect_equal((digest["to"], digest["auto-submitted"]), ("from@from.test", "auto-generated"), "head")
+    parts = list(digest.iter_parts())
+    expect_equal([part.get_content_type() for part in parts],
+                 ["text/plain", "message/delivery-status"], "parts")
+    expect("One of your messages has not been delivered yet." in parts[0].get_content(), "text for people")
+    of_message, *of_recipients = parts[1].get_payload()
+    expect_equal((of_message["reporting-mta"], len(of_recipients)), ("dns; relay.outlast.test", 2), "status")
+    for n, of_recipient in enumerate(of_recipients):
+        expect_equal(of_recipient["final-recipient"], f"rfc822; to{n}@dead.test", "Final-Recipient")
+        expect_equal((of_recipient["action"], of_recipient["status"][:2]), ("delayed", "4."), "Action, Status")
+        until, last = (email.utils.parsedate_to_datetime(of_recipient[field])
+                       for field in ("will-retry-until", "last-attempt-date"))
+        expect((until - last).days >= 13, f"kept until {until}, last tried {last}")
 
 
 def test_fast_clock_and_faults_are_refused_beyond_loopback(world):

@@ -52,7 +52,7 @@ static bool make_directory(char *out, size_t room)
 static void print_figures(const struct sim_world *w)
 {
 	for (uint32_t i = 0; i < w->figure_count; i++)
-		printf("    %-32s %.0f\n", w->figures[i].name, w->figures[i].value);
+		printf("    %-32s %.10g\n", w->figures[i].name, w->figures[i].value);
 }
 
 /* One variant with one seed. The number of things that do not hold. */

@@ -7,8 +7,8 @@
 static const char *const hop_a[] = { "a.example" };
 static const char *const hops_ab[] = { "a.example", "b.example" };
 
-static uint64_t accept(
-	struct world *w, const char *from, enum late_notice late_notice, const char *const *hops, uint32_t count)
+static uint64_t accept(struct world *w, const char *from, enum late_notice late_notice,
+	const char *const *hops, uint32_t count)
 {
 	struct sample s;
 	sample_make(w, &s, hops, count);
@@ -47,7 +47,8 @@ static void pass(struct world *w, int64_t ms)
 	w->fe.wall = wall_add(w->fe.wall, ms);
 }
 
-static void tell(struct world *w, const char *sender, uint32_t count, uint64_t up_to, bool has_notice)
+static void tell(
+	struct world *w, const char *sender, uint32_t count, uint64_t up_to, bool has_notice)
 {
 	struct sample s;
 	const struct told_record told = { .sender = str_from_c(sender),
@@ -203,8 +204,7 @@ static void tell_own(struct world *w, uint64_t id, bool want_applied)
 	assert_int_equal(op.is_applied, want_applied);
 	store_op_fini(&op.op);
 	struct store_show show = { .id = s.env.id };
-	assert_int_equal(
-		world_run(w, &show.op, STORE_SHOW), want_applied ? OK : ERR_NOT_FOUND);
+	assert_int_equal(world_run(w, &show.op, STORE_SHOW), want_applied ? OK : ERR_NOT_FOUND);
 	store_op_fini(&show.op);
 }
 
@@ -317,6 +317,52 @@ static void test_owed_failures_stay_until_they_are_told(void **state)
 	contract_assert_counts(w);
 }
 
+static uint64_t accept_by(
+	struct world *w, const char *const *hops, uint32_t count, int64_t by_ms, bool is_notify)
+{
+	struct sample s;
+	sample_make(w, &s, hops, count);
+	s.env.deliver_by = wall_add(s.env.accepted, by_ms);
+	s.env.deliver_by_notify = is_notify;
+	assert_int_equal(world_accept(w, &s), OK);
+	return s.env.id;
+}
+
+static void test_late_and_claim_find_mail_past_its_by_time(void **state)
+{
+	static const char *const hop_b[] = { "b.example" };
+	struct world *w = *state;
+	uint64_t later = accept_by(w, hops_ab, 2, 2 * HOUR_MS, false);
+	uint64_t sooner = accept_by(w, hop_a, 1, HOUR_MS, false);
+	accept_by(w, hop_a, 1, DAY_MS, false);
+	accept_by(w, hop_a, 1, HOUR_MS, true);
+	accept_by(w, hop_b, 1, HOUR_MS, false);
+	world_must_accept(w, "a.example");
+	pass(w, 3 * HOUR_MS);
+	struct store_late late_op = { .now = w->fe.wall, .is_by_time = true, .limit = 10 };
+	assert_int_equal(world_run(w, &late_op.op, STORE_LATE), OK);
+	assert_int_equal(late_op.sender_count, 3);
+	assert_true(late_op.senders[0].messages[0].message.env.id == sooner);
+	assert_int_equal(late_op.senders[2].place_count, 2);
+	store_op_fini(&late_op.op);
+	struct store_claim claim = { .hop = STR("a.example"),
+		.due_by = w->fe.wall,
+		.message_limit = 1,
+		.recipients_per_message = 10 };
+	assert_int_equal(world_run(w, &claim.op, STORE_CLAIM), OK);
+	assert_true(claim.message_count == 1 && claim.is_more);
+	assert_true(claim.messages[0].env.id == sooner);
+	store_op_fini(&claim.op);
+	assert_int_equal(world_record(w, sooner, 1, RESULT_FAILED, 1, 0, NULL), OK);
+	claim = (struct store_claim){
+		.hop = STR("a.example"), .due_by = w->fe.wall, .message_limit = 9
+	};
+	assert_int_equal(world_run(w, &claim.op, STORE_CLAIM), OK);
+	assert_true(claim.message_count == 1 && !claim.is_more);
+	assert_true(claim.messages[0].env.id == later && claim.messages[0].recipient_count == 1);
+	store_op_fini(&claim.op);
+}
+
 int contract_run_tell(const char *name)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +375,7 @@ int contract_run_tell(const char *name)
 		CONTRACT_TEST(test_own_notices_come_once_then_rarely),
 		CONTRACT_TEST(test_own_notice_at_a_by_time),
 		CONTRACT_TEST(test_owed_failures_stay_until_they_are_told),
+		CONTRACT_TEST(test_late_and_claim_find_mail_past_its_by_time),
 	};
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
