@@ -199,7 +199,7 @@ void sim_site_close_push(struct sim_site *s)
 static void note_push(struct session *s, bool is_refused)
 {
 	struct sim_site *site = s->site;
-	int64_t from_ms = site->up_ms > 0 ? site->up_ms : 0;
+	int64_t from_ms = site->recovered_ms > 0 ? site->recovered_ms : 0;
 	int64_t bin = (s->peers->clock->now_ms - from_ms) / (10 * MINUTE_MS);
 
 	if (bin != site->push_bin)
