@@ -1,8 +1,8 @@
 # Completion of outlast(1) for bash.
 _outlast() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
-	local verbs='status list show cat log explain retry hold release delete sites probe metrics config
-		reload ping check-config salvage version help'
+	local verbs='status list show cat log explain retry hold release delete revive sites probe outages outage import
+		policy metrics config reload ping check-config salvage simulate version help'
 	local conditions='--from --to --domain --site --hop --state --older --newer --size --tries --code
 		--user --priority --all --limit'
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -16,7 +16,7 @@ _outlast() {
 		esac
 	done
 	case $prev in
-	-c | --config | --socket)
+	-c | --config | --socket | --known-good)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -31,7 +31,7 @@ _outlast() {
 		return
 		;;
 	--from | --to | --domain | --site | --hop | --older | --newer | --size | --tries | --code | --user | \
-		--priority | --limit | --reason)
+		--priority | --limit | --reason | --since | --until | --note | --match)
 		return
 		;;
 	esac
@@ -45,18 +45,37 @@ _outlast() {
 		retry | hold | release | delete) conditions+=' --dry-run --yes --reason' ;;
 		sites) conditions='--state --site --limit --ids --count' ;;
 		show | cat | log | explain) ;;
+		revive) conditions+=' --dry-run --yes --reason --untold' ;;
+		outages) conditions='--all --limit --ids --count' ;;
+		outage) conditions='--site --match --since --until --note --limit' ;;
+		import) conditions='--known-good --dry-run' ;;
+		policy) conditions='--site' ;;
+		reload) conditions='--dry-run --yes' ;;
 		*) conditions='' ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$conditions --json --config --socket --help --version" -- "$cur")
 		return
 	fi
 	case $verb in
-	show | cat | log | explain | retry | hold | release | delete)
+	show | cat | log | explain | retry | hold | release | delete | revive)
 		[[ -n $cur ]] || return
 		mapfile -t COMPREPLY < <(compgen -W "$(outlast list --ids --limit 200 2>/dev/null)" -- "${cur^^}")
 		;;
-	config) mapfile -t COMPREPLY < <(compgen -W 'show' -- "$cur") ;;
-	check-config | salvage) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	outage)
+		case $prev in
+		outage) mapfile -t COMPREPLY < <(compgen -W 'declare extend end report' -- "$cur") ;;
+		extend | end) mapfile -t COMPREPLY < <(compgen -W "$(outlast outages --ids 2>/dev/null)" -- "$cur") ;;
+		report) mapfile -t COMPREPLY < <(compgen -W "$(outlast outages --all --ids 2>/dev/null)" -- "$cur") ;;
+		esac
+		;;
+	config)
+		if [[ $prev == diff ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -W 'show diff' -- "$cur")
+		fi
+		;;
+	check-config | salvage | import) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	esac
 }
 complete -F _outlast outlast

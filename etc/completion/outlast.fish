@@ -1,5 +1,5 @@
 # Completion of outlast(1) for fish.
-set -l verbs status list show cat log explain retry hold release delete sites probe metrics config reload ping \
+set -l verbs status list show cat log explain retry hold release delete revive sites probe metrics config reload ping \
 	check-config salvage version help
 complete -c outlast -f
 complete -c outlast -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"

@@ -23,7 +23,8 @@ void fair_fini(struct fair *f);
 uint64_t fair_tag(struct fair *f, int priority, unsigned bucket);
 void fair_note_started(struct fair *f, int priority, uint64_t tag);
 /* fair_goes_before - strictly: equal tags stay in order of arrival. */
-static inline bool fair_goes_before(int priority, uint64_t tag, int other_priority, uint64_t other_tag)
+static inline bool fair_goes_before(
+	int priority, uint64_t tag, int other_priority, uint64_t other_tag)
 {
 	return priority != other_priority ? priority > other_priority : tag < other_tag;
 }

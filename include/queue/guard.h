@@ -10,7 +10,11 @@
  * accepted between them, are a storm too. With two to four of these nobody can tell the site from the mailboxes: they
  * stay in quarantine, but for no longer than a day.
  *
- * It closes when the site takes what it had refused: three of those accepted in a row. (Three others would say nothing in a
+ * Before a storm has opened, those refused again while a fifth of the last GUARD_LAST known-good ones was refused, at least
+ * five of them within hours, stay in quarantine too, for a day at most.
+ *
+ * It closes when few of the last GUARD_LAST known-good ones were refused: what is left then are mailboxes that were closed. And
+ * when the site takes what it had refused: three of those accepted in a row. (Three others would say nothing in a
  * partial storm.) Or when nothing but one or two mailboxes has been refused for longer than the longest quarantine, so that all
  * others have been tried since, and one is accepted.
  *
@@ -31,6 +35,8 @@
 #define GUARD_OPEN_MAILBOXES 5
 #define GUARD_OPEN_PERCENT 20
 #define GUARD_CLOSE_ACCEPTED 3
+#define GUARD_LAST 40
+#define GUARD_LAST_REFUSED_MAX 5
 #define GUARD_STEP_MAX_MS (4 * HOUR_MS)
 /* Longer than the longest quarantine with its jitter: whoever was refused has been tried again since. */
 #define GUARD_MEMORY_MS (5 * HOUR_MS)
@@ -40,6 +46,7 @@
 struct guard_victim {
 	uint64_t mailbox, sender;
 	struct wall first, at; /* of its refusals, with no acceptance between */
+	uint32_t first_try;    /* number of the first try that it was then: of guard.tries */
 	bool has_more_senders;
 };
 
@@ -50,6 +57,10 @@ struct guard {
 	struct wall closed;        /* WALL_NONE: never seen to */
 	struct wall last_accepted; /* a known-good one; WALL_NONE: none seen */
 	struct wall proved;        /* when the refused were last asked for */
+	uint64_t last;       /* first tries of known-good ones, the newest in bit 0; set: refused */
+	uint32_t last_count; /* of them, up to GUARD_LAST */
+	uint32_t tries;      /* number of such, ever */
+	uint32_t open_count; /* those since it opened, up to GUARD_LAST */
 	uint32_t accepted_in_row, proven_in_row; /* since the last refusal of a known-good one */
 	int64_t minute;                          /* of the newest counters */
 	uint32_t accepted[GUARD_MINUTES],

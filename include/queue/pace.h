@@ -10,7 +10,7 @@
  *   growth     quick far below the last cut, flat near it, quicker again the longer it lies behind: by then the site
  *              bears more. Never a cap: what was once learned is where growth turns careful
  *
- * Only configuration is a cap. A step of growth takes 150 seconds, or sixty messages if that is longer, so that of a hundred
+ * Only configuration is a cap. A step of growth takes two minutes, or seventy messages if that is longer, so that of a hundred
  * attempts a few are refused at most, whether a site bears one message a minute or hundreds a second.
  * Unit of rates: messages in a million seconds of wall time, for the wall clock of a test may run fast.
  */
@@ -25,7 +25,7 @@
 #define PACE_SECOND UINT64_C(1000000) /* one message a second */
 #define PACE_MINUTE (PACE_SECOND / 60)
 
-struct pace_span { /* messages taken while more of them waited */
+struct pace_span {         /* messages taken while more of them waited */
 	struct wall began; /* WALL_NONE: not */
 	uint64_t count;
 };
@@ -48,7 +48,7 @@ struct pace {
 	int64_t pause_ms;       /* not 0: nothing starts, then one alone */
 	struct wall pause_end;
 	struct pace_span now_span, last_span;
-	struct wall taken; /* last success */
+	struct wall taken;            /* last success */
 	int64_t latency, latency_low; /* of a transaction, smoothed; 1/16 ms */
 };
 

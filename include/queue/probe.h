@@ -21,7 +21,8 @@ struct probe_candidate {
 	uint64_t sender; /* hash of the reverse-path */
 	uint64_t size_bytes;
 	int priority;
-	uint32_t attempts; /* charged: what it failed with after MAIL, before this memory began, is among them */
+	uint32_t
+		attempts; /* charged: what it failed with after MAIL, before this memory began, is among them */
 	bool is_in_doubt;
 };
 

@@ -7,7 +7,7 @@
  * enum verb_code. Nothing of a request is trusted.
  *
  * Verbs that read: status list show cat log explain sites outages outage-report metrics config
- * fate version ping. Verbs that change: retry hold release delete probe import outage-declare
+ * fate version ping. Verbs that change: retry hold release delete revive probe import outage-declare
  * outage-extend outage-end reload; they need caller.may_change and are logged with
  * who and why. Thread: loop, or the only one.
  */

@@ -15,6 +15,7 @@
 #include "base/check.h"
 
 #define CONNECT_FLOOR_MS 50
+#define LACKING_ATTEMPTS_MIN 12 /* about half a day of the usual retry schedule */
 #define HOST_BYTES_MAX 512
 
 static void on_deadline(struct timer *t);
@@ -31,11 +32,21 @@ static struct str smarthost_user(const struct attempt *a)
 	return a->route->conf_route ? a->route->conf_route->user : STR("");
 }
 
+/* What a known-good site lacks today it may have had yesterday: no-domain-grace is enough to put that right, and for mail that
+ * was parked all the time, so many tries. */
+static bool is_hoped_for(const struct attempt *a, const struct outcome *outcome)
+{
+	if (!a->is_known_good || outcome->stage != STAGE_POLICY)
+		return a->is_known_good;
+	return a->recipients[0].attempts < LACKING_ATTEMPTS_MIN ||
+	       env_wall(a->env).ms - a->message->accepted.ms < a->policy->no_domain_grace_ms;
+}
+
 static struct verdict judge(
 	const struct attempt *a, const struct outcome *outcome, bool has_accepted_other)
 {
 	struct verdict_context context = {
-		.is_known_good = a->is_known_good,
+		.is_known_good = is_hoped_for(a, outcome),
 		.is_smarthost = a->route->is_smarthost,
 		.has_accepted_other = has_accepted_other,
 	};

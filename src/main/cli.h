@@ -27,7 +27,7 @@ struct cli {
 	json_t *filter; /* conditions given, without ids */
 	const char *sort, *limit, *reason, *state;
 	enum cli_format format;
-	bool is_yes, is_dry_run, is_known_good;
+	bool is_yes, is_dry_run, is_known_good, is_untold;
 	json_t *play; /* options of simulate by name; "set" is an array */
 	const char *since, *until, *note, *match; /* of outages */
 	bool is_tty, has_color; /* of standard output */

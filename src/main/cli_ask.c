@@ -75,7 +75,7 @@ int cli_ask(struct cli *cli, json_t *request, cli_row *on_row, void *user, json_
 
 static bool is_change(const char *verb)
 {
-	static const char *const names[] = { "retry", "hold", "release", "delete", "import",
+	static const char *const names[] = { "retry", "hold", "release", "delete", "revive", "import",
 		"outage-declare", "outage-extend", "outage-end" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -1,7 +1,7 @@
 /*
- * cli_change - retry, hold, release, delete: preview, ask, act, say what was done.
+ * cli_change - retry, hold, release, delete, revive: preview, ask, act, say what was done.
  *
- * Without a condition or ids: refused, "--all" means everything. hold and delete first count
+ * Without a condition or ids: refused, "--all" means everything. hold, delete and revive first count
  * exactly what they would touch: on a terminal they show it and ask, elsewhere they need --yes.
  * --dry-run ends after the count.
  */
@@ -12,7 +12,7 @@
 #include "cli.h"
 
 struct change {
-	uint64_t messages, recipients, domains, already_due;
+	uint64_t messages, recipients, domains, already_due, told, gone;
 	int64_t oldest_age;
 	bool is_dry_run;
 	bool is_uncounted; /* messages: recipients were changed in several steps */
@@ -65,7 +65,8 @@ int cli_change(struct cli *cli)
 
 static bool needs_word(const struct cli *cli)
 {
-	return strcmp(cli->verb, "delete") == 0 || strcmp(cli->verb, "hold") == 0;
+	return strcmp(cli->verb, "delete") == 0 || strcmp(cli->verb, "hold") == 0 ||
+	       strcmp(cli->verb, "revive") == 0;
 }
 
 static int change_all(struct cli *cli, struct change *change)
@@ -80,12 +81,16 @@ static int run_batch(struct cli *cli, json_t *filter, void *user)
 
 	json_object_set(request, "filter", filter);
 	json_object_set_new(request, "dry_run", json_boolean(c->is_dry_run));
+	if (cli->is_untold)
+		json_object_set_new(request, "untold", json_true());
 	int status = cli_ask(cli, request, NULL, NULL, &done);
 	c->recipients += (uint64_t)cli_number(done, "recipients");
 	c->messages += (uint64_t)cli_number(done, "messages");
 	c->is_uncounted |= json_is_null(json_object_get(done, "messages"));
 	c->domains += (uint64_t)cli_number(done, "domains");
 	c->already_due += (uint64_t)cli_number(done, "already_due");
+	c->told += (uint64_t)cli_number(done, "told");
+	c->gone += (uint64_t)cli_number(done, "gone");
 	if (cli_number(done, "oldest_age") > c->oldest_age)
 		c->oldest_age = cli_number(done, "oldest_age");
 	json_decref(done);
@@ -117,6 +122,8 @@ static void append_preview(struct buf *out, const struct change *c)
 	cli_append_count(out, c->domains);
 	buf_printf(out, " domain%s, oldest ", c->domains == 1 ? "" : "s");
 	cli_append_span(out, c->oldest_age);
+	if (c->gone)
+		buf_printf(out, "; the content of %" PRIu64 " more is gone", c->gone);
 }
 
 static void put_result(struct cli *cli, const struct change *c)
@@ -124,10 +131,11 @@ static void put_result(struct cli *cli, const struct change *c)
 	struct buf text;
 
 	if (cli->format == FORMAT_JSON) {
-		json_t *o = json_pack("{ss sb sI so sI}", "verb", cli->verb, "dry_run",
+		json_t *o = json_pack("{ss sb sI so sI sI sI}", "verb", cli->verb, "dry_run",
 			(int)c->is_dry_run, "recipients", (json_int_t)c->recipients, "messages",
 			c->is_uncounted ? json_null() : json_integer((json_int_t)c->messages),
-			"already_due", (json_int_t)c->already_due);
+			"already_due", (json_int_t)c->already_due, "told",
+			(json_int_t)c->told, "gone", (json_int_t)c->gone);
 		cli_put_json(o);
 		json_decref(o);
 		return;
@@ -144,6 +152,7 @@ static void put_result(struct cli *cli, const struct change *c)
 		buf_append_str(&text, strcmp(cli->verb, "retry") == 0     ? STR("Due now: ")
 				      : strcmp(cli->verb, "hold") == 0    ? STR("Held: ")
 				      : strcmp(cli->verb, "release") == 0 ? STR("Released: ")
+				      : strcmp(cli->verb, "revive") == 0  ? STR("Revived: ")
 									  : STR("Deleted: "));
 		cli_append_count(&text, c->recipients);
 		buf_printf(&text, " recipient%s", c->recipients == 1 ? "" : "s");
@@ -156,6 +165,11 @@ static void put_result(struct cli *cli, const struct change *c)
 			buf_append_str(&text, STR("; looked at now: "));
 			cli_append_count(&text, c->already_due);
 			buf_append_str(&text, STR(" that waited for their destination"));
+		}
+		if (c->told) {
+			buf_append_str(&text, STR("; the senders of "));
+			cli_append_count(&text, c->told);
+			buf_append_str(&text, STR(" had been told of the failure"));
 		}
 	}
 	(void)puts(buf_cstr(&text));

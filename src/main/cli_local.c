@@ -21,6 +21,7 @@ static const char help[] =
 	"         config show, config diff [FILE]   settings in effect; what others would change\n"
 	"         metrics, ping, version\n"
 	"Act:     retry, hold, release, delete   --dry-run --yes --reason TEXT\n"
+	"         revive                  failed mail waits again; --untold: whose sender knows nothing yet\n"
 	"         probe SITE|DOMAIN       try a destination now\n"
 	"         outage declare DOMAIN|--site NAME|--match GLOB   --since --until --note TEXT\n"
 	"         outage extend ID --until WHEN, outage end ID\n"

@@ -26,6 +26,7 @@ enum option_id {
 	OPTION_YES,
 	OPTION_DRY_RUN,
 	OPTION_KNOWN_GOOD,
+	OPTION_UNTOLD,
 	OPTION_SINCE,
 	OPTION_UNTIL,
 	OPTION_NOTE,
@@ -68,6 +69,7 @@ static const struct option options[] = {
 	{ "yes", no_argument, NULL, OPTION_YES },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
 	{ "known-good", no_argument, NULL, OPTION_KNOWN_GOOD },
+	{ "untold", no_argument, NULL, OPTION_UNTOLD },
 	{ "since", required_argument, NULL, OPTION_SINCE },
 	{ "until", required_argument, NULL, OPTION_UNTIL },
 	{ "note", required_argument, NULL, OPTION_NOTE },
@@ -167,6 +169,9 @@ static int take_option(struct cli *cli, int c, int index)
 		return 0;
 	case OPTION_KNOWN_GOOD:
 		cli->is_known_good = true;
+		return 0;
+	case OPTION_UNTOLD:
+		cli->is_untold = true;
 		return 0;
 	case OPTION_SINCE:
 		cli->since = optarg;

@@ -108,6 +108,8 @@ static int act(struct cli *cli, json_t *request, const char *said)
 		cli_put_json(done);
 	else if (status == VERB_DONE)
 		put_result(done, said);
+	if (json_is_true(json_object_get(done, "unknown")))
+		cli_say("no mail for that name is known so far; 'outlast sites' shows the sites");
 	json_decref(done);
 	return status;
 }
@@ -180,7 +182,7 @@ static void put_result(const json_t *outage, const char *said)
 	if (cli_seconds(outage, "ended") > 0) {
 		buf_append_str(&text, STR(", lasted "));
 		cli_append_span(&text, cli_number(outage, "duration"));
-		buf_append_str(&text, STR(". What waits counts again from now on."));
+		buf_append_str(&text, STR(". That time counts for no lifetime of its mail."));
 	} else {
 		if (cli_seconds(outage, "until") > 0) {
 			buf_append_str(&text, STR(", expected until "));

@@ -144,9 +144,11 @@ static void put_sums(struct cli *cli, const json_t *o)
 	struct buf text;
 
 	buf_init(&text, 4096);
-	buf_printf(&text, "%" PRId64 " failures in a row, %" PRId64 " probes",
-		cli_number(o, "failures"), cli_number(o, "probes"));
-	cli_put_line(cli, "Evidence", &text);
+	if (cli_number(o, "failures") > 0) {
+		buf_printf(&text, "%" PRId64 " failures in a row, %" PRId64 " probes",
+			cli_number(o, "failures"), cli_number(o, "probes"));
+		cli_put_line(cli, "Evidence", &text);
+	}
 	if (cli_number(o, "peak_recipients") > 0) {
 		cli_append_count(&text, (uint64_t)cli_number(o, "peak_recipients"));
 		buf_append_str(&text, STR(" recipients, "));
@@ -204,7 +206,7 @@ static void put_curve(const struct report *r)
 }
 
 static void put_list(const struct report *r, const json_t *done, const char *key,
-	const json_t *rows, const char *what)
+	const json_t *rows, const char *what, const char *tail)
 {
 	const json_t *sums = json_object_get(done, key);
 	uint64_t count = (uint64_t)cli_number(sums, "recipients");
@@ -213,8 +215,11 @@ static void put_list(const struct report *r, const json_t *done, const char *key
 	size_t i;
 
 	buf_init(&text, 4096);
-	cli_append_count(&text, count);
-	buf_printf(&text, " recipient%s %s", count == 1 ? "" : "s", what);
+	if (count)
+		cli_append_count(&text, count);
+	else
+		buf_append_str(&text, STR("No"));
+	buf_printf(&text, " recipient%s %s%s", count <= 1 ? "" : "s", what, count ? tail : "");
 	if (!json_is_true(json_object_get(sums, "complete"))) {
 		buf_append_str(&text, STR("; the history reaches back to "));
 		cli_append_time(&text, cli_seconds(done, "history_from"));
@@ -230,10 +235,11 @@ static void put_list(const struct report *r, const json_t *done, const char *key
 
 static void put_lists(const struct report *r, const json_t *done)
 {
-	put_list(r, done, "lost", r->lost, "failed at its destinations while it lasted");
-	put_list(r, done, "suspect", r->suspect,
-		"were accepted there in the 24 hours before it began, and may have been lost with "
-		"it");
+	put_list(r, done, "lost", r->lost, "failed at its destinations while it lasted", "");
+	if (!json_object_get(done, "suspect"))
+		return;
+	put_list(r, done, "suspect", r->suspect, "accepted there in the 24 hours before it began",
+		", and may have been lost with it");
 }
 
 static void put_mention(struct cli *cli, const json_t *m)

@@ -30,6 +30,7 @@ static const struct cli_verb verbs[] = {
 	{ "hold", cli_change },
 	{ "release", cli_change },
 	{ "delete", cli_change },
+	{ "revive", cli_change },
 	{ "sites", cli_sites },
 	{ "probe", cli_probe },
 	{ "outages", cli_outages },
@@ -47,7 +48,7 @@ static const struct cli_verb verbs[] = {
 };
 
 const char *const cli_verb_names[] = { "status", "list", "show", "cat", "log", "explain", "retry",
-	"hold", "release", "delete", "sites", "probe", "outages", "outage", "import", "policy",
+	"hold", "release", "delete", "revive", "sites", "probe", "outages", "outage", "import", "policy",
 	"metrics", "config", "reload", "ping", "check-config", "salvage", "simulate", "version",
 	"help", NULL };
 

@@ -66,10 +66,10 @@ void credit_add(struct credit *c, struct span span)
 	reserve(c, c->count + 1);
 	/* those from..to become one */
 	if (to < c->count)
-		memmove(c->spans + from + 1, c->spans + to,
-			(c->count - to) * sizeof(*c->spans));
+		memmove(c->spans + from + 1, c->spans + to, (c->count - to) * sizeof(*c->spans));
 	c->count = c->count - (to - from) + 1;
-	c->spans[from] = (struct span){ { began }, ended == INT64_MAX ? WALL_NONE : (struct wall){ ended } };
+	c->spans[from] =
+		(struct span){ { began }, ended == INT64_MAX ? WALL_NONE : (struct wall){ ended } };
 }
 
 void credit_add_all(struct credit *c, const struct span *spans, uint32_t count)

@@ -74,6 +74,7 @@ static bool note_victim(struct guard *g, const struct guard_event *e, struct wal
 	is_counted = is_within(v->at, now, WINDOW_MS);
 	if (!is_within(v->at, now, GUARD_MEMORY_MS)) {
 		v->first = now;
+		v->first_try = g->tries;
 		v->has_more_senders = false;
 		v->sender = e->sender;
 	}
@@ -113,15 +114,6 @@ struct wall guard_began(const struct guard *g, struct wall now)
 
 /* ---- open and close ---- */
 
-static bool is_dense_storm(const struct guard *g, struct wall now)
-{
-	bool has_senders;
-	uint64_t refused = sum(g->refused), tried = refused + sum(g->accepted);
-
-	return count_victims(g, now, WINDOW_MS, &has_senders) >= GUARD_OPEN_MAILBOXES &&
-	       has_senders && refused * 100 >= tried * GUARD_OPEN_PERCENT;
-}
-
 /* How far back nothing but refusals was seen. */
 static int64_t refusing_ms(const struct guard *g, struct wall now)
 {
@@ -132,11 +124,15 @@ static int64_t refusing_ms(const struct guard *g, struct wall now)
 
 static bool is_storm(const struct guard *g, struct wall now)
 {
+	uint64_t refused = sum(g->refused), tried = refused + sum(g->accepted);
+	int64_t slow_ms = refusing_ms(g, now);
 	bool has_senders;
 
-	return is_dense_storm(g, now) ||
-	       (count_victims(g, now, refusing_ms(g, now), &has_senders) >= GUARD_OPEN_MAILBOXES &&
-		       has_senders);
+	if (refused * 100 < tried * GUARD_OPEN_PERCENT)
+		return false;
+	return count_victims(g, now, slow_ms > WINDOW_MS ? slow_ms : WINDOW_MS, &has_senders) >=
+		       GUARD_OPEN_MAILBOXES &&
+	       has_senders;
 }
 
 static void set_parking(struct guard *g)
@@ -146,10 +142,28 @@ static void set_parking(struct guard *g)
 	g->is_parking = g->is_open && refused > sum(g->accepted);
 }
 
+/* First tries alone: what is tried again and again must not weigh more. */
+static void note_last(struct guard *g, bool is_refused)
+{
+	g->last = (g->last << 1 | is_refused) & ((UINT64_C(1) << GUARD_LAST) - 1);
+	g->last_count += g->last_count < GUARD_LAST;
+	g->tries++;
+	g->open_count += g->open_count < GUARD_LAST;
+}
+
+static uint32_t count_bits(uint64_t bits)
+{
+	uint32_t count = 0;
+
+	for (; bits; bits &= bits - 1)
+		count++;
+	return count;
+}
+
 static void set_open(struct guard *g, bool is_open, struct wall now)
 {
 	g->is_open = is_open;
-	g->accepted_in_row = g->proven_in_row = 0;
+	g->accepted_in_row = g->proven_in_row = g->open_count = 0;
 	if (is_open)
 		g->opened = now;
 	else
@@ -160,6 +174,8 @@ static void set_open(struct guard *g, bool is_open, struct wall now)
 static enum guard_change note_refused(struct guard *g, const struct guard_event *e, struct wall now)
 {
 	g->accepted_in_row = g->proven_in_row = 0;
+	if (!e->was_refused)
+		note_last(g, true);
 	if (note_victim(g, e, now))
 		g->refused[g->minute % GUARD_MINUTES]++;
 	set_parking(g);
@@ -173,7 +189,8 @@ static bool is_over(const struct guard *g, struct wall now)
 {
 	bool has_senders;
 
-	if (g->proven_in_row >= GUARD_CLOSE_ACCEPTED)
+	if (g->proven_in_row >= GUARD_CLOSE_ACCEPTED ||
+		(g->open_count == GUARD_LAST && count_bits(g->last) <= GUARD_LAST_REFUSED_MAX))
 		return true;
 	return now.ms - g->opened.ms >= GUARD_MEMORY_MS &&
 	       count_victims(g, now, GUARD_MEMORY_MS, &has_senders) < FEW_MAILBOXES;
@@ -185,6 +202,8 @@ static enum guard_change note_accepted(
 	uint32_t victim = e->was_refused ? find_victim(g, e->mailbox) : GUARD_VICTIMS;
 
 	g->last_accepted = now;
+	if (!e->was_refused)
+		note_last(g, false);
 	if (victim < GUARD_VICTIMS)
 		g->victims[victim] = (struct guard_victim){ 0 };
 	if (is_new_accepted(g, e->mailbox))
@@ -228,6 +247,15 @@ bool guard_is_idle(const struct guard *g, struct wall now)
 
 /* ---- what is believed ---- */
 
+/* Of that many first tries, the last ones. */
+static bool is_often_refused(const struct guard *g, uint32_t count)
+{
+	uint64_t last = count < GUARD_LAST ? g->last & ((UINT64_C(1) << count) - 1) : g->last;
+
+	count = count < GUARD_LAST ? count : GUARD_LAST;
+	return count_bits(last) * 100 >= count * GUARD_OPEN_PERCENT;
+}
+
 /* It was refused again. The site was seen to work, or nobody but this one was refused. */
 static bool is_healthy(const struct guard *g, uint64_t mailbox, struct wall now)
 {
@@ -241,9 +269,14 @@ static bool is_healthy(const struct guard *g, uint64_t mailbox, struct wall now)
 
 	struct wall first = g->victims[victim].first;
 
-	if (g->last_accepted.ms >= first.ms || now.ms - first.ms >= GUARD_UNSURE_MS)
+	if (now.ms - first.ms >= GUARD_UNSURE_MS)
 		return true;
-	return count_victims(g, now, refusing_ms(g, now), &has_senders) < 2;
+	if ((is_often_refused(g, g->last_count) ||
+		    is_often_refused(g, g->tries - g->victims[victim].first_try)) &&
+		count_victims(g, now, GUARD_MEMORY_MS, &has_senders) >= GUARD_OPEN_MAILBOXES)
+		return false;
+	return g->last_accepted.ms >= first.ms ||
+	       count_victims(g, now, refusing_ms(g, now), &has_senders) < 2;
 }
 
 bool guard_doubts(const struct guard *g, const struct guard_question *q, struct wall now)

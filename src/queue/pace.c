@@ -15,11 +15,11 @@
 #define START_MESSAGES 3
 #define DOUBLE_MS SECOND_MS
 #define CUT_PERCENT 85
-#define TRUST_PERCENT 125
-#define KNEE_PERCENT 97 /* of the rate that was too much */
+#define TRUST_PERCENT 108 /* growth runs ahead of what is measured by so much, not more */
+#define KNEE_PERCENT 97   /* of the rate that was too much */
 #define PAUSE_MAX_MS (10 * MINUTE_MS)
-#define STEP_MESSAGES 60
-#define STEP_MS (150 * SECOND_MS)
+#define STEP_MESSAGES 70
+#define STEP_MS (2 * MINUTE_MS)
 #define SPAN_MS MINUTE_MS
 #define SPAN_MESSAGES 10
 #define MEASURE_MESSAGES 5
@@ -175,7 +175,9 @@ static void grow_anew(struct pace *p, struct wall now, unsigned steps)
 /* Flat at the knee, one step after the cut; thousandths of steps, so that the cube fits. */
 static uint64_t cubic(const struct pace *p)
 {
-	int64_t by_messages = p->grown < 1000 * STEP_MESSAGES ? (int64_t)p->grown * 1000 / STEP_MESSAGES : 1000000;
+	int64_t by_messages = p->grown < 1000 * STEP_MESSAGES
+				      ? (int64_t)p->grown * 1000 / STEP_MESSAGES
+				      : 1000000;
 	int64_t by_time = p->grown_ms * 1000 / STEP_MS;
 	int64_t x = (by_messages < by_time ? by_messages : by_time) - 1000;
 	int64_t more; /* thousandths of the knee */
@@ -228,14 +230,12 @@ static bool may_lift(const struct pace *p, struct wall now)
 
 /* ---- overload ---- */
 
-/* The rate at which it was refused, unless much less was really taken. */
+/* The rate at which it was refused, unless less was really taken. */
 static uint64_t borne(const struct pace *p, struct wall now)
 {
-	uint64_t taken = measure(p, now);
+	uint64_t taken = measure(p, now) / 100 * TRUST_PERCENT;
 
-	if (taken > 0 && (p->rate == 0 || p->rate / TRUST_PERCENT * 100 > taken))
-		return taken;
-	return p->rate;
+	return taken > 0 && (p->rate == 0 || taken < p->rate) ? taken : p->rate;
 }
 
 static void cut(struct pace *p, struct wall now)
@@ -320,7 +320,7 @@ void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight)
 	if (p->pause_ms == 0 || borne(p, now) < p->rate)
 		cut(p, now);
 	p->stale = in_flight > 0 ? in_flight - 1 : 0;
-	pause_ms = p->pause_ms > 0 ? 2 * p->pause_ms : MESSAGE / (int64_t)p->rate;
+	pause_ms = p->pause_ms > 0 ? 2 * p->pause_ms : 2 * MESSAGE / (int64_t)p->rate;
 	if (pause_ms < SECOND_MS)
 		pause_ms = SECOND_MS;
 	p->pause_ms = pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS;

@@ -34,17 +34,7 @@ static uint32_t failures_of_sender(const struct probe_memory *m, uint64_t sender
 }
 
 /* What speaks against it, the weightiest first; the lowest of all is chosen, drain order decides among equals. */
-enum {
-	POISON,
-	DOUBT,
-	SENDER_FAILED,
-	WORN,
-	TRIED,
-	LARGE,
-	NOT_URGENT,
-	SENDER_TRIED,
-	REASON_COUNT
-};
+enum { POISON, DOUBT, SENDER_FAILED, WORN, TRIED, LARGE, NOT_URGENT, SENDER_TRIED, REASON_COUNT };
 
 static void weigh(const struct probe_memory *m, const struct probe_candidate *c, int64_t *against)
 {

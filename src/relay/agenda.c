@@ -93,7 +93,7 @@ static void on_promoted(struct store_op *op)
 			struct hop *h = hop_get(r, a->promote.hops[i]);
 
 			if (h)
-				hop_note_more(h);
+				hop_note_news(h);
 		}
 	}
 	store_op_fini(op);

@@ -13,6 +13,7 @@
 #include "relay/control_access.h"
 #include "relay/control_call.h"
 #include "relay/destination.h"
+#include "relay/guard.h"
 #include "relay/outage.h"
 
 #define IDLE_MS (60 * SECOND_MS)
@@ -61,6 +62,7 @@ static void host_forget_pending(void *user);
 static enum err host_reload(void *user, struct buf *message);
 static void host_audit(void *user, struct str text);
 static void host_hop_known(void *user, struct str hop, struct wall at);
+static void host_mailbox_known(void *user, struct str address, struct wall at);
 static uint64_t host_outage_new_id(void *user);
 static void host_outages_changed(void *user);
 
@@ -81,6 +83,7 @@ static const struct verb_daemon_ops daemon_ops = {
 	.reload = host_reload,
 	.audit = host_audit,
 	.hop_known = host_hop_known,
+	.mailbox_known = host_mailbox_known,
 	.outage_new_id = host_outage_new_id,
 	.outages_changed = host_outages_changed,
 };
@@ -377,6 +380,11 @@ static void host_hop_known(void *user, struct str name, struct wall at)
 		h->health.last_success = at;
 	if (h && h->site && h->site->health.last_success.ms < at.ms)
 		h->site->health.last_success = at;
+}
+
+static void host_mailbox_known(void *user, struct str address, struct wall at)
+{
+	guard_note_known(user, address, at);
 }
 
 static uint64_t host_outage_new_id(void *user)

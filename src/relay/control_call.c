@@ -42,6 +42,7 @@ static const struct verb_entry verbs[] = {
 	{ "hold", verb_change, true, false },
 	{ "release", verb_change, true, false },
 	{ "delete", verb_change, true, false },
+	{ "revive", verb_revive, true, false },
 	{ "probe", verb_probe, true, true },
 	{ "import", verb_import, true, false },
 	{ "outages", verb_outages, false, false },
@@ -177,10 +178,12 @@ static void release(struct verb_call *call)
 	store_op_fini(&call->show.op);
 	store_op_fini(&call->fetch.op);
 	store_op_fini(&call->modify.op);
+	store_op_fini(&call->revive.op);
 	store_op_fini(&call->hops.op);
 	store_op_fini(&call->lookup.op);
 	store_op_fini(&call->stats.op);
 	store_op_fini(&call->record.op);
+	store_op_fini(&call->revive.op);
 	store_op_fini(&call->outages.op);
 	arena_fini(&call->arena);
 	conf_unref(call->conf);
@@ -239,12 +242,16 @@ static struct verb_call *call_of(struct store_op *op)
 		return CONTAINER_OF(op, struct verb_call, fetch.op);
 	if (op->kind == STORE_MODIFY)
 		return CONTAINER_OF(op, struct verb_call, modify.op);
+	if (op->kind == STORE_REVIVE)
+		return CONTAINER_OF(op, struct verb_call, revive.op);
 	if (op->kind == STORE_HOPS)
 		return CONTAINER_OF(op, struct verb_call, hops.op);
 	if (op->kind == STORE_LOOKUP)
 		return CONTAINER_OF(op, struct verb_call, lookup.op);
 	if (op->kind == STORE_RECORD)
 		return CONTAINER_OF(op, struct verb_call, record.op);
+	if (op->kind == STORE_REVIVE)
+		return CONTAINER_OF(op, struct verb_call, revive.op);
 	if (op->kind == STORE_OUTAGES)
 		return CONTAINER_OF(op, struct verb_call, outages.op);
 	CHECK(op->kind == STORE_STATS);

@@ -43,6 +43,7 @@ struct verb_call {
 	struct store_show show;
 	struct store_fetch fetch;
 	struct store_modify modify;
+	struct store_revive revive;
 	struct store_hops hops;
 	struct store_lookup lookup;
 	struct store_stats stats;
@@ -73,6 +74,8 @@ bool verb_flag(const struct verb_call *call, const char *key);
 /* control_filter.c: "filter", "sort" and "limit" of the request. False: the call has failed with
  * the reason. */
 bool verb_read_filter(struct verb_call *call);
+/* verb_filter_is_empty - control_verbs_change.c: no condition, and not "all" either. */
+bool verb_filter_is_empty(const struct store_filter *f);
 /* verb_read_id - "id" of the request. */
 bool verb_read_id(struct verb_call *call, uint64_t *out);
 /* verb_next_page - control_verbs_list.c: after a page of call->query in order of age, which was not empty, the filter and
@@ -83,7 +86,7 @@ const char *recipient_state_name(enum recipient_state state);
 
 /* the verbs: first steps */
 verb_step verb_list, verb_show, verb_cat, verb_log, verb_explain;
-verb_step verb_change;
+verb_step verb_change, verb_revive;
 verb_step verb_fate, verb_import;
 verb_step verb_outages, verb_outage_declare, verb_outage_extend, verb_outage_end, verb_outage_report;
 verb_step verb_sites, verb_probe;

@@ -221,6 +221,11 @@ static void tell_policy(struct verb_call *call, struct str hop, const struct con
 	}
 	buf_append_str(text, STR(", the last step again and again; lifetime "));
 	instant_format_span(text, policy->lifetime_ms);
+	if (policy->lifetime_max_ms > policy->lifetime_ms) {
+		buf_append_str(text, STR(" and up to "));
+		instant_format_span(text, policy->lifetime_max_ms);
+		buf_append_str(text, STR(" with outages"));
+	}
 	if (state->has_message) {
 		buf_append_str(text, STR(", so a failure after "));
 		append_when(call, book_gives_up_at(call, &state->book, policy,

@@ -32,14 +32,14 @@ struct change_state {
 };
 
 static const struct change_verb change_verbs[] = {
-	{ "retry", "made due", MODIFY_RETRY, RECIPIENT_STATE_BIT(RECIPIENT_WAITING) },
+	{ "retry", "made due", MODIFY_RETRY,
+		RECIPIENT_STATE_BIT(RECIPIENT_WAITING) | RECIPIENT_STATE_BIT(RECIPIENT_QUARANTINED) },
 	{ "hold", "held", MODIFY_HOLD,
 		RECIPIENT_QUEUED_BITS & ~RECIPIENT_STATE_BIT(RECIPIENT_HELD) },
 	{ "release", "released", MODIFY_RELEASE, RECIPIENT_STATE_BIT(RECIPIENT_HELD) },
 	{ "delete", "deleted", MODIFY_DELETE, RECIPIENT_QUEUED_BITS },
 };
 
-static bool is_filter_empty(const struct store_filter *f);
 static void change_step(struct verb_call *call);
 static void change_applied(struct verb_call *call);
 static void tell_scheduler(struct verb_call *call);
@@ -59,7 +59,7 @@ void verb_change(struct verb_call *call)
 	CHECK(state->verb);
 	if (!verb_read_filter(call))
 		return;
-	if (is_filter_empty(&call->filter)) {
+	if (verb_filter_is_empty(&call->filter)) {
 		verb_fail(call, VERB_USAGE,
 			"%s without a condition is refused; \"all\" means everything",
 			state->verb->name);
@@ -74,7 +74,7 @@ void verb_change(struct verb_call *call)
 		change_end(call);
 }
 
-static bool is_filter_empty(const struct store_filter *f)
+bool verb_filter_is_empty(const struct store_filter *f)
 {
 	return !f->is_all && !f->id_count && !f->from.len && !f->to.len && !f->domain.len &&
 	       !f->site.len && !f->hop.len && !f->states && !f->accepted_before.ms &&

@@ -23,6 +23,7 @@ struct list_state {
 
 struct declare_state {
 	struct outage_record rec;
+	bool is_unknown; /* no mail for such a name is remembered: perhaps a slip */
 };
 
 static void outages_page(struct verb_call *call);
@@ -31,6 +32,8 @@ static bool read_scope(struct verb_call *call, struct outage_record *rec);
 static bool read_when(struct verb_call *call, const char *key, int direction, struct wall *out);
 static bool read_note(struct verb_call *call, struct str *out);
 static void declare_id(struct verb_call *call);
+static void look_for_name(struct verb_call *call);
+static void note_name(struct verb_call *call);
 static void read_one(struct verb_call *call, verb_step *next);
 static bool take_declared(struct verb_call *call);
 static void extend_found(struct verb_call *call);
@@ -174,7 +177,6 @@ static void declare_id(struct verb_call *call)
 {
 	struct outage_record *rec = &((struct declare_state *)call->state)->rec;
 	const struct verb_daemon_ops *daemon = call->host->daemon;
-	uint64_t id = daemon && daemon->outage_new_id ? daemon->outage_new_id(call->host->user) : 0;
 
 	for (uint32_t i = 0; i < call->outages.outage_count; i++) {
 		const struct outage_record *o = &call->outages.outages[i];
@@ -187,7 +189,26 @@ static void declare_id(struct verb_call *call)
 			o->id, o->id, o->id);
 		return;
 	}
+	uint64_t id = daemon && daemon->outage_new_id ? daemon->outage_new_id(call->host->user) : 0;
 	rec->id = id > call->outages.last_id ? id : call->outages.last_id + 1;
+	if (rec->scope == OUTAGE_OF_HOP || rec->scope == OUTAGE_OF_SITE)
+		look_for_name(call);
+	else
+		store_record(call);
+}
+
+static void look_for_name(struct verb_call *call)
+{
+	const struct outage_record *rec = &((struct declare_state *)call->state)->rec;
+
+	call->lookup.hop = rec->scope == OUTAGE_OF_HOP ? rec->name : STR("");
+	call->lookup.site = rec->scope == OUTAGE_OF_SITE ? rec->name : STR("");
+	verb_submit_lenient(call, &call->lookup.op, STORE_LOOKUP, note_name);
+}
+
+static void note_name(struct verb_call *call)
+{
+	((struct declare_state *)call->state)->is_unknown = call->lookup.op.err != OK;
 	store_record(call);
 }
 
@@ -232,7 +253,7 @@ static bool take_declared(struct verb_call *call)
 	if (rec->kind != OUTAGE_DECLARED) {
 		verb_fail(call, VERB_USAGE,
 			"outage %" PRIu64 " was found, not declared: it ends when its cause does. "
-					  "'outlast probe' tries the "
+			"'outlast probe' tries the "
 			"destination now",
 			rec->id);
 		return false;
@@ -284,7 +305,8 @@ static void store_record(struct verb_call *call)
 
 static void stored(struct verb_call *call)
 {
-	const struct outage_record *rec = &((struct declare_state *)call->state)->rec;
+	const struct declare_state *state = call->state;
+	const struct outage_record *rec = &state->rec;
 	const struct verb_daemon_ops *daemon = call->host->daemon;
 	struct str verb = verb_text(call, "verb");
 	struct buf safe;
@@ -296,5 +318,7 @@ static void stored(struct verb_call *call)
 	verb_audit(call, "%.*s: outage %" PRIu64 " of %s %s", STR_FMT(verb), rec->id,
 		outage_scope_name(rec->scope), buf_cstr(&safe));
 	buf_fini(&safe);
-	verb_done(call, json_outage(rec, call->now));
+	json_t *done = json_outage(rec, call->now);
+	json_put(done, "unknown", json_boolean(state->is_unknown));
+	verb_done(call, done);
 }

@@ -31,7 +31,7 @@ struct report_state {
 	struct outage_record rec;
 	struct wall history_from;
 	struct report_list lists[2];
-	unsigned list;
+	unsigned list, list_count;
 	struct wall slice;
 	uint64_t limit, offset;
 };
@@ -99,6 +99,8 @@ static void report_found(struct verb_call *call)
 		.states = RECIPIENT_STATE_BIT(RECIPIENT_DELIVERED),
 		.from = { rec->began.ms > SUSPECT_MS ? rec->began.ms - SUSPECT_MS : 1 },
 		.to = rec->began };
+	/* What we took the blame for, no destination lost. */
+	state->list_count = rec->kind == OUTAGE_OFFLINE || rec->kind == OUTAGE_STOPPED ? 1 : 2;
 	next_list(call);
 }
 
@@ -106,7 +108,7 @@ static void next_list(struct verb_call *call)
 {
 	struct report_state *state = call->state;
 
-	if (state->list == 2) {
+	if (state->list == state->list_count) {
 		report_end(call);
 		return;
 	}
@@ -206,7 +208,7 @@ static void report_end(struct verb_call *call)
 	json_t *done = json_object();
 
 	json_put(done, "outage", json_outage(&state->rec, call->now));
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < state->list_count; i++) {
 		const struct report_list *list = &state->lists[i];
 		json_t *o = json_object();
 

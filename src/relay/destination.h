@@ -86,6 +86,8 @@ struct hop {
 	uint32_t settled_count, settled_cap;
 	uint64_t claimed_id_max; /* of all deliveries that came from the store */
 	bool is_more_noted;      /* hop_note_more came while a CLAIM was under way */
+	bool is_news; /* mail became READY that may be more urgent than what waits in memory */
+	struct mono news_next;   /* not before is it looked for again */
 	bool has_more;           /* the store may hold READY recipients that are not in memory */
 	bool is_stalled; /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
 	struct mono rests_until; /* nothing is started before: hop_rest */
@@ -118,6 +120,8 @@ struct hop *hop_get(struct relay *r, struct str name);
 void hop_kick(struct hop *h);
 /* hop_note_more - the store may hold READY recipients of it. */
 void hop_note_more(struct hop *h);
+/* hop_note_news - the same, of mail that may be older or more urgent than what is in memory. */
+void hop_note_news(struct hop *h);
 /* hop_is_parked - it or its site is DOWN and no probe is due: its mail costs nothing now. */
 bool hop_is_parked(const struct hop *h, struct wall now);
 /* hop_rest - we cannot deliver anything of it just now, through no fault of anybody: tried again in a minute. */

@@ -6,6 +6,7 @@
  */
 #include "relay/delivery.h"
 #include "relay/guard.h"
+#include "relay/hint.h"
 #include "relay/outage.h"
 
 /* ---- against a destination ---- */
@@ -132,6 +133,7 @@ static void note_answer(struct delivery *d, bool is_accepted)
 		buf_fini(&b);
 		if (r->env->metrics->value[METRIC_sites_down] > 0)
 			metric_sub(r->env->metrics, METRIC_sites_down, 1);
+		hint_note_up(s);
 		pacing_note_recovery(s);
 		site_scan(s);
 	}
@@ -224,6 +226,7 @@ void evidence_take(struct delivery *d)
 			return;
 		evidence_against_site(
 			d->site, hop_policy(d->hop), &d->attempt.site_outcome, d->attempt.host);
+		hint_note_failed(d);
 		return;
 	}
 	if (guard_parks(d)) {

@@ -15,6 +15,8 @@
 /* Mail is claimed this much ahead of what is started. */
 #define CLAIM_MESSAGES 32
 #define CLAIM_LOW_WATER 8
+/* With much in memory, what became READY again is looked for this often at most: the urgent of it comes first. Real time. */
+#define CLAIM_NEWS_MS (10 * SECOND_MS)
 /* A CLAIM that brought nothing new, or an error, is followed by the next not before; real time. */
 #define CLAIM_STALL_MS SECOND_MS
 #define CLAIM_ERROR_MS MINUTE_MS
@@ -126,7 +128,8 @@ static bool may_claim(const struct hop *h)
 	if (!h->has_more || h->is_claiming || h->is_stalled ||
 		h->active_count >= hop_policy(h)->connections_max + HOP_PENDING_MAX)
 		return false;
-	return h->pending_count < (is_short ? 1 : CLAIM_LOW_WATER);
+	return h->pending_count < (is_short ? 1 : CLAIM_LOW_WATER) ||
+	       (h->is_news && env_now(h->relay->env).ms >= h->news_next.ms);
 }
 
 void hop_rest(struct hop *h)
@@ -262,6 +265,12 @@ void hop_note_more(struct hop *h)
 	h->is_more_noted |= h->is_claiming; /* that CLAIM may be older than what is noted here */
 	set_idle(h, false);
 	hop_kick(h);
+}
+
+void hop_note_news(struct hop *h)
+{
+	h->is_news = true;
+	hop_note_more(h);
 }
 
 /* What is DOWN without a time for its probe slept for want of mail: the mail that comes is the next probe. */
@@ -411,6 +420,16 @@ static void note_others(struct delivery *d, const struct queued_message *m)
 		d->has_others |= !has_recipient(d, m->recipients[i].rcpt.number);
 }
 
+/* More urgent mail than any that waits finds a place also where others do not. */
+static bool has_place(const struct hop *h, int priority)
+{
+	if (h->pending_count < HOP_PENDING_MAX)
+		return true;
+	return h->pending_count < HOP_PENDING_BURST_MAX &&
+	       CONTAINER_OF(h->pending.prev, struct delivery, link)->message->env.priority <
+		       priority;
+}
+
 /* What was claimed becomes pending, but what is in memory. Then: is there more, and would another CLAIM bring it? */
 static void take_claimed(struct hop *h, const struct store_claim *c)
 {
@@ -429,7 +448,7 @@ static void take_claimed(struct hop *h, const struct store_claim *c)
 		} else if (!is_cut && (held = late_take(h, m->env.id)) != NULL) {
 			note_others(held, m);
 			taken++;
-		} else if (h->pending_count >= HOP_PENDING_MAX) {
+		} else if (!has_place(h, m->env.priority)) {
 			is_cut = true;
 		} else {
 			taken += delivery_from_store(h, m);
@@ -476,6 +495,11 @@ static void hop_claim(struct hop *h)
 {
 	/* What is late is in the store too, and more of it will be when this is read. */
 	uint32_t in_memory = h->pending_count + h->active_count + 2 * h->late_count;
+
+	if (h->pending_count >= CLAIM_LOW_WATER)
+		in_memory = 0; /* for news: the first in drain order */
+	h->is_news = false;
+	h->news_next = mono_add(env_now(h->relay->env), CLAIM_NEWS_MS);
 
 	h->is_claiming = true;
 	hop_claim_begins(h);
@@ -569,7 +593,7 @@ void destination_retry(struct relay *r, struct str name)
 		return;
 	offline_look_now(r);
 	h->is_retry_wanted = true; /* what it is worth is known when it and its site are loaded */
-	hop_note_more(h);
+	hop_note_news(h);
 }
 
 static void retry_now(struct hop *h)

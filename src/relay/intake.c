@@ -16,6 +16,8 @@
 #include "queue/late_notice.h"
 #include "relay/auth.h"
 #include "relay/destination.h"
+#include "relay/hint.h"
+#include "relay/share.h"
 #include "smtp/server.h"
 
 struct intake {
@@ -114,6 +116,8 @@ static void on_mail(void *user, struct smtp_server *server, struct smtp_transact
 		refuse(answer, 452, STATUS(4, 3, 1),
 			STR("Insufficient system storage, try again later"));
 	t->env.user = arena_dup(&t->arena, info->user);
+	if (hint_may_know(r))
+		hint_note_client(r, &info->client);
 }
 
 static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transaction *t,
@@ -141,6 +145,10 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 		return;
 	}
 	rcpt->hop = route_hop_of(conf, rcpt->domain, t->env.reverse_path, &t->arena);
+	if (share_is_over(s->intake->relay, rcpt->hop))
+		refuse(answer, 452, STATUS(4, 3, 1),
+			STR("Too much mail waits for this destination, which is down; try again "
+			    "later"));
 }
 
 static void on_data(void *user, struct smtp_server *server, struct smtp_transaction *t,

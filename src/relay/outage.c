@@ -8,15 +8,9 @@
  * beginning, for that is the first failure, which is stored with the site.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
-#include "queue/retry.h"
-#include "relay/delivery.h"
 #include "relay/outage_private.h"
-
-/* Patterns of ended outages that are kept; the oldest beyond go. */
-#define PATTERNS_MAX 4096
 
 struct outage_write {
 	struct loose loose;
@@ -26,21 +20,21 @@ struct outage_write {
 
 /* ---- names ---- */
 
-static struct outage_place *find_place(const struct relay *r, struct str name)
+struct outage_place *outage_find_place(const struct relay *r, struct str name)
 {
 	struct map_entry *e = map_find(&r->outages->places, name);
 
 	return e ? CONTAINER_OF(e, struct outage_place, entry) : NULL;
 }
 
-static struct site *find_site(const struct relay *r, struct str name)
+struct site *outage_find_site(const struct relay *r, struct str name)
 {
 	struct map_entry *e = map_find(&r->sites, name);
 
 	return e ? CONTAINER_OF(e, struct site, entry) : NULL;
 }
 
-static struct hop *find_hop(const struct relay *r, struct str name)
+struct hop *outage_find_hop(const struct relay *r, struct str name)
 {
 	struct map_entry *e = map_find(&r->hops, name);
 
@@ -50,8 +44,8 @@ static struct hop *find_hop(const struct relay *r, struct str name)
 /* Site and next hop of that name, if they are in memory, know at once that there is something about them. */
 static void set_place(struct relay *r, struct str name, struct outage_place *place)
 {
-	struct site *s = find_site(r, name);
-	struct hop *h = find_hop(r, name);
+	struct site *s = outage_find_site(r, name);
+	struct hop *h = outage_find_hop(r, name);
 
 	if (s)
 		s->place = place;
@@ -61,7 +55,7 @@ static void set_place(struct relay *r, struct str name, struct outage_place *pla
 
 static struct outage_place *place_get(struct relay *r, struct str name)
 {
-	struct outage_place *place = find_place(r, name);
+	struct outage_place *place = outage_find_place(r, name);
 
 	if (place)
 		return place;
@@ -85,12 +79,12 @@ static void place_release(struct relay *r, struct outage_place *place)
 
 void outage_attach_site(struct site *s)
 {
-	s->place = find_place(s->relay, s->name);
+	s->place = outage_find_place(s->relay, s->name);
 }
 
 void outage_attach_hop(struct hop *h)
 {
-	h->place = find_place(h->relay, h->name);
+	h->place = outage_find_place(h->relay, h->name);
 }
 
 void outage_detach_site(struct site *s)
@@ -107,46 +101,12 @@ void outage_detach_hop(struct hop *h)
 
 struct site *outage_site(const struct outage *o)
 {
-	return o->rec.scope == OUTAGE_OF_SITE ? find_site(o->relay, o->rec.name) : NULL;
+	return o->rec.scope == OUTAGE_OF_SITE ? outage_find_site(o->relay, o->rec.name) : NULL;
 }
 
 struct hop *outage_hop(const struct outage *o)
 {
-	return o->rec.scope == OUTAGE_OF_HOP ? find_hop(o->relay, o->rec.name) : NULL;
-}
-
-static bool matches_site(struct str site, struct str pattern)
-{
-	if (site.len > 0 && str_match_glob(site, pattern))
-		return true;
-	while (site.len > 0)
-		if (str_match_glob(str_trim(str_cut(&site, '+')), pattern))
-			return true;
-	return false;
-}
-
-static bool matches(struct str pattern, struct str hop, struct str site)
-{
-	if (str_starts_fold(pattern, STR("mx:")))
-		return matches_site(site, str_slice(pattern, 3, pattern.len));
-	return str_match_glob(hop, pattern);
-}
-
-bool outage_concerns(const struct outage_record *rec, struct str hop, struct str site)
-{
-	switch (rec->scope) {
-	case OUTAGE_OF_SITE:
-		return str_equal(rec->name, site);
-	case OUTAGE_OF_HOP:
-		return str_equal(rec->name, hop);
-	case OUTAGE_OF_PATTERN:
-		return matches(rec->name, hop, site);
-	case OUTAGE_OF_ALL:
-		return true;
-	case OUTAGE_SCOPE_COUNT:
-		break;
-	}
-	return false;
+	return o->rec.scope == OUTAGE_OF_HOP ? outage_find_hop(o->relay, o->rec.name) : NULL;
 }
 
 void outage_describe(struct buf *out, const struct outage_record *rec)
@@ -160,8 +120,8 @@ void outage_describe(struct buf *out, const struct outage_record *rec)
 
 /* ---- open ones ---- */
 
-static bool is_same(const struct outage *o, enum outage_kind kind, enum outage_scope scope,
-	struct str name)
+static bool is_same(
+	const struct outage *o, enum outage_kind kind, enum outage_scope scope, struct str name)
 {
 	return o->rec.kind == kind && o->rec.scope == scope && o->rec.ended.ms == WALL_NONE.ms &&
 	       str_equal(o->rec.name, name);
@@ -171,7 +131,7 @@ struct outage *outage_find(
 	const struct relay *r, enum outage_kind kind, enum outage_scope scope, struct str name)
 {
 	bool is_wide = scope == OUTAGE_OF_PATTERN || scope == OUTAGE_OF_ALL;
-	struct outage_place *place = is_wide ? NULL : find_place(r, name);
+	struct outage_place *place = is_wide ? NULL : outage_find_place(r, name);
 
 	if (!is_wide && !place)
 		return NULL;
@@ -395,342 +355,6 @@ void outage_save(struct outage *o)
 	loose_begin(r, &w->loose, write_free);
 	r->delivery_count++;
 	store_submit(r->store, &w->op.op, STORE_RECORD);
-}
-
-/* ---- the clock ---- */
-
-static void note_pattern(struct outages *all, struct str name, struct span span)
-{
-	struct outage_pattern *p;
-
-	if (all->pattern_count == PATTERNS_MAX) {
-		relay_free_name(&all->patterns[0].name);
-		memmove(all->patterns, all->patterns + 1,
-			--all->pattern_count * sizeof(*all->patterns));
-	}
-	if (all->pattern_count == all->pattern_cap) {
-		all->pattern_cap = all->pattern_cap > 0 ? 2 * all->pattern_cap : 8;
-		all->patterns =
-			mem_realloc(all->patterns, all->pattern_cap * sizeof(*all->patterns));
-	}
-	p = &all->patterns[all->pattern_count++];
-	*p = (struct outage_pattern){ relay_copy_name(name), span };
-}
-
-void outage_note_span(struct relay *r, const struct outage_record *rec)
-{
-	struct outages *all = r->outages;
-	struct span span = { rec->began, rec->ended };
-	struct site *s = rec->scope == OUTAGE_OF_SITE ? find_site(r, rec->name) : NULL;
-	struct hop *h = rec->scope == OUTAGE_OF_HOP ? find_hop(r, rec->name) : NULL;
-
-	if (s)
-		credit_add(&s->credit, span);
-	if (h)
-		credit_add(&h->credit, span);
-	if (rec->scope == OUTAGE_OF_PATTERN)
-		note_pattern(all, rec->name, span);
-	if (rec->scope != OUTAGE_OF_ALL)
-		return;
-	credit_add(&all->all, span);
-	/* the relay says so itself, when it cannot tell from a clock that was set */
-	if (rec->kind == OUTAGE_STOPPED && rec->note.len > 0)
-		credit_add(&all->jumps, span);
-}
-
-/* Ended ones; those that are open are in memory. What could not be read may have been an outage: none of it expires now. */
-static void take_spans(struct relay *r, struct credit *credit, const struct span *spans,
-	uint32_t count, enum err err)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (spans[i].ended.ms != WALL_NONE.ms)
-			credit_add(credit, spans[i]);
-	if (err != OK && err != ERR_NOT_FOUND)
-		credit_add(credit, (struct span){ env_wall(r->env), WALL_NONE });
-}
-
-void outage_take_site(struct site *s, enum err err)
-{
-	const struct store_lookup *l = &s->lookup;
-
-	take_spans(s->relay, &s->credit, l->site_spans, l->site_span_count, err);
-	if (s->health.state == HEALTH_DOWN)
-		outage_note_failure_of_site(
-			s, conf_policy_for(s->relay->conf, STR(""), s->name));
-}
-
-void outage_take_hop(struct hop *h, enum err err)
-{
-	const struct store_lookup *l = &h->lookup;
-
-	take_spans(h->relay, &h->credit, l->hop_spans, l->hop_span_count, err);
-	if (h->health.state == HEALTH_DOWN)
-		outage_note_failure_of_hop(h);
-}
-
-static void add_open(struct credit *credit, const struct list *outages, struct str hop,
-	struct str site)
-{
-	LIST_FOR_EACH (link, outages) {
-		const struct outage_record *rec =
-			&CONTAINER_OF(link, struct outage, of_place)->rec;
-
-		if (outage_concerns(rec, hop, site))
-			credit_add(credit, (struct span){ rec->began, rec->ended });
-	}
-}
-
-/* All that kept the mail of a next hop, as far as it is in memory. */
-static void gather(struct relay *r, const struct site *s, const struct hop *h, struct str hop_name,
-	struct credit *out)
-{
-	struct outages *all = r->outages;
-	struct str site_name = s ? s->name : STR("");
-
-	credit_merge(out, &all->all);
-	if (h)
-		credit_merge(out, &h->credit);
-	if (s)
-		credit_merge(out, &s->credit);
-	for (uint32_t i = 0; i < all->pattern_count; i++)
-		if (matches(all->patterns[i].name, hop_name, site_name))
-			credit_add(out, all->patterns[i].span);
-	add_open(out, &all->wide, hop_name, site_name);
-	if (h && h->place)
-		add_open(out, &h->place->outages, hop_name, site_name);
-	if (s && s->place && (!h || s->place != h->place))
-		add_open(out, &s->place->outages, hop_name, site_name);
-}
-
-struct wall outage_gives_up_held_at(
-	const struct hop *h, const struct envelope *env, int64_t held_ms)
-{
-	struct relay *r = h->relay;
-	struct credit credit = { 0 };
-	struct retry_clock clock = { &credit, &r->outages->jumps, held_ms };
-
-	if (!r->outages->is_loaded || !h->is_loaded || (h->site && !h->site->is_loaded))
-		return WALL_NEVER;
-	gather(r, h->site, h, h->name, &credit);
-	struct wall end = retry_gives_up_at(hop_policy(h), env, &clock);
-	credit_fini(&credit);
-	return end;
-}
-
-struct wall outage_gives_up_named(
-	struct relay *r, struct str hop, struct str site, const struct envelope *env)
-{
-	const struct conf_policy *policy = conf_policy_for(r->conf, hop, site);
-	const struct site *s = find_site(r, site);
-	const struct outage_place *place = s ? NULL : find_place(r, site);
-	struct credit credit = { 0 };
-	struct retry_clock clock = { &credit, &r->outages->jumps, 0 };
-
-	gather(r, s, find_hop(r, hop), hop, &credit);
-	if (place)
-		add_open(&credit, &place->outages, hop, site);
-	struct wall end = retry_gives_up_at(policy, env, &clock);
-	credit_fini(&credit);
-	return end;
-}
-
-struct wall outage_gives_up_at(const struct hop *h, const struct envelope *env)
-{
-	return outage_gives_up_held_at(h, env, 0);
-}
-
-struct wall outage_overdue_before(struct relay *r, const struct site *s, const struct hop *h,
-	struct str hop_name, struct wall now)
-{
-	const struct conf_policy *policy =
-		conf_policy_for(r->conf, hop_name, s ? s->name : STR(""));
-	const struct wall nothing = { 1 };
-	struct credit credit = { 0 };
-	struct retry_clock clock = { &credit, &r->outages->jumps, 0 };
-
-	if (!r->outages->is_loaded)
-		return nothing;
-	gather(r, s, h, hop_name, &credit);
-	struct wall before = retry_overdue_before(policy, &clock, now);
-	credit_fini(&credit);
-	/* none is not "any" */
-	return before.ms > WALL_NONE.ms ? before : nothing;
-}
-
-/* ---- questions ---- */
-
-static const struct outage_record *first_open(
-	const struct list *outages, struct str hop, struct str site)
-{
-	LIST_FOR_EACH (link, outages) {
-		const struct outage_record *rec =
-			&CONTAINER_OF(link, struct outage, of_place)->rec;
-
-		if (rec->ended.ms == WALL_NONE.ms && outage_concerns(rec, hop, site))
-			return rec;
-	}
-	return NULL;
-}
-
-const struct outage_record *outage_of_hop(const struct relay *r, const struct hop *h)
-{
-	struct str site = h->site ? h->site->name : STR("");
-	const struct outage_record *rec = NULL;
-
-	if (h->place)
-		rec = first_open(&h->place->outages, h->name, site);
-	if (!rec && h->site && h->site->place)
-		rec = first_open(&h->site->place->outages, h->name, site);
-	return rec ? rec : first_open(&r->outages->wide, h->name, site);
-}
-
-static bool has_declared(const struct list *outages, struct str hop, struct str site)
-{
-	LIST_FOR_EACH (link, outages) {
-		const struct outage_record *rec =
-			&CONTAINER_OF(link, struct outage, of_place)->rec;
-
-		if (rec->kind == OUTAGE_DECLARED && rec->ended.ms == WALL_NONE.ms &&
-			outage_concerns(rec, hop, site))
-			return true;
-	}
-	return false;
-}
-
-bool outage_is_declared(const struct relay *r, const struct hop *h, const struct site *s)
-{
-	struct str hop = h ? h->name : STR(""), site = s ? s->name : STR("");
-
-	return has_declared(&r->outages->wide, hop, site) ||
-	       (h && h->place && has_declared(&h->place->outages, hop, site)) ||
-	       (s && s->place && has_declared(&s->place->outages, hop, site));
-}
-
-/* ---- of their own accord ---- */
-
-/* Down for long enough, and it used to work: whatever the mail waits for, its lifetime is not to pay for it. */
-static bool is_outage(
-	struct relay *r, const struct health_record *h, const struct conf_policy *policy, bool is_good)
-{
-	return h->state == HEALTH_DOWN && h->first_failure.ms != WALL_NONE.ms && is_good &&
-	       env_wall(r->env).ms - h->first_failure.ms >= policy->outage_after_ms;
-}
-
-static void note_down(struct relay *r, enum outage_scope scope, struct str name,
-	const struct health_record *health, bool is_outage_now)
-{
-	struct outage *o = outage_find(r, OUTAGE_DOWN, scope, name);
-
-	if (!o) {
-		if (is_outage_now)
-			(void)outage_begin(r, OUTAGE_DOWN, scope, name, health->first_failure, health);
-		return;
-	}
-	o->is_unsure = false;
-	if (health->state != HEALTH_DOWN)
-		return;
-	/* it answered, and is gone again before all was offered: the same outage */
-	o->rec.recovered = WALL_NONE;
-	o->rec.failures = health->failures;
-	o->rec.probes = health->probes;
-	o->has_news = true;
-}
-
-void outage_note_failure_of_site(struct site *s, const struct conf_policy *policy)
-{
-	struct relay *r = s->relay;
-	bool is_good = health_is_known_good(&s->health, policy, env_wall(r->env)) ||
-		       outage_is_declared(r, NULL, s);
-
-	if (s->place || s->health.state == HEALTH_DOWN)
-		note_down(r, OUTAGE_OF_SITE, s->name, &s->health,
-			is_outage(r, &s->health, policy, is_good));
-}
-
-void outage_note_failure_of_hop(struct hop *h)
-{
-	struct relay *r = h->relay;
-
-	if (h->place || h->health.state == HEALTH_DOWN)
-		note_down(r, OUTAGE_OF_HOP, h->name, &h->health,
-			is_outage(r, &h->health, hop_policy(h), hop_is_known_good(h)));
-}
-
-static void note_answer(struct relay *r, const struct list *outages, enum outage_scope scope)
-{
-	LIST_FOR_EACH (link, outages) {
-		struct outage *o = CONTAINER_OF(link, struct outage, of_place);
-
-		if (o->rec.kind != OUTAGE_DOWN || o->rec.scope != scope ||
-			o->rec.recovered.ms != WALL_NONE.ms || o->rec.ended.ms != WALL_NONE.ms)
-			continue;
-		o->rec.recovered = env_wall(r->env);
-		o->is_unsure = false;
-		o->look_ms = MINUTE_MS;
-		o->next_look = o->next_sample = wall_add(o->rec.recovered, MINUTE_MS);
-		relay_free_name(&o->cursor);
-		o->cursor = relay_copy_name(STR(""));
-		outage_save(o);
-	}
-}
-
-void outage_note_answer(struct hop *h, struct site *s)
-{
-	if (h->place)
-		note_answer(h->relay, &h->place->outages, OUTAGE_OF_HOP);
-	if (s && s->place)
-		note_answer(s->relay, &s->place->outages, OUTAGE_OF_SITE);
-}
-
-static void count(struct list *outages, const struct delivery *d, uint64_t delivered,
-	uint64_t failed, uint64_t saved)
-{
-	struct str site = d->hop->site ? d->hop->site->name : STR("");
-
-	LIST_FOR_EACH (link, outages) {
-		struct outage *o = CONTAINER_OF(link, struct outage, of_place);
-
-		if (!outage_concerns(&o->rec, d->hop->name, site))
-			continue;
-		o->rec.delivered += delivered;
-		o->rec.failed += failed;
-		o->rec.saved += saved;
-		o->has_news = true;
-	}
-}
-
-void outage_note_results(const struct delivery *d)
-{
-	const struct hop *h = d->hop;
-	struct outages *all = h->relay->outages;
-	uint64_t delivered = 0, failed = 0;
-	bool is_late;
-
-	if (!h->place && !(h->site && h->site->place) && list_is_empty(&all->wide))
-		return;
-	for (uint32_t i = 0; i < d->record.result_count; i++) {
-		delivered += d->record.results[i].kind == RESULT_DELIVERED;
-		failed += d->record.results[i].kind == RESULT_FAILED;
-	}
-	if (delivered + failed == 0)
-		return;
-	is_late = d->record.at.ms - d->message->env.accepted.ms > OUTAGE_SAVED_MS;
-	count(&all->wide, d, delivered, failed, is_late ? delivered : 0);
-	if (h->place)
-		count(&h->place->outages, d, delivered, failed, is_late ? delivered : 0);
-	if (h->site && h->site->place && h->site->place != h->place)
-		count(&h->site->place->outages, d, delivered, failed, is_late ? delivered : 0);
-}
-
-/* A new MX set inherits the outage of the old one: what waits has waited since then. */
-void outage_inherit(struct hop *h, const struct site *old)
-{
-	const struct outage_record *rec =
-		old->place ? outage_open(h->relay, OUTAGE_DOWN, OUTAGE_OF_SITE, old->name) : NULL;
-
-	if (rec)
-		(void)outage_begin(h->relay, OUTAGE_DOWN, OUTAGE_OF_HOP, h->name, rec->began,
-			&old->health);
 }
 
 /* ---- all of it ---- */

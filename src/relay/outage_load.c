@@ -220,8 +220,7 @@ static void drop_unseen(struct relay *r)
 	LIST_FOR_EACH (link, &r->outages->open) {
 		struct outage *o = CONTAINER_OF(link, struct outage, link);
 
-		if (!o->is_seen && !o->is_saving && o->is_stored &&
-			o->rec.ended.ms == WALL_NONE.ms)
+		if (!o->is_seen && !o->is_saving && o->is_stored && o->rec.ended.ms == WALL_NONE.ms)
 			o->is_dropped = true;
 	}
 	LIST_FOR_EACH_SAFE (link, &r->outages->open) {

@@ -1,4 +1,4 @@
-/* outage_private - what outage.c, outage_load.c and outage_watch.c share. */
+/* outage_private - what the files of outages share. */
 #ifndef RELAY_OUTAGE_PRIVATE_H
 #define RELAY_OUTAGE_PRIVATE_H
 
@@ -16,22 +16,22 @@ struct outage_place {
 };
 
 struct outage {
-	struct list link; /* outages.open */
+	struct list link;           /* outages.open */
 	struct outage_place *place; /* NULL: wide */
 	struct list of_place;       /* place.outages, or outages.wide */
 	struct relay *relay;
 	struct outage_record rec; /* id 0: not given yet */
 	struct arena arena;       /* of rec's strings */
 	bool is_dirty, is_saving, is_stored, is_told, is_dropped;
-	bool has_news;          /* counts that are not stored yet */
-	bool is_seen;           /* by the reload under way */
-	bool is_unsure;         /* found open at start: is its destination still down? */
+	bool has_news;               /* counts that are not stored yet */
+	bool is_seen;                /* by the reload under way */
+	bool is_unsure;              /* found open at start: is its destination still down? */
 	struct outage_sample sample; /* to be saved; at WALL_NONE: none */
 	uint32_t sample_count;
 	struct wall next_sample, next_look;
-	int64_t look_ms;      /* RECOVERING: until the next sample but one */
-	struct str cursor;    /* owned; of the look at what it had parked */
-	uint32_t pass;        /* of the watch that looked at it last */
+	int64_t look_ms;   /* RECOVERING: until the next sample but one */
+	struct str cursor; /* owned; of the look at what it had parked */
+	uint32_t pass;     /* of the watch that looked at it last */
 };
 
 /* A wide span that ended. */
@@ -70,7 +70,7 @@ struct outage_watch {
 	uint32_t position;
 	uint32_t pages;
 	struct str cursor; /* owned; of a sample's walk */
-	uint64_t recipients, bytes;
+	uint64_t recipients, bytes, hops;
 };
 
 struct outages {
@@ -102,17 +102,22 @@ void outage_settle(struct outage *o);
 void outage_take_text(struct outage *o, const struct outage_record *rec);
 /* outage_save - it changed; written soon, with its sample. */
 void outage_save(struct outage *o);
-/* outage_note_span - a span that ended becomes the credit of whom it concerns. */
-void outage_note_span(struct relay *r, const struct outage_record *rec);
-bool outage_concerns(const struct outage_record *rec, struct str hop, struct str site);
 static inline bool outage_is_wide(const struct outage_record *rec)
 {
 	return rec->scope == OUTAGE_OF_PATTERN || rec->scope == OUTAGE_OF_ALL;
 }
 /* outage_describe - "site x", "next hop y", "destinations *.z", "all destinations". */
 void outage_describe(struct buf *out, const struct outage_record *rec);
-struct site *outage_site(const struct outage *o);   /* in memory, or NULL */
+struct outage_place *outage_find_place(const struct relay *r, struct str name);
+struct site *outage_find_site(const struct relay *r, struct str name);
+struct hop *outage_find_hop(const struct relay *r, struct str name);
+struct site *outage_site(const struct outage *o); /* in memory, or NULL */
 struct hop *outage_hop(const struct outage *o);
+
+/* outage_clock.c */
+/* outage_note_span - a span that ended becomes the credit of whom it concerns. */
+void outage_note_span(struct relay *r, const struct outage_record *rec);
+bool outage_concerns(const struct outage_record *rec, struct str hop, struct str site);
 
 /* outage_load.c */
 void outage_load_start(struct relay *r);

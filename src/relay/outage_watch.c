@@ -141,11 +141,15 @@ static void schedule_sample(struct outage *o, struct wall now)
 	o->next_sample = wall_add(now, wait_ms);
 }
 
-/* Nothing waits, nobody asks, and it has not worked for so long that it is not known to work. */
+/* Nothing waits, nobody asks, and it has not worked for so long that it is not known to work; or no next hop leads to that
+ * site any more. */
 static bool is_forgotten(const struct outage *o, struct wall now)
 {
-	return o->rec.kind == OUTAGE_DOWN && o->rec.recovered.ms == WALL_NONE.ms &&
-	       watch_of(o)->recipients == 0 &&
+	const struct outage_watch *w = watch_of(o);
+
+	if (o->rec.kind != OUTAGE_DOWN || o->rec.recovered.ms != WALL_NONE.ms || w->recipients > 0)
+		return false;
+	return (o->rec.scope == OUTAGE_OF_SITE && w->hops == 0) ||
 	       now.ms - o->rec.began.ms > o->relay->conf->policy.known_good_ms;
 }
 
@@ -176,6 +180,7 @@ static void count_hop(struct outage_watch *w, const struct hop_record *h)
 	for (unsigned i = 0; i <= RECIPIENT_QUARANTINED; i++)
 		w->recipients += h->count[i];
 	w->bytes += h->bytes;
+	w->hops++;
 }
 
 static void read_count_page(struct outage *o, struct str after);
@@ -192,8 +197,7 @@ static void on_count_page(struct store_op *op)
 		if (outage_concerns(&o->rec, w->page.hops[i].name, w->page.hops[i].site))
 			count_hop(w, &w->page.hops[i]);
 	relay_free_name(&w->cursor);
-	w->cursor = relay_copy_name(
-		is_more ? w->page.hops[w->page.hop_count - 1].name : STR(""));
+	w->cursor = relay_copy_name(is_more ? w->page.hops[w->page.hop_count - 1].name : STR(""));
 	enum err err = op->err;
 	store_op_fini(op);
 	if (err != OK)
@@ -253,15 +257,14 @@ static void take_sample(struct outage *o)
 	struct outage_watch *w = watch_of(o);
 	struct store *store = o->relay->store;
 
-	w->recipients = w->bytes = 0;
+	w->recipients = w->bytes = w->hops = 0;
 	w->pages = 0;
 	if (o->rec.scope == OUTAGE_OF_ALL) {
 		w->stats = (struct store_stats){ .op.on_done = on_all_counted };
 		store_submit(store, &w->stats.op, STORE_STATS);
 	} else if (o->rec.scope == OUTAGE_OF_HOP) {
-		w->lookup = (struct store_lookup){
-			.op.on_done = on_hop_counted, .hop = o->rec.name
-		};
+		w->lookup =
+			(struct store_lookup){ .op.on_done = on_hop_counted, .hop = o->rec.name };
 		store_submit(store, &w->lookup.op, STORE_LOOKUP);
 	} else {
 		read_count_page(o, STR(""));
@@ -422,8 +425,8 @@ static void on_state(struct store_op *op)
 	struct relay *r = all->relay;
 	struct outage *o = all->watch.outage;
 	const struct store_lookup *l = &all->watch.lookup;
-	const struct health_record *h = o->rec.scope == OUTAGE_OF_HOP ? &l->hop_out.health
-								      : &l->site_out.health;
+	const struct health_record *h =
+		o->rec.scope == OUTAGE_OF_HOP ? &l->hop_out.health : &l->site_out.health;
 	enum err err = op->err;
 
 	if ((err == OK || err == ERR_NOT_FOUND) && o->is_unsure &&
@@ -517,8 +520,8 @@ static void arm(struct relay *r)
 {
 	int64_t wait_ms = LOOK_MS / r->env->rate;
 
-	env_timer_after(r->env, &r->outages->watch.timer,
-		wait_ms > LOOK_REAL_MS ? wait_ms : LOOK_REAL_MS);
+	env_timer_after(
+		r->env, &r->outages->watch.timer, wait_ms > LOOK_REAL_MS ? wait_ms : LOOK_REAL_MS);
 }
 
 static void on_time(struct timer *t)

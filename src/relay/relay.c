@@ -11,7 +11,9 @@
 #include "relay/destination.h"
 #include "relay/guard.h"
 #include "relay/held_notice.h"
+#include "relay/hint.h"
 #include "relay/outage.h"
+#include "relay/share.h"
 #include "relay/teller.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
@@ -90,10 +92,12 @@ struct relay *relay_new(const struct relay_params *params)
 	flow_init(&r->flow, r);
 	agenda_init(r);
 	upkeep_init(r);
+	offline_init(r);
+	hint_init(r);
+	share_init(r);
 	known_init(r);
 	guard_init(r);
 	held_notice_init(r);
-	offline_init(r);
 	r->outages = outages_new(r);
 	r->intake = intake_new(r);
 	r->teller = teller_new(r);
@@ -259,6 +263,7 @@ enum err relay_reload(struct relay *r, struct conf *conf, struct buf *message)
 	resolver_flush(r->resolver);
 	pool_set_conf(r->pool, conf);
 	destination_reload(r);
+	hint_reload(r);
 	sched_kick(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
 	return OK;
@@ -286,8 +291,8 @@ static bool has_ops(const struct relay *r)
 	const struct agenda *a = &r->agenda;
 
 	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
-		r->upkeep.is_sweeping || r->upkeep.is_trying || !list_is_empty(&r->saving) ||
-		known_is_busy(r) || teller_is_busy(r->teller))
+		r->upkeep.is_sweeping || r->upkeep.is_trying || share_is_busy(r) ||
+		!list_is_empty(&r->saving) || known_is_busy(r) || teller_is_busy(r->teller))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -359,8 +364,8 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 		close_listener(r, CONTAINER_OF(r->listeners.next, struct listening, link));
 	agenda_stop(r);
 	upkeep_stop(r);
-	known_stop(r);
 	offline_stop(r);
+	known_stop(r);
 	teller_stop(r->teller);
 	outages_stop(r);
 	intake_shutdown(r->intake);
@@ -389,6 +394,8 @@ void relay_free(struct relay *r)
 	free_loose(r);
 	flow_fini(&r->flow);
 	destination_free_all(r);
+	hint_fini(r);
+	share_fini(r);
 	held_notice_free(r);
 	guard_free(r);
 	known_free(r);

@@ -111,6 +111,27 @@ struct watch {
 	bool has_reached;      /* somebody, since the start */
 };
 
+/* Hosts of sites that are down: hint.c. */
+struct hints {
+	struct map by_address;
+	struct list all;
+	uint32_t count;
+};
+
+/* Sites that are down and have too much of the disk: share.c. */
+struct share {
+	struct map sites; /* struct share_site by name: summed, or over */
+	uint64_t usable_bytes;
+	struct store_hops page;
+	struct str cursor; /* owned */
+	bool is_reading;
+	struct map_entry *named; /* the site whose next hops are read; NULL: all are summed */
+	uint64_t *names; /* hashes of next hops that are over, sorted */
+	uint32_t name_count;
+	uint64_t *fresh; /* those of the walk under way */
+	uint32_t fresh_count, fresh_cap;
+};
+
 struct relay {
 	struct env *env;
 	struct net *net;
@@ -136,10 +157,12 @@ struct relay {
 	struct agenda agenda;
 	struct upkeep upkeep;
 	struct flow flow;
+	struct watch watch;
+	struct hints hints;
+	struct share share;
 	struct known *known;               /* known.c */
 	struct guards *guards;             /* guard.c */
 	struct held_notices *held_notices; /* held_notice.c */
-	struct watch watch;
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */

@@ -10,6 +10,7 @@
  * they go on until half of what it may keep is left, so that the next drop of mail does not begin them again.
  */
 #include "relay/destination.h"
+#include "relay/share.h"
 
 #define LOOK_MS (30 * SECOND_MS)
 #define LOOK_SHORT_MS (2 * SECOND_MS)
@@ -200,6 +201,7 @@ static void on_stats(struct store_op *op)
 		u->disk_free_bytes = u->stats.disk_free_bytes;
 		set_space_low(r, u->disk_free_bytes < r->conf->queue.min_free_bytes);
 		metric_set(r->env->metrics, METRIC_sites_down, u->stats.sites[HEALTH_DOWN]);
+		share_look(r, &u->stats);
 	}
 	store_op_fini(op);
 	if (u->is_full && !r->is_stopping)

@@ -192,6 +192,18 @@ static void do_class(struct words *w)
 	c->class_count++;
 }
 
+/* conf canaries DOMAIN... */
+static void do_canaries(struct words *w)
+{
+	struct conf *c = w->world->conf;
+	uint32_t count = (uint32_t)(w->line->word_count - w->at);
+
+	c->canaries = arena_array(&c->arena, count, sizeof(*c->canaries));
+	c->canary_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		c->canaries[i] = conf_text(w->world, words_next(w));
+}
+
 static void do_conf(struct words *w)
 {
 	struct conf *c = w->world->conf;
@@ -227,6 +239,8 @@ static void do_conf(struct words *w)
 		c->notify.failures_per_hour = words_number(w);
 	else if (words_take(w, "operators"))
 		c->notify.operators = conf_text(w->world, words_next(w));
+	else if (words_take(w, "canaries"))
+		do_canaries(w);
 	else
 		words_complain(w, "unknown setting '%s'", words_peek(w));
 }

@@ -208,6 +208,8 @@ class Relay:
             "queue.directory": world.path(name + ".queue"),
             "control.socket": world.path(name + ".sock"),
             "control.admin-group": "",
+            # tests of other things need not wait for it
+            "outage.notice-hold": "0",
         }
         settings.update(changes)
         self.configure(settings, text)

@@ -65,7 +65,7 @@ class Outage:
         self.italy = world.sink(*(f"{name}={HOSTS[name]}:{port}" for name in ITALY), name="italy")
         self.others = world.sink(*(f"{name}={at}:{port}" for name, at in HOSTS.items() if name not in ITALY), name="others")
         self.relay = world.relay({"delivery.port": port, "dns.servers": [self.knot.at],
-                                  "dns.allow-addresses": ["127.0.1.0/24"]})
+                                  "dns.allow-addresses": ["127.0.1.0/24"], "outage.notice-hold": "10m"})
         self.loads, self.clients = [], []
         self.begun = 0
 

@@ -82,11 +82,13 @@ static void test_claim_is_in_drain_order_while_mail_comes_and_goes(void **state)
 			uint32_t arrivals = (uint32_t)rng_below(&rng, 20);
 			for (uint32_t i = 0; i < arrivals && m.count < MODEL_MAX; i++) {
 				/* a few send most of it */
-				unsigned sender = (unsigned)rng_below(&rng, 1 + rng_below(&rng, SENDERS));
-				int priority = rng_below(&rng, 4) ? 0 : (int)rng_below(&rng, 19) - 9;
-				m.messages[m.count++] = (struct model_message){
-					accept_from(w, sender, priority), priority, bucket_of(sender), 0
-				};
+				unsigned sender =
+					(unsigned)rng_below(&rng, 1 + rng_below(&rng, SENDERS));
+				int priority =
+					rng_below(&rng, 4) ? 0 : (int)rng_below(&rng, 19) - 9;
+				m.messages[m.count++] =
+					(struct model_message){ accept_from(w, sender, priority),
+						priority, bucket_of(sender), 0 };
 			}
 			struct store_claim op;
 			uint32_t limit = 1 + (uint32_t)rng_below(&rng, 40);
@@ -110,8 +112,8 @@ static void test_claim_is_in_drain_order_while_mail_comes_and_goes(void **state)
 			store_op_fini(&op.op);
 		}
 		for (uint32_t i = 0; i < m.count; i++)
-			assert_int_equal(world_record(w, m.messages[i].id, 1, RESULT_DELIVERED, 1,
-						 0, NULL),
+			assert_int_equal(
+				world_record(w, m.messages[i].id, 1, RESULT_DELIVERED, 1, 0, NULL),
 				OK);
 		m.count = 0;
 	}

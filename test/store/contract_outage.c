@@ -194,9 +194,7 @@ static void test_outage_comes_with_a_delivery(void **state)
 	struct world *w = *state;
 	uint64_t id = world_must_accept(w, "a.example");
 	struct outage_record outage = an_outage(1, OUTAGE_OF_HOP, "a.example", 100, 0);
-	const struct store_result result = {
-		.number = 1, .kind = RESULT_DELIVERED, .attempt = 1
-	};
+	const struct store_result result = { .number = 1, .kind = RESULT_DELIVERED, .attempt = 1 };
 	struct store_record op = { .id = id,
 		.at = w->fe.wall,
 		.results = &result,

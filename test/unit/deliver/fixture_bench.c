@@ -103,6 +103,7 @@ void bench_start(struct bench *b, uint32_t recipient_count)
 		.content = &b->content,
 		.route = &b->route,
 		.is_probe = b->is_probe,
+		.is_known_good = b->is_known_good,
 		.on_done = on_done,
 	};
 	b->done = 0;

@@ -605,6 +605,32 @@ static void test_attempt_tells_what_the_peer_lacks(void **state)
 	bench_teardown(&b);
 }
 
+static void test_attempt_hopes_for_what_a_known_good_peer_lacks_for_its_grace(void **state)
+{
+	static const struct {
+		int64_t age_ms;
+		uint32_t attempts;
+		enum disposition expected;
+	} rows[] = { { 0, 0, DISPOSE_RETRY }, { 4 * DAY_MS - 1, 50, DISPOSE_RETRY },
+		{ 4 * DAY_MS, 50, DISPOSE_FAIL }, /* it was parked, and has not been tried yet */
+		{ 8 * DAY_MS, 0, DISPOSE_RETRY } };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+
+		bench_setup(&b);
+		(void)bench_add_server(&b, "192.0.2.1");
+		b.is_known_good = true;
+		b.message.is_smtputf8 = true;
+		b.message.accepted = wall_add(env_wall(&b.env.env), -rows[i].age_ms);
+		b.recipients[0].attempts = rows[i].attempts;
+		bench_run(&b, 1);
+		expect(&b, 0, SCOPE_MESSAGE, rows[i].expected);
+		bench_teardown(&b);
+	}
+}
+
 static void test_attempt_content_that_cannot_be_read_is_our_fault(void **state)
 {
 	struct bench b;
@@ -772,6 +798,7 @@ int main(void)
 		cmocka_unit_test(test_attempt_probe_takes_a_fresh_session_and_passes_over_nothing),
 		cmocka_unit_test(test_attempt_ends_at_its_deadline),
 		cmocka_unit_test(test_attempt_tells_what_the_peer_lacks),
+		cmocka_unit_test(test_attempt_hopes_for_what_a_known_good_peer_lacks_for_its_grace),
 		cmocka_unit_test(test_attempt_content_that_cannot_be_read_is_our_fault),
 		cmocka_unit_test(test_attempt_cancel_at_any_moment),
 		cmocka_unit_test(test_attempt_tells_the_truth_among_hostile_servers),

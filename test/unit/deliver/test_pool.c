@@ -175,6 +175,28 @@ static void test_pool_bounds_its_memory_of_addresses(void **state)
 	bench_teardown(&b);
 }
 
+static void test_pool_avoids_a_family_for_a_while(void **state)
+{
+	struct bench b;
+	struct endpoint v4, v6;
+	(void)state;
+
+	bench_setup(&b);
+	assert_int_equal(endpoint_parse(&v4, STR("192.0.2.1"), 25), OK);
+	assert_int_equal(endpoint_parse(&v6, STR("2001:db8::1"), 25), OK);
+	pool_avoid_family(b.pool, FAMILY_IPV6, wall_add(env_wall(&b.env.env), 10 * MINUTE_MS));
+	pool_note_address(b.pool, &v6, true); /* one that works is still last */
+	fixture_env_advance(&b.env, 10 * MINUTE_MS - 1);
+	assert_true(pool_is_address_bad(b.pool, &v6));
+	assert_false(pool_is_address_bad(b.pool, &v4));
+	fixture_env_advance(&b.env, 1);
+	assert_false(pool_is_address_bad(b.pool, &v6));
+	pool_avoid_family(b.pool, FAMILY_IPV4, wall_add(env_wall(&b.env.env), 10 * MINUTE_MS));
+	b.env.wall.ms -= DAY_MS; /* a clock that was set back */
+	assert_false(pool_is_address_bad(b.pool, &v4));
+	bench_teardown(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_pool_keeps_no_more_than_allowed),
 		cmocka_unit_test(test_pool_skips_failed_addresses_for_one_to_ten_minutes),
 		cmocka_unit_test(test_pool_bounds_its_memory_of_addresses),
+		cmocka_unit_test(test_pool_avoids_a_family_for_a_while),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

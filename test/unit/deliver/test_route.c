@@ -57,18 +57,24 @@ static void teardown(struct bench *b)
 	fixture_env_fini(&b->env);
 }
 
-static void resolve(struct bench *b, const char *hop)
+static void resolve_with(struct bench *b, const char *hop, const char *remembered)
 {
 	unsigned told = b->told;
 
 	clear(b);
-	b->request = (struct route_request){
-		.hop = str_from_c(hop), .conf = b->conf, .on_done = on_done
-	};
+	b->request = (struct route_request){ .hop = str_from_c(hop),
+		.conf = b->conf,
+		.remembered = str_from_c(remembered),
+		.on_done = on_done };
 	route_resolve(&b->env.env, b->resolver, &b->rng, &b->request);
 	assert_int_equal(b->told, told);
 	fixture_env_settle(&b->env);
 	assert_int_equal(b->told, told + 1);
+}
+
+static void resolve(struct bench *b, const char *hop)
+{
+	resolve_with(b, hop, "");
 }
 
 /* "host ip, host ip" in order of trial, or the status of the failure. */
@@ -688,6 +694,102 @@ static void test_route_holds_its_rules_over_hostile_zones(void **state)
 	assert_true(found > 100 && failed > 100 && temporary > 100);
 }
 
+/* ---- the last route that worked ---- */
+
+static void test_route_is_written_down_in_one_order(void **state)
+{
+	static const char *const zone[] = { "d.example MX 20 c.example", "d.example MX 10 b.example",
+		"d.example MX 10 a.example", "a.example A 192.0.2.2", "a.example A 192.0.2.1",
+		"b.example A 192.0.2.3", "b.example AAAA 2001:db8::1", NULL };
+	(void)state;
+	for (uint64_t seed = 0; seed < 8; seed++) {
+		struct bench b;
+
+		setup(&b, zone);
+		rng_init(&b.rng, seed);
+		resolve(&b, "d.example");
+		assert_non_null(b.request.route);
+		/* a host without an address too: the site is named after all of them */
+		assert_true(str_equal(b.request.route->text,
+			STR("10 a.example 192.0.2.1 192.0.2.2;10 b.example 192.0.2.3 "
+			    "2001:db8::1;20 c.example")));
+		assert_null(b.request.route->dns_problem);
+		teardown(&b);
+	}
+}
+
+/* clang-format off */
+static const struct {
+	const char *what, *remembered;
+	const char *zone[6];
+	const char *expected;
+	const char *site; /* NULL: not routed */
+	bool is_recalled;
+} recalls[] = {
+	{ "an answer wins", "10 old.example 192.0.2.9", { "d.example MX 10 a.example", "a.example A 192.0.2.1" },
+		"a.example 192.0.2.1:25", "a.example", false },
+	{ "NXDOMAIN is an answer", "10 old.example 192.0.2.9", { "x.example A 192.0.2.1" }, "dns 5.1.2", NULL, false },
+	{ "no MX answer: all of it", "10 a.example 192.0.2.1;20 b.example;20 c.example 2001:db8::3", { "d.example MX SERVFAIL" },
+		"a.example 192.0.2.1:25, c.example [2001:db8::3]:25", "a.example+b.example+c.example", true },
+	{ "no address: those of hosts that MX names", "10 a.example 192.0.2.1;20 b.example 192.0.2.2",
+		{ "d.example MX 10 b.example", "d.example MX 20 new.example", "b.example A SERVFAIL", "new.example A SERVFAIL" },
+		"b.example 192.0.2.2:25", "b.example+new.example", true },
+	{ "no address, and other hosts", "10 a.example 192.0.2.1", { "d.example MX 10 new.example", "new.example A SERVFAIL" },
+		"dns 4.4.3", NULL, false },
+	{ "today's rules count", "10 a.example 127.0.0.1 10.0.0.1 192.0.2.1", { "d.example MX SERVFAIL" },
+		"a.example 192.0.2.1:25", "a.example", true },
+	{ "none may be used", "10 a.example 10.0.0.1", { "d.example MX SERVFAIL" }, "dns 4.4.3", NULL, false },
+	{ "we have become one of them", "10 a.example 192.0.2.1;20 relay.example.org;30 c.example 192.0.2.3",
+		{ "d.example MX SERVFAIL" }, "a.example 192.0.2.1:25", "a.example", true },
+	{ "all of it is ours", "10 relay.example.org 192.0.2.1", { "d.example MX SERVFAIL" }, "dns 4.4.3", NULL, false },
+	{ "damaged", ";;x y;70000 a.example 192.0.2.1;10;10 b.example nonsense 192.0.2.2 ;", { "d.example MX SERVFAIL" },
+		"b.example 192.0.2.2:25", "b.example", true },
+	{ "damaged to the last", "\x01\xff;;; ; ", { "d.example MX SERVFAIL" }, "dns 4.4.3", NULL, false },
+};
+/* clang-format on */
+
+static void test_route_recalls_the_last_one_when_dns_is_silent(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(recalls); i++) {
+		struct bench b;
+		char got[512];
+
+		setup(&b, recalls[i].zone);
+		resolve_with(&b, "d.example", recalls[i].remembered);
+		if (strcmp(shown(&b, got, sizeof(got)), recalls[i].expected) != 0)
+			fail_msg("%s: %s", recalls[i].what, got);
+		if (recalls[i].site) {
+			assert_true(str_equal(
+				b.request.route->site, str_from_c(recalls[i].site)));
+			assert_int_equal(
+				b.request.route->dns_problem != NULL, recalls[i].is_recalled);
+			assert_int_equal(b.request.route->text.len > 0, !recalls[i].is_recalled);
+		}
+		teardown(&b);
+	}
+}
+
+static void test_route_texts_of_the_same_hosts(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool is_same;
+	} rows[] = {
+		{ "10 a 192.0.2.1;20 b 192.0.2.2", "10 a 192.0.2.7;20 b", true },
+		{ "10 a 192.0.2.1", "20 a 192.0.2.1", false },
+		{ "10 a 192.0.2.1", "10 b 192.0.2.1", false },
+		{ "10 a 192.0.2.1", "10 a 192.0.2.1;20 b", false },
+		{ "10 a", "", false },
+		{ "", "", true },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+		assert_int_equal(
+			route_text_same_hosts(str_from_c(rows[i].a), str_from_c(rows[i].b)),
+			rows[i].is_same);
+}
+
 static void test_route_cancel_leaves_nothing_behind(void **state)
 {
 	static const char *const zone[] = { "d.example MX 10 a.example", "a.example A 192.0.2.1",
@@ -733,6 +835,9 @@ int main(void)
 		cmocka_unit_test(test_route_hop_of_follows_the_first_rule),
 		cmocka_unit_test(test_route_takes_tls_from_the_policy_of_domain_and_site),
 		cmocka_unit_test(test_route_holds_its_rules_over_hostile_zones),
+		cmocka_unit_test(test_route_is_written_down_in_one_order),
+		cmocka_unit_test(test_route_recalls_the_last_one_when_dns_is_silent),
+		cmocka_unit_test(test_route_texts_of_the_same_hosts),
 		cmocka_unit_test(test_route_cancel_leaves_nothing_behind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

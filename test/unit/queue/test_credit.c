@@ -108,8 +108,7 @@ static void test_credit_reaches_past_what_it_covers(void **state)
 	credit_add(&c, span(30, 40));
 	credit_add(&c, span(60, 0));
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-		assert_int_equal(
-			credit_reach(&c, (struct wall){ rows[i].from }, rows[i].spent).ms,
+		assert_int_equal(credit_reach(&c, (struct wall){ rows[i].from }, rows[i].spent).ms,
 			rows[i].want);
 	credit_fini(&c);
 }
@@ -180,8 +179,8 @@ static void test_credit_counts_each_moment_once(void **state)
 		fill(&b, &m, &rng);
 		credit_merge(&b, &a);
 		assert_int_equal(a.count, b.count);
-		assert_true(a.count == 0 ||
-			    memcmp(a.spans, b.spans, a.count * sizeof(*a.spans)) == 0);
+		assert_true(
+			a.count == 0 || memcmp(a.spans, b.spans, a.count * sizeof(*a.spans)) == 0);
 		for (int i = 0; i < 50; i++) {
 			int64_t from = below(&rng, MOMENTS), to = below(&rng, MOMENTS);
 
@@ -265,8 +264,9 @@ static void test_credit_is_the_time_in_outage_over_restarts(void **state)
 		credit_add_all(&c, stored, stored_count);
 		if (down_since)
 			credit_add(&c, span(down_since, 0));
-		assert_int_equal(MOMENTS - 1 - credit_between(&c, (struct wall){ 1 },
-						 (struct wall){ MOMENTS }),
+		assert_int_equal(
+			MOMENTS - 1 -
+				credit_between(&c, (struct wall){ 1 }, (struct wall){ MOMENTS }),
 			spent);
 		credit_fini(&c);
 	}

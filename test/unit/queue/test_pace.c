@@ -117,7 +117,8 @@ static struct shares shares_of(const struct run *r, int64_t until_ms)
 	double attempts = 0, refused = 0, offered = 0;
 
 	for (int64_t bin = 1; bin < until_ms / BIN_MS; bin++) {
-		double share = r->attempts[bin] ? (double)r->refused[bin] / (double)r->attempts[bin] : 0;
+		double share =
+			r->attempts[bin] ? (double)r->refused[bin] / (double)r->attempts[bin] : 0;
 
 		attempts += (double)r->attempts[bin];
 		refused += (double)r->refused[bin];
@@ -141,8 +142,8 @@ static void check(const char *name, struct site *s, uint64_t learned, int64_t un
 
 	struct shares shares = shares_of(&r, until_ms);
 
-	printf("%-28s %8.0f/min %-9s refused %4.1f %%, worst 10 min %4.1f %%, used %5.1f %%\n", name,
-		s->capacity_per_min, s->is_by_minute ? "by minute" : "by second",
+	printf("%-28s %8.0f/min %-9s refused %4.1f %%, worst 10 min %4.1f %%, used %5.1f %%\n",
+		name, s->capacity_per_min, s->is_by_minute ? "by minute" : "by second",
 		100 * shares.refused, 100 * shares.refused_worst, 100 * shares.used);
 	assert_true(shares.refused <= 0.05);
 	assert_true(shares.refused_worst <= 0.05);

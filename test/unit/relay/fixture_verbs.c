@@ -85,6 +85,26 @@ static void answer_modify(struct fixture_verbs *f, struct store_modify *m)
 	m->hop_count = m->recipient_count ? 1 : 0;
 }
 
+static void answer_revive(struct fixture_verbs *f, struct store_revive *r)
+{
+	static struct str hop = { "h0001.test", 10 };
+
+	f->modifies++;
+	f->last_filter = *r->filter;
+	snprintf(f->last_actor, sizeof(f->last_actor), "%.*s", STR_FMT(r->actor));
+	r->recipient_count = r->is_dry_run || f->modify_left < r->limit ? f->modify_left : r->limit;
+	r->message_count = r->recipient_count;
+	r->domain_count = 2;
+	r->told_count = r->is_dry_run ? 0 : 1;
+	r->gone_count = r->is_dry_run ? 7 : 0;
+	r->oldest = (struct wall){ FIRST_MS };
+	if (!r->is_dry_run)
+		f->modify_left -= (uint32_t)r->recipient_count;
+	r->is_more = !r->is_dry_run && f->modify_left;
+	r->hops = &hop;
+	r->hop_count = r->recipient_count ? 1 : 0;
+}
+
 static void fill_health(struct health_record *h, bool is_down)
 {
 	*h = (struct health_record){ .state = is_down ? HEALTH_DOWN : HEALTH_UP,
@@ -169,6 +189,28 @@ static void answer_show(struct fixture_verbs *f, struct store_show *s)
 	s->op.err = ERR_NOT_FOUND;
 }
 
+/* modify_left of them failed; of each step one sender was told. */
+static void answer_revive(struct fixture_verbs *f, struct store_revive *r)
+{
+	static struct str hop = { "h0002.test", 10 };
+
+	f->modifies++;
+	f->last_filter = *r->filter;
+	f->only_untold = r->only_untold;
+	snprintf(f->last_actor, sizeof(f->last_actor), "%.*s", STR_FMT(r->actor));
+	r->recipient_count = r->is_dry_run || f->modify_left < r->limit ? f->modify_left : r->limit;
+	r->message_count = r->recipient_count;
+	r->domain_count = 2;
+	r->gone_count = 5;
+	r->told_count = !r->is_dry_run && r->recipient_count;
+	r->oldest = (struct wall){ FIRST_MS };
+	if (!r->is_dry_run)
+		f->modify_left -= (uint32_t)r->recipient_count;
+	r->is_more = !r->is_dry_run && f->modify_left;
+	r->hops = &hop;
+	r->hop_count = r->recipient_count ? 1 : 0;
+}
+
 static void answer_outages(struct fixture_verbs *f, struct store_outages *o)
 {
 	o->outages = arena_array(&o->op.arena, f->outage_count + 1, sizeof(*o->outages));
@@ -217,6 +259,8 @@ static void answer(struct fixture_verbs *f, struct store_op *op)
 		op->err = f->fail_kind_err;
 	} else if (op->kind == STORE_QUERY) {
 		answer_query(f, CONTAINER_OF(op, struct store_query, op));
+	} else if (op->kind == STORE_REVIVE) {
+		answer_revive(f, CONTAINER_OF(op, struct store_revive, op));
 	} else if (op->kind == STORE_MODIFY) {
 		answer_modify(f, CONTAINER_OF(op, struct store_modify, op));
 	} else if (op->kind == STORE_HOPS) {
@@ -225,6 +269,8 @@ static void answer(struct fixture_verbs *f, struct store_op *op)
 		answer_lookup(f, CONTAINER_OF(op, struct store_lookup, op));
 	} else if (op->kind == STORE_SHOW) {
 		answer_show(f, CONTAINER_OF(op, struct store_show, op));
+	} else if (op->kind == STORE_REVIVE) {
+		answer_revive(f, CONTAINER_OF(op, struct store_revive, op));
 	} else if (op->kind == STORE_OUTAGES) {
 		answer_outages(f, CONTAINER_OF(op, struct store_outages, op));
 	} else if (op->kind == STORE_RECORD) {

@@ -19,7 +19,7 @@ struct fixture_verbs {
 	bool is_ready;          /* they are READY, else WAITING */
 	uint32_t hop_count;     /* "hNNNN.test" at site "sN", N = hop % site_count */
 	uint32_t site_count;
-	uint32_t modify_left; /* recipients that MODIFY finds */
+	uint32_t modify_left; /* recipients that MODIFY, or REVIVE, finds */
 	const struct outage_record *outages; /* in order of their ids */
 	uint32_t outage_count;
 	struct outage_sample *samples; /* of each of them */
@@ -34,6 +34,7 @@ struct fixture_verbs {
 	uint32_t queries, modifies, lookups;
 	struct store_modify last_modify; /* its strings are gone with the call, but for: */
 	char last_actor[64];
+	bool only_untold; /* of the last REVIVE */
 	/* what the daemon was told */
 	struct buf told;
 	/* answers */

@@ -124,6 +124,18 @@ static void test_declare_writes_a_record_and_tells_the_daemon(void **state)
 	}
 }
 
+static void test_declare_says_that_a_name_is_unknown(void **state)
+{
+	struct fixture_verbs *f = *state;
+
+	fixture_ask(f, "{\"verb\":\"outage-declare\",\"hop\":\"h0001.test\"}");
+	assert_true(json_is_false(json_object_get(fixture_done(f), "unknown")));
+	fixture_ask(f, "{\"verb\":\"outage-declare\",\"site\":\"s0\"}");
+	assert_true(json_is_false(json_object_get(fixture_done(f), "unknown")));
+	fixture_ask(f, "{\"verb\":\"outage-declare\",\"site\":\"h0001.test\"}");
+	assert_true(json_is_true(json_object_get(fixture_done(f), "unknown")));
+}
+
 static void test_outage_verbs_refuse_what_makes_no_sense(void **state)
 {
 	static const struct {
@@ -275,6 +287,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_outages_lists_open_ones_or_all),
 		TEST(test_declare_writes_a_record_and_tells_the_daemon),
+		TEST(test_declare_says_that_a_name_is_unknown),
 		TEST(test_outage_verbs_refuse_what_makes_no_sense),
 		TEST(test_extend_and_end_keep_the_rest_of_the_record),
 		TEST(test_report_reads_the_history_in_slices),

@@ -72,8 +72,7 @@ static void bench_init(struct bench *b)
 	}
 	b->d.recipients = b->recipients;
 	b->d.recipient_count = 2;
-	b->d.made = b->results;
-	b->d.record.results = b->results;
+	b->d.record.results = b->d.made = b->results;
 	b->d.record.result_count = 2;
 }
 
@@ -176,6 +175,8 @@ static void test_notice_names_those_that_failed_and_want_it(void **state)
 		struct str text = b.d.record.notices[0].content;
 		assert_true(contains(text, "first@to.test"));
 		assert_int_equal(contains(text, "second@to.test"), rows[i].is_named);
+		assert_true(b.results[0].notice == b.d.notice->env.id);
+		assert_int_equal(b.results[1].notice != 0, rows[i].is_named);
 		bench_fini(&b);
 	}
 }
@@ -197,12 +198,63 @@ static void test_notice_is_for_failures_alone(void **state)
 	}
 }
 
+static void test_notice_waits_for_the_end_of_its_hold(void **state)
+{
+	static const int64_t holds[] = { 0, 10 * MINUTE_MS };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(holds); i++) {
+		struct bench b;
+
+		bench_init(&b);
+		b.relay.conf->policy.notice_hold_ms = holds[i];
+		assert_true(notified(&b).len > 0);
+		const struct envelope *e = &b.d.record.notices[0].env;
+		assert_int_equal(
+			e->hold_until.ms, holds[i] ? e->accepted.ms + holds[i] : WALL_NONE.ms);
+		bench_fini(&b);
+	}
+}
+
+/* Number 5 failed before and is named by notice 99, 6 by another, 7 is queued. */
+static void test_notice_names_those_of_the_one_that_it_replaces(void **state)
+{
+	struct queued_recipient earlier[] = {
+		{ .rcpt = { .number = 5, .address = STR("fifth@to.test") },
+			.state = RECIPIENT_FAILED,
+			.notice = 99,
+			.code = 550,
+			.status = STATUS(5, 1, 1),
+			.host = STR("mx.to.test[192.0.2.1]:25") },
+		{ .rcpt = { .number = 6, .address = STR("sixth@to.test") },
+			.state = RECIPIENT_FAILED,
+			.notice = 98 },
+		{ .rcpt = { .number = 7, .address = STR("seventh@to.test") },
+			.state = RECIPIENT_READY },
+	};
+	struct bench b;
+
+	(void)state;
+	bench_init(&b);
+	b.d.record.replaces = 99;
+	b.d.show.message.recipients = earlier;
+	b.d.show.message.recipient_count = ARRAY_COUNT(earlier);
+	assert_true(notified(&b).len > 0);
+	struct str text = b.d.record.notices[0].content;
+	assert_true(contains(text, "first@to.test") && contains(text, "fifth@to.test"));
+	assert_true(contains(text, "Remote-MTA: dns; mx.to.test\r\n"));
+	assert_false(contains(text, "sixth@to.test") || contains(text, "seventh@to.test"));
+	bench_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_notice_goes_to_whom_it_concerns),
 		cmocka_unit_test(test_notice_names_those_that_failed_and_want_it),
 		cmocka_unit_test(test_notice_is_for_failures_alone),
+		cmocka_unit_test(test_notice_waits_for_the_end_of_its_hold),
+		cmocka_unit_test(test_notice_names_those_of_the_one_that_it_replaces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

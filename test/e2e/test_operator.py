@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+"""What an operator says and sees in an outage, through the outlast command: a new relay learns from old logs, an outage is
+declared, watched, ended and reported; a configuration that would end mail says so first."""
+
+import json
+import smtplib
+
+import lib
+from lib import expect, expect_equal, wait_for
+
+RATE = 2000
+
+
+def send(relay, *recipients):
+    with smtplib.SMTP("127.0.0.1", relay.port, timeout=10) as smtp:
+        for recipient in recipients:
+            smtp.sendmail("from@sender.test", [recipient], b"Subject: waits\r\n\r\nfor its destination\r\n")
+
+
+def waiting(relay):
+    return relay.status()["recipients"]["ready"] + relay.status()["recipients"]["waiting"]
+
+
+def test_outage_is_declared_watched_and_reported(world):
+    net = lib.Internet(world, {"dead.test": "127.0.7.21", "well.test": "127.0.7.22"})
+    relay = world.relay(net.conf())
+    relay.start(clock_rate=RATE)
+    send(relay, "before@dead.test")
+    wait_for(lambda: net.got("dead.test") == 1, 20, "delivery before the outage")
+    net.control("mx.dead.test refuse")
+    declared = json.loads(relay.cli("outage", "declare", "dead.test", "--until", "3d", "--note", "they said so", "--json"))
+    expect_equal((declared["name"], declared["kind"], declared["open"]), ("dead.test", "declared", True), "declared")
+    number = declared["outage"]
+    relay.cli("outage", "declare", "dead.test", status=64)
+    relay.cli("outage", "extend", number, "--until", "9d")
+    send(relay, "one@dead.test", "two@dead.test", "one@well.test")
+    wait_for(lambda: net.got("well.test") == 1 and waiting(relay) == 2, 20, "the dead wait, the others do not")
+    expect(any(o["outage"] == number for o in relay.status()["outages"]), "status tells of it")
+    expect("they said so" in relay.cli("outages"), "outages tells the note")
+    expect(f"outage report {number}" in relay.cli("explain", "dead.test"), "explain tells of it")
+    net.control("mx.dead.test up")
+    wait_for(lambda: net.got("dead.test") == 3, 30, "delivery after the outage")
+    relay.cli("outage", "end", number, status=None)  # 1: the relay has seen by itself that all was offered
+    report = wait_for(lambda: (lambda r: r if not r["outage"]["open"] else None)(relay.json("outage", "report", number)),
+                      20, "the end of the outage")
+    expect_equal((report["lost"]["recipients"], report["suspect"]["recipients"]), (0, 1), "lost, suspects")
+    expect_equal(report["suspect"]["list"][0]["address"], "before@dead.test", "the suspect")
+    page = relay.cli("outage", "report", number)
+    expect("they said so" in page and "before@dead.test" in page, page)
+    expect_equal(relay.stop(), 0, "exit status")
+    relay.cli("outage", "end", number, status=1)
+    expect("dead.test" in relay.cli("outages", "--all"), "known without a daemon too")
+
+
+def test_import_tells_what_worked_before(world):
+    relay = world.relay({})
+    log = world.path("mail.log")
+    line = ("{} mail postfix/smtp[7]: 4Q0: to=<u@{}>, relay=mx.{}[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, "
+            "status=sent (250 ok)\n")
+    with open(log, "w", encoding="ascii") as file:
+        file.write(line.format("2023-01-22T10:00:00+01:00", "old.test", "old.test"))
+        file.write(line.format("2023-01-23T10:00:00+01:00", "old.test", "old.test"))
+        file.write("Jan 23 10:00:00 mail postfix/smtp[7]: 4Q1: to=<u@late.test>, relay=none, dsn=4.4.1, status=deferred (x)\n")
+    relay.start()
+    done = json.loads(relay.cli("import", "--known-good", log, "--json"))
+    expect_equal((done["lines"], done["sent"], done["domains"], done["mailboxes"]), (3, 2, 1, 1), "lines, sent, known good")
+    relay.cli("import", "--known-good", "/dev/null", status=1)
+    relay.cli("import", log, status=64)
+    expect_equal(relay.stop(), 0, "exit status")
+    relay.cli("import", "--known-good", "-", stdin=line.format("2023-01-24T10:00:00Z", "new.test", "new.test"))
+
+
+def test_shorter_lifetime_says_first_what_it_ends(world):
+    net = lib.Internet(world, {"dead.test": "127.0.7.23"})
+    net.control("mx.dead.test refuse")
+    relay = world.relay(net.conf())
+    relay.start(clock_rate=RATE)
+    send(relay, "one@dead.test", "two@dead.test")
+    wait_for(lambda: relay.status()["oldest_age"] > 7200, 20, "two hours")
+    relay.cli("config", "diff", status=1)
+    relay.configure({**relay.settings, "queue.lifetime": "1h"})
+    change = json.loads(relay.cli("config", "diff", "--json"))
+    expect_equal((change["over"], [s["name"] for s in change["settings"]]), (2, ["queue.lifetime"]), "config diff")
+    relay.cli("reload", status=64)
+    expect("OVER AT ONCE: 2 " in relay.cli("reload", "--dry-run"), "reload --dry-run says it")
+    expect("lifetime: 14d" in relay.cli("config", "show"), "nothing has changed yet")
+    expect("14d -> 1h" in relay.cli("reload", "--yes"), "reload")
+    wait_for(lambda: relay.status()["failed_total"] >= 2, 30, "the mail is over")
+    revived = relay.json("revive", "--domain", "dead.test", "--yes")
+    expect_equal(revived["recipients"], 2, "revived")
+    policy = relay.json("policy", "dead.test")
+    expect("lifetime-short" in [w["name"] for w in policy["warnings"]], "policy warns")
+    expect_equal(relay.stop(), 0, "exit status")
+
+
+if __name__ == "__main__":
+    lib.run(globals())
