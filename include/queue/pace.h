@@ -10,7 +10,7 @@
  *   growth     quick far below the last cut, flat near it, quicker again the longer it lies behind: by then the site
  *              bears more. Never a cap: what was once learned is where growth turns careful
  *
- * Only configuration is a cap. A step of growth takes two minutes, or seventy messages if that is longer, so that of a hundred
+ * Only configuration is a cap. A step of growth takes 150 seconds, or seventy messages if that is longer, so that of a hundred
  * attempts a few are refused at most, whether a site bears one message a minute or hundreds a second.
  * Unit of rates: messages in a million seconds of wall time, for the wall clock of a test may run fast.
  */

@@ -19,7 +19,7 @@
 #define KNEE_PERCENT 97   /* of the rate that was too much */
 #define PAUSE_MAX_MS (10 * MINUTE_MS)
 #define STEP_MESSAGES 70
-#define STEP_MS (2 * MINUTE_MS)
+#define STEP_MS (150 * SECOND_MS)
 #define SPAN_MS MINUTE_MS
 #define SPAN_MESSAGES 10
 #define MEASURE_MESSAGES 5
