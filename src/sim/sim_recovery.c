@@ -116,7 +116,8 @@ static double offered(const struct sim_recovery *r, int64_t from_ms, int64_t to_
 	double sum = 0;
 
 	for (uint32_t i = 0; i < r->change_count; i++) {
-		int64_t begin_ms = r->changes[i].from_ms > from_ms ? r->changes[i].from_ms : from_ms;
+		int64_t begin_ms =
+			r->changes[i].from_ms > from_ms ? r->changes[i].from_ms : from_ms;
 		int64_t end_ms = i + 1 < r->change_count && r->changes[i + 1].from_ms < to_ms
 					 ? r->changes[i + 1].from_ms
 					 : to_ms;
@@ -128,11 +129,11 @@ static double offered(const struct sim_recovery *r, int64_t from_ms, int64_t to_
 }
 
 /* Waited when the destination came back, was taken by it afterwards, and was never put off for its mailbox's sake. */
-static bool has_waited(const struct sim_recovery *r, const struct sim_mail *m, const struct sim_rcpt *to,
-	int site)
+static bool has_waited(
+	const struct sim_recovery *r, const struct sim_mail *m, const struct sim_rcpt *to, int site)
 {
-	return m->fate == FATE_ANSWERED && to->delivered > 0 && to->site == site && !to->was_put_off &&
-	       m->answered_ms < r->up_ms && to->first_ms >= r->up_ms;
+	return m->fate == FATE_ANSWERED && to->delivered > 0 && to->site == site &&
+	       !to->was_put_off && m->answered_ms < r->up_ms && to->first_ms >= r->up_ms;
 }
 
 static int compare_waits(const void *a, const void *b)
@@ -142,8 +143,8 @@ static int compare_waits(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-void sim_recovery_figures(
-	const struct sim_recovery *r, const struct sim_ledger *l, int site, struct sim_recovery_figures *out)
+void sim_recovery_figures(const struct sim_recovery *r, const struct sim_ledger *l, int site,
+	struct sim_recovery_figures *out)
 {
 	int64_t first_ms = INT64_MAX, last_ms = r->up_ms, urgent_ms = r->up_ms;
 	int64_t *waits = mem_array(l->mail_count + 1, sizeof(*waits));
@@ -170,8 +171,8 @@ void sim_recovery_figures(
 
 		taken += to->delivered > 0 && to->site == site && to->first_ms >= first_ms &&
 			 to->first_ms <= last_ms;
-		out->urgent_behind += has_waited(r, &l->mails[i], to, site) && l->mails[i].priority <= 0 &&
-				      to->first_ms < urgent_ms;
+		out->urgent_behind += has_waited(r, &l->mails[i], to, site) &&
+				      l->mails[i].priority <= 0 && to->first_ms < urgent_ms;
 	}
 	qsort(waits, count, sizeof(*waits), compare_waits);
 	out->median_ms = count > 0 ? (double)waits[count / 2] : 0;

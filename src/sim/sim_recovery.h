@@ -26,20 +26,20 @@ struct sim_recovery {
 	uint32_t change_count;
 	double tokens;
 	int64_t tokens_ms;
-	uint64_t asked; /* attempts in all */
-	int64_t up_ms;  /* when it was last said to be up; -1: never */
+	uint64_t asked;             /* attempts in all */
+	int64_t up_ms;              /* when it was last said to be up; -1: never */
 	struct sim_minute *minutes; /* since then */
 	uint32_t minute_count;
 };
 
 struct sim_recovery_figures {
 	double refused_percent; /* the worst of any 10 minutes after the first; one refusal alone does not count */
-	double refused_at_ms;   /* the end of these 10 minutes, since up */
-	double used_percent;    /* of the capacity, until what had waited was taken; 0 without a capacity */
-	double drain_ms;        /* until what had waited was taken: the last, and the median */
+	double refused_at_ms; /* the end of these 10 minutes, since up */
+	double used_percent; /* of the capacity, until what had waited was taken; 0 without a capacity */
+	double drain_ms; /* until what had waited was taken: the last, and the median */
 	double median_ms;
-	double urgent_ms;       /* the same for the last urgent one */
-	double urgent_behind;   /* ordinary messages that had waited and arrived before the last urgent one */
+	double urgent_ms; /* the same for the last urgent one */
+	double urgent_behind; /* ordinary messages that had waited and arrived before the last urgent one */
 };
 
 void sim_recovery_fini(struct sim_recovery *r);
@@ -48,7 +48,7 @@ void sim_recovery_up(struct sim_recovery *r, int64_t now_ms);
 /* sim_recovery_ask - a message asks for a place. False: there is none. */
 bool sim_recovery_ask(struct sim_recovery *r, int64_t now_ms);
 void sim_recovery_note(struct sim_recovery *r, int64_t now_ms, bool is_refusal);
-void sim_recovery_figures(
-	const struct sim_recovery *r, const struct sim_ledger *l, int site, struct sim_recovery_figures *out);
+void sim_recovery_figures(const struct sim_recovery *r, const struct sim_ledger *l, int site,
+	struct sim_recovery_figures *out);
 
 #endif

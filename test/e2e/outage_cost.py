@@ -183,7 +183,7 @@ def compare(figures):
         raise Failure("; ".join(bad))
     for size, found in zip(SIZES, figures):
         expect(found["resident KiB"] < RSS_MAX_KB or lib.is_sanitized(), f"{found['resident KiB']} KiB resident with {size} messages")
-    expect(small["connections"] >= DAYS * DAY / PROBE_S * 0.8, f"only {small['connections']} probes in the window")
+    expect(small["connections"] >= DAYS * DAY / PROBE_S * 0.5, f"only {small['connections']} probes in the window")
     return rows
 
 

@@ -118,10 +118,10 @@ class Outage:
     def come_back(self):
         """Returns after how long the first message was taken, in seconds of the real clock."""
         before = len(self.italy.messages())
-        for command in ("up", "reply rcpt 450 4.2.1 mailbox not restored yet for slow*", "rate 20/s", "max-connections 5"):
+        for command in ("up", "reply rcpt 450 4.2.1 mailbox not restored yet for slow*", "rate 60/s", "max-connections 10"):
             self.both(command, ITALY[1:])
         back_ms = time.time() * 1000
-        self.both("rate 20/s", ITALY[:1])
+        self.both("rate 60/s", ITALY[:1])
         self.both("up", ITALY[:1])
         self.both("reply rcpt 450 4.2.1 mailbox not restored yet for slow*", ITALY[:1])
         wait_for(lambda: len(self.italy.messages()) > before, 20, "the first message after the recovery", every=0.005)
@@ -161,7 +161,7 @@ class Outage:
         self.wait_until(0.5 + 149 / 24)
         self.say(f"back, with a tenth of the capacity; {self.relay.queued()} recipients wait")
         self.waited_s = self.come_back()
-        for day, rate in ((7.7, "40/s"), (8.7, "80/s"), (9.7, "off")):
+        for day, rate in ((7.7, "120/s"), (8.7, "240/s"), (9.7, "off")):
             self.wait_until(day)
             self.both(f"rate {rate}")
             self.say(f"capacity {rate}; {self.relay.queued()} recipients wait")

@@ -111,6 +111,8 @@ def test_notice_counts_as_bounced(world):
     sums = world.ledger(sinks=["notices"])
     expect_equal((sums["bounced"], sums["lost"]), (1, 0), "bounced")
     expect_equal(world.ledger(sinks=["sink", "notices"], status=1)["false_bounces"], 1, "both")
+    expect_equal(world.ledger(sinks=["notices"], unknown="user?@*")["false_bounces"], 0, "bounced, and unknown")
+    expect_equal(world.ledger(sinks=["notices"], unknown="nobody*", status=1)["false_bounces"], 1, "bounced, and not unknown")
 
 
 def test_second_notice_is_a_fault_unless_the_token_was_sent_twice(world):
