@@ -37,6 +37,7 @@ $$(BUILD)/crash/planted-$(1)/$$(CRASH_FILE_$(1)).c: src/store/$$(CRASH_FILE_$(1)
 	@[ "$$$$(diff $$< $$@ | grep -c '^>')" -eq $(2) ] || { echo "$$@: the defect could not be planted"; rm $$@; exit 1; }
 $$(BUILD)/crash/planted-$(1)/$$(CRASH_FILE_$(1)).o: $$(BUILD)/crash/planted-$(1)/$$(CRASH_FILE_$(1)).c
 	$$(CC) $$(CFLAGS_TEST) -iquote src/store -c -o $$@ $$<
+-include $$(BUILD)/crash/planted-$(1)/$$(CRASH_FILE_$(1)).d
 # The object comes before the library, so its own is not taken.
 $$(BUILD)/crash/planted-$(1)/outlastd: $$(BUILD)/crash/planted-$(1)/$$(CRASH_FILE_$(1)).o $$(OBJ_outlastd) $$(CRASH_OBJ) $$(call lib_files,main)
 	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS)

@@ -69,6 +69,7 @@ struct attempt {
 		next_target; /* the one that is tried; where to look for the next: of order */
 	enum tls_policy tls_now;
 	bool is_reused;
+	bool is_ourselves; /* the host of the job greeted with our own name */
 	bool is_running; /* between start and on_done */
 	bool is_job_running;
 	struct mono started, connected;

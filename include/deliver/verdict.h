@@ -46,6 +46,7 @@ struct verdict_context {
 	                          * wait its grace (PARK) instead of FAIL */
 	bool is_smarthost;       /* refused credentials and relaying are our configuration */
 	bool has_accepted_other; /* another recipient of the same transaction was accepted */
+	bool is_ourselves;       /* the host greeted with our own name */
 };
 
 /* verdict_in - status of whatever is not FAIL has class 4 (or 2): it is a deferral for log and DSN. */

@@ -49,6 +49,7 @@ static struct verdict judge(
 		.is_known_good = is_hoped_for(a, outcome),
 		.is_smarthost = a->route->is_smarthost,
 		.has_accepted_other = has_accepted_other,
+		.is_ourselves = a->is_ourselves,
 	};
 
 	return verdict_in(outcome, &context);
@@ -347,6 +348,8 @@ static void run_job(struct attempt *a)
 		a->job_recipients[i] =
 			(struct smtp_job_recipient){ .rcpt = &a->recipients[i].rcpt };
 	a->is_job_running = true;
+	a->is_ourselves =
+		str_equal_fold(smtp_client_info(a->client)->greeting, a->conf->hostname);
 	smtp_client_deliver(a->client, &a->job);
 }
 

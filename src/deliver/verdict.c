@@ -34,7 +34,7 @@ enum flag {
 	DOUBTED  = 32   /* is_doubted_fail */
 };
 
-enum when { ALWAYS, KNOWN_GOOD, SMARTHOST, OTHERS };
+enum when { ALWAYS, KNOWN_GOOD, SMARTHOST, OTHERS, OURSELVES };
 
 #define ALL  (-1) /* any subject, any detail */
 #define SOME (-2) /* any subject, but there is an enhanced code */
@@ -206,6 +206,8 @@ static const struct rule rules[] = {
 	{ ON(RCPT), CODE(500, 599), ENH(SOME, ALL), THEN(RECIPIENT, FAIL), SET(ANSWERS) },
 	{ ON(RCPT), CODE(500, 599), ANY_ENH, THEN(RECIPIENT, FAIL), STAT(0, 0),
 		SET(ANSWERS | DOUBTED) },
+	/* We took it ourselves, time and again, and it came back each time: our own word is not doubted. */
+	{ IN(CONTENT), CODE(500, 599), ENH(4, 6), IF(OURSELVES), THEN(MESSAGE, FAIL), SET(ANSWERS) },
 	{ IN(CONTENT), CODE(500, 599), ENH(1, ALL), THEN(MESSAGE, FAIL), SET(ANSWERS | DOUBTED) },
 	{ IN(CONTENT), CODE(500, 599), ENH(2, 1), THEN(MESSAGE, FAIL), SET(ANSWERS | DOUBTED) },
 	{ IN(CONTENT), CODE(500, 599), ENH(4, ALL), THEN(MESSAGE, FAIL), SET(ANSWERS | DOUBTED) },
@@ -255,6 +257,8 @@ static bool fits_context(const struct rule *r, const struct verdict_context *con
 		return context->is_smarthost;
 	case OTHERS:
 		return context->has_accepted_other;
+	case OURSELVES:
+		return context->is_ourselves;
 	}
 	return false;
 }

@@ -269,12 +269,13 @@ def test_garbage_in_the_log_is_refused(world):
 
 def test_newer_schema_is_refused_untouched(world):
     crash = stop_parked(world, 5)
+    version = expect_sound(world, crash.queue)
     change_queue(crash.queue, "PRAGMA user_version=99")
     log = expect_refused(crash, "newer schema")
     expect("newer version" in log, log)
     expect("newer version" in subprocess.run([lib.program_path("outlast"), "-c", crash.relay.conf_path, "status"],
                                              capture_output=True, text=True, check=False).stderr, "the CLI reads it")
-    change_queue(crash.queue, "PRAGMA user_version=3")
+    change_queue(crash.queue, f"PRAGMA user_version={version}")
     crash.start()
     crash.settle()
     crash.ledger()

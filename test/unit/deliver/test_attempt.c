@@ -287,6 +287,38 @@ static void test_attempt_keeps_recipients_apart(void **state)
 	bench_teardown(&b);
 }
 
+/* By a route, NAT or a listener on all addresses: nothing but the greeting tells. */
+static void test_attempt_believes_itself_that_mail_loops(void **state)
+{
+	static const struct {
+		const char *greeting;
+		bool is_doubted;
+	} rows[] = {
+		{ "220 relay.example.org ESMTP", true },
+		{ "220 RELAY.test ESMTP", false },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+		struct fixture_server *s;
+
+		bench_setup(&b);
+		b.conf->hostname = STR("relay.test");
+		s = bench_add_server(&b, "192.0.2.1");
+		fixture_server_rule(s, "", rows[i].greeting, 0);
+		fixture_server_rule(s, ".", "554 5.4.6 mail loop through this host", 0);
+		/* once over a new session, once over the one that is kept */
+		for (unsigned n = 0; n < 2; n++) {
+			bench_run(&b, 1);
+			expect(&b, 0, SCOPE_MESSAGE, DISPOSE_FAIL);
+			assert_int_equal(b.attempt.results[0].verdict.is_doubted_fail,
+				rows[i].is_doubted);
+		}
+		bench_teardown(&b);
+	}
+}
+
 static void test_attempt_keeps_refusals_when_the_connection_is_lost(void **state)
 {
 	struct bench b;
@@ -782,6 +814,7 @@ int main(void)
 		cmocka_unit_test(test_attempt_spreads_over_hosts_of_equal_preference),
 		cmocka_unit_test(test_attempt_goes_no_further_after_mail),
 		cmocka_unit_test(test_attempt_keeps_recipients_apart),
+		cmocka_unit_test(test_attempt_believes_itself_that_mail_loops),
 		cmocka_unit_test(test_attempt_keeps_refusals_when_the_connection_is_lost),
 		cmocka_unit_test(test_attempt_splits_when_there_are_too_many_recipients),
 		cmocka_unit_test(test_attempt_replaces_a_reused_session_that_was_dead),

@@ -19,7 +19,7 @@
 
 /*
  * flags: S suspect, O overload, L rate limit, A answers, D doubted fail, ? in doubt.
- * context: "" by MX, one recipient; k known good; s smarthost; o others were accepted.
+ * context: "" by MX, one recipient; k known good; s smarthost; o others were accepted; w we ourselves.
  */
 struct row {
 	enum stage stage;
@@ -76,6 +76,9 @@ static const struct row rows[] = {
 	{ STAGE_RCPT, "", "550 5.1.10 <x@example.net>: Recipient address rejected: Domain example.net does not accept mail (nullMX)",
 		RCPT, FAIL, "AD", "5.1.x" },
 	{ STAGE_RCPT, "", "421 4.7.0 mx.example.net Error: too many errors", MSG, RETRY, "OL", "421 may come at any point" },
+	{ STAGE_DOT, "", "554 5.4.6 mail loop through this host", MSG, FAIL, "AD", "broken routing there; the guard may doubt" },
+	{ STAGE_DOT, "w", "554 5.4.6 mail loop through this host", MSG, FAIL, "A", "our own word" },
+	{ STAGE_DOT, "w", "550 5.1.1 unknown", MSG, FAIL, "AD", "another host with our name, say" },
 	{ STAGE_DATA, "", "554 5.5.1 Error: no valid recipients", MSG, FAIL, "A", "the reply code decides" },
 	{ STAGE_DATA, "", "451 4.3.0 Error: queue file write error", MSG, RETRY, "SO", "their disk" },
 	{ STAGE_DOT, "", "451 4.3.0 Error: queue file write error", MSG, RETRY, "SO", "their disk" },
@@ -276,6 +279,7 @@ static struct verdict_context parse_context(const char *context)
 		.is_known_good = strchr(context, 'k') != NULL,
 		.is_smarthost = strchr(context, 's') != NULL,
 		.has_accepted_other = strchr(context, 'o') != NULL,
+		.is_ourselves = strchr(context, 'w') != NULL,
 	};
 }
 
@@ -479,7 +483,7 @@ static void test_verdict_never_fails_mail_without_a_final_reply(void **state)
 	for (unsigned i = 0; i < 200000; i++) {
 		struct outcome o = { .stage = (enum stage)rng_below(&chance, STAGE_COUNT) };
 		struct verdict_context context = { rng_below(&chance, 2), rng_below(&chance, 2),
-			rng_below(&chance, 2) };
+			rng_below(&chance, 2), rng_below(&chance, 2) };
 		struct verdict v;
 
 		o.status = STATUS((uint8_t)rng_below(&chance, 6), (uint16_t)rng_below(&chance, 9),
