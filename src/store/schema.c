@@ -131,6 +131,9 @@ static const char step_outages[] =
 	"ALTER TABLE recipient ADD COLUMN bucket INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN held INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;"
+	/* Since when one is held was not written down before: all its time counts as held, so that none expires for it. */
+	"UPDATE recipient SET due = coalesce((SELECT accepted FROM message WHERE id = recipient.message), 0)"
+	" WHERE state = 2 AND due = 0;"
 	"CREATE INDEX recipient_failed ON recipient(finished, message, number) WHERE state = 4;"
 	"ALTER TABLE message ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;" /* content of failed ones stays until */
 	"CREATE INDEX message_kept ON message(kept) WHERE kept > 0 AND finished > 0;"
