@@ -425,7 +425,8 @@ struct store_revive {
 
 /* SWEEP - removes finished messages older than history_before, next hops and sites nobody needs (no recipient, no
  * success since forget_before), and old outages, in steps of limit messages; limit 0: none of that. Content that was
- * kept for failed recipients goes when its time ended before kept_before. may_shrink: also gives back free space at
+ * kept for failed recipients goes when its time ended before kept_before; until then, and while its failures are owed, a
+ * message stays however old it is. may_shrink: also gives back free space at
  * the end of the file, as much as takes a few milliseconds; what is in the way moves. */
 struct store_sweep {
 	struct store_op op;

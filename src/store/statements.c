@@ -124,14 +124,15 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued, kept FROM message WHERE id=?1",
 	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
 	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",
-	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=iif(?3, chunks, 0), finished=?2"
-			       " WHERE id=?1",
+	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=iif(?3, chunks, 0),"
+			       " kept=iif(?3, kept, 0), finished=?2 WHERE id=?1",
 	[SQL_MESSAGE_SET_HOLD] = "UPDATE message SET hold_reason=?2 WHERE id=?1",
 	[SQL_MESSAGE_CLEAR_HOLD] = "UPDATE message SET hold_reason='' WHERE id=?1 AND NOT EXISTS("
 				   "SELECT 1 FROM recipient WHERE message=?1 AND +state = 2)",
 	[SQL_MESSAGE_FINISHED_BEFORE] =
-		"SELECT id, kept FROM message INDEXED BY message_finished"
-		" WHERE finished > 0 AND finished < ?1 AND owed = 0 ORDER BY finished LIMIT ?2",
+		"SELECT id, kept, finished FROM message INDEXED BY message_finished"
+		" WHERE finished > 0 AND finished >= ?1 AND finished < ?2 AND owed = 0"
+		" AND (kept = 0 OR kept < ?3) ORDER BY finished LIMIT ?4",
 	[SQL_MESSAGE_SET_KEPT] = "UPDATE message SET kept=?2 WHERE id=?1",
 	[SQL_MESSAGE_UNKEEP] = "UPDATE message SET kept=0 WHERE id=?1 AND NOT EXISTS("
 			       "SELECT 1 FROM recipient WHERE message=?1 AND +state = 4)",
