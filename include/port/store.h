@@ -458,7 +458,8 @@ struct store_get {
  * priority fair shares among the senders' buckets: the oldest message of each before the second of any, and so on, and
  * by arrival among those. A plain read: the caller leaves out what it already has in flight, which counts, so that
  * one CLAIM goes on where the one before it ended. accepted_before: only older ones (expiry), oldest first of all.
- * due_by: only those to be returned by a time (RFC 2852, mode R) that is not after it. */
+ * due_by: only those to be returned by a time (RFC 2852, mode R) that is not after it, by that time; accepted_before
+ * does not count then. */
 struct store_claim {
 	struct store_op op;
 	struct str hop;

@@ -34,6 +34,10 @@
 	" AND (?2 = 0 OR scope >= 2) AND (?3 = '' OR name = ?3)"                                   \
 	" AND (ended = 0 OR ended > ?4) ORDER BY id DESC LIMIT ?5"
 
+/* What an operator holds says nothing to its sender, and must not stand before what does. */
+#define SOME_RECIPIENT_WAITS                                                                       \
+	" AND EXISTS(SELECT 1 FROM recipient AS r WHERE r.message = m.id AND +r.state IN (0, 1, 3))"
+
 #define ENVELOPE_COLUMNS                                                                           \
 	"id, accepted, reverse_path, body, smtputf8, ret, envid, priority, deliver_by,"            \
 	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size, late_notice"
@@ -148,7 +152,7 @@ const char *const sql_texts[SQL_COUNT] = {
 			    " AND late_notice = 1 AND reverse_path > ?1 ORDER BY reverse_path LIMIT 1",
 	[SQL_LATE_MESSAGES] =
 		"SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_late WHERE m.finished = 0"
-		" AND m.late_notice = 1 AND m.reverse_path=?1 AND m.id > ?2 AND m.id < ?3"
+		" AND m.late_notice = 1 AND m.reverse_path=?1 AND m.id > ?2 AND m.id < ?3" SOME_RECIPIENT_WAITS
 		" ORDER BY m.id LIMIT ?4",
 	[SQL_LATE_FIRST] = "SELECT id FROM message INDEXED BY message_late WHERE finished = 0"
 			   " AND late_notice = 1 AND reverse_path=?1 AND id > ?2 ORDER BY id LIMIT 1",
@@ -156,23 +160,32 @@ const char *const sql_texts[SQL_COUNT] = {
 		"SELECT count(*) FROM (SELECT 1 FROM message INDEXED BY message_late WHERE finished = 0"
 		" AND late_notice = 1 AND reverse_path=?1 AND id > ?2 AND id < ?3 LIMIT ?4)",
 	[SQL_OWN_NEW] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_own"
-			" WHERE m.finished = 0 AND m.late_notice = 2 AND m.told = 0 AND m.id < ?1"
+			" WHERE m.finished = 0 AND m.late_notice = 2 AND m.told = 0 AND m.id < ?1" SOME_RECIPIENT_WAITS
 			" ORDER BY m.id LIMIT ?2",
 	[SQL_OWN_AGAIN] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_own"
-			  " WHERE m.finished = 0 AND m.late_notice = 2 AND m.told > 0 AND m.told <= ?1"
+			  " WHERE m.finished = 0 AND m.late_notice = 2 AND m.told > 0 AND m.told <= ?1" SOME_RECIPIENT_WAITS
 			  " ORDER BY m.told, m.id LIMIT ?2",
 	[SQL_OWN_AT_TIME] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_by"
 			    " WHERE m.finished = 0 AND m.deliver_by > 0 AND +m.late_notice = 3"
-			    " AND m.deliver_by <= ?1"
+			    " AND m.deliver_by <= ?1" SOME_RECIPIENT_WAITS
 			    " ORDER BY m.deliver_by, m.id LIMIT ?2",
 	[SQL_DEADLINE_PAST] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_by"
 			      " WHERE m.finished = 0 AND m.deliver_by > 0 AND +m.deliver_by_notify = 0"
-			      " AND m.deliver_by <= ?1 ORDER BY m.deliver_by, m.id LIMIT ?2",
+			      " AND m.deliver_by <= ?1" SOME_RECIPIENT_WAITS " ORDER BY m.deliver_by, m.id LIMIT ?2",
 	[SQL_DEADLINE_OF_HOP] =
-		"SELECT id, priority FROM message INDEXED BY message_by WHERE finished = 0"
+		"SELECT id FROM message INDEXED BY message_by WHERE finished = 0"
 		" AND deliver_by > 0 AND +deliver_by_notify = 0 AND deliver_by <= ?1"
 		" AND EXISTS(SELECT 1 FROM recipient AS r WHERE r.message = message.id AND +r.hop=?2 AND +r.state = 0)"
 		" ORDER BY deliver_by, id LIMIT ?3",
+	[SQL_DEADLINE_RECIPIENTS] =
+		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r JOIN hop AS h ON h.id = r.hop"
+		" WHERE r.message=?1 AND +r.hop=?2 AND +r.state = 0 ORDER BY r.number LIMIT ?3",
+	/* ?2: bits of states. */
+	[SQL_LATE_RECIPIENTS] =
+		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r JOIN hop AS h ON h.id = r.hop"
+		" WHERE r.message=?1 AND (1 << r.state) & ?2 ORDER BY r.number LIMIT ?3",
+	[SQL_LATE_RECIPIENT_COUNT] =
+		"SELECT count(*) FROM recipient WHERE message=?1 AND (1 << state) & ?2",
 	/* Told at its by-time, a message is one of those that are told again. */
 	[SQL_OWN_TOLD] = "UPDATE message SET told=?2, late_notice=2 WHERE id=?1 AND finished = 0",
 	[SQL_OWED_SET] = "UPDATE message SET owed=?2 WHERE id=?1",
@@ -183,7 +196,8 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_OWED_COUNT] = "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM message"
 			   " INDEXED BY message_owed WHERE owed > 0 AND +owed <= ?2 AND reverse_path=?1 AND id > ?3"
 			   " ORDER BY id LIMIT ?4)",
-	[SQL_OWED_PAID] = "UPDATE message SET owed=0 WHERE owed > 0 AND reverse_path=?1 AND id <= ?2"
+	[SQL_OWED_PAID] = "UPDATE message INDEXED BY message_owed SET owed=0"
+			  " WHERE owed > 0 AND reverse_path=?1 AND id <= ?2"
 			  " AND +owed <= ?3",
 	[SQL_TOLD_SENDER] = "SELECT sender FROM told WHERE sender > ?1 ORDER BY sender LIMIT 1",
 	[SQL_TOLD_GET] = "SELECT first, last, count, up_to, hops FROM told WHERE sender=?1",

@@ -118,6 +118,53 @@ static void test_late_leaves_out_what_does_not_wait(void **state)
 	store_op_fini(&op.op);
 }
 
+static void hold(struct world *w, uint64_t id)
+{
+	assert_int_equal(world_record(w, id, 1, RESULT_HELD, 1, 0, NULL), OK);
+}
+
+/* However much an operator holds. */
+static void test_late_finds_what_stands_behind_what_is_held(void **state)
+{
+	struct world *w = *state;
+	struct store_late op;
+	for (int i = 0; i < LATE_MESSAGES_MAX; i++)
+		hold(w, accept(w, "a@x", LATE_NOTICE_DIGEST, hop_a, 1));
+	for (int i = 0; i < 10; i++)
+		hold(w, accept(w, "a@x", LATE_NOTICE_OWN, hop_a, 1));
+	uint64_t late_id = accept(w, "a@x", LATE_NOTICE_DIGEST, hop_a, 1);
+	uint64_t own_id = accept(w, "a@x", LATE_NOTICE_OWN, hop_a, 1);
+	pass(w, LATE_MS + HOUR_MS);
+	late(w, &op, "", 10);
+	assert_true(op.sender_count == 1 && op.senders[0].message_count == 1);
+	assert_true(op.senders[0].messages[0].message.env.id == late_id);
+	store_op_fini(&op.op);
+	own(w, &op);
+	assert_int_equal(op.sender_count, 1);
+	assert_true(op.senders[0].messages[0].message.env.id == own_id);
+	store_op_fini(&op.op);
+}
+
+static void test_late_names_few_recipients_and_counts_the_rest(void **state)
+{
+	struct world *w = *state;
+	struct store_late op;
+	const char *hops[LATE_RECIPIENTS_MAX + 5];
+	for (size_t i = 0; i < ARRAY_COUNT(hops); i++)
+		hops[i] = i == 0 ? "b.example" : "a.example";
+	uint64_t id = accept(w, "a@x", LATE_NOTICE_DIGEST, hops, ARRAY_COUNT(hops));
+	hold(w, id); /* number 1 */
+	pass(w, LATE_MS + HOUR_MS);
+	late(w, &op, "", 10);
+	assert_int_equal(op.sender_count, 1);
+	const struct late_message *m = &op.senders[0].messages[0];
+	assert_int_equal(m->message.recipient_count, LATE_RECIPIENTS_MAX);
+	assert_int_equal(m->message.recipients[0].rcpt.number, 2);
+	assert_int_equal(m->more_recipients, 4);
+	assert_int_equal(op.senders[0].place_count, 1);
+	store_op_fini(&op.op);
+}
+
 static void test_tell_is_remembered_and_repeated_after_its_time(void **state)
 {
 	struct world *w = *state;
@@ -396,6 +443,8 @@ int contract_run_tell(const char *name)
 	const struct CMUnitTest tests[] = {
 		CONTRACT_TEST(test_late_names_senders_of_late_mail_in_order),
 		CONTRACT_TEST(test_late_leaves_out_what_does_not_wait),
+		CONTRACT_TEST(test_late_finds_what_stands_behind_what_is_held),
+		CONTRACT_TEST(test_late_names_few_recipients_and_counts_the_rest),
 		CONTRACT_TEST(test_tell_is_remembered_and_repeated_after_its_time),
 		CONTRACT_TEST(test_tell_outlives_a_restart),
 		CONTRACT_TEST(test_late_says_when_what_was_told_is_settled),
