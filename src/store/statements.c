@@ -138,7 +138,7 @@ const char *const sql_texts[SQL_COUNT] = {
 		" WHERE finished > 0 AND finished >= ?1 AND finished < ?2 AND owed = 0"
 		" AND (kept = 0 OR kept < ?3) ORDER BY finished LIMIT ?4",
 	[SQL_MESSAGE_SET_KEPT] = "UPDATE message SET kept=?2 WHERE id=?1",
-	[SQL_MESSAGE_UNKEEP] = "UPDATE message SET kept=0 WHERE id=?1 AND NOT EXISTS("
+	[SQL_MESSAGE_NONE_FAILED] = "UPDATE message SET kept=0, owed=0 WHERE id=?1 AND NOT EXISTS("
 			       "SELECT 1 FROM recipient WHERE message=?1 AND +state = 4)",
 	[SQL_MESSAGE_DROP_KEPT] = "UPDATE message SET kept=0, chunks=0 WHERE id=?1",
 	[SQL_MESSAGE_KEPT_BEFORE] =
@@ -199,6 +199,11 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_OWED_PAID] = "UPDATE message INDEXED BY message_owed SET owed=0"
 			  " WHERE owed > 0 AND reverse_path=?1 AND id <= ?2"
 			  " AND +owed <= ?3",
+	/* Those that the digest names: as of one that has a notice of its own. */
+	[SQL_OWED_NAMED] =
+		"UPDATE recipient SET notice=?4 WHERE message IN (SELECT id FROM message"
+		" INDEXED BY message_owed WHERE owed > 0 AND reverse_path=?1 AND id <= ?2 AND +owed <= ?3)"
+		" AND +state = 4 AND notice = 0 AND (notify = 0 OR notify & ?5)",
 	[SQL_TOLD_SENDER] = "SELECT sender FROM told WHERE sender > ?1 ORDER BY sender LIMIT 1",
 	[SQL_TOLD_GET] = "SELECT first, last, count, up_to, hops FROM told WHERE sender=?1",
 	[SQL_TOLD_PUT] = "INSERT INTO told(sender, first, last, count, up_to, hops)"

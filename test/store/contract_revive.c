@@ -270,6 +270,19 @@ static void test_revive_filters(void **state)
 	}
 }
 
+/* States do not count, so they are no condition. */
+static void test_revive_of_everything_must_be_said(void **state)
+{
+	struct world *w = *state;
+	uint64_t id = world_must_accept(w, "a.example");
+	assert_int_equal(fail_with_notice(w, id, 0x2, 1, NULL, 0, false), OK);
+	struct store_filter filter = { .states = RECIPIENT_STATE_BIT(RECIPIENT_FAILED) };
+	struct store_revive op = { .filter = &filter };
+	assert_int_equal(revive(w, &op), OK);
+	assert_int_equal(op.recipient_count, 0);
+	store_op_fini(&op.op);
+}
+
 static void test_revive_goes_in_steps(void **state)
 {
 	struct world *w = *state;
@@ -346,6 +359,7 @@ int contract_run_revive(const char *name)
 		CONTRACT_TEST(test_revive_makes_ready_and_takes_the_notice_back),
 		CONTRACT_TEST(test_revive_after_the_notice_left),
 		CONTRACT_TEST(test_revive_filters),
+		CONTRACT_TEST(test_revive_of_everything_must_be_said),
 		CONTRACT_TEST(test_revive_goes_in_steps),
 		CONTRACT_TEST(test_notices_within_the_hold_become_one),
 		CONTRACT_TEST(test_quarantined_come_due_and_are_retried),
