@@ -160,8 +160,9 @@ static const char step_outages[] =
 	" host TEXT NOT NULL, text TEXT NOT NULL, failures INTEGER NOT NULL, probes INTEGER NOT NULL,"
 	" peak_recipients INTEGER NOT NULL, peak_bytes INTEGER NOT NULL, peak_at INTEGER NOT NULL,"
 	" delivered INTEGER NOT NULL, failed INTEGER NOT NULL, saved INTEGER NOT NULL);"
-	"CREATE INDEX outage_name ON outage(scope, name, began);"
+	"CREATE INDEX outage_name ON outage(scope, name, began, ended);" /* all that a span is: LOOKUP reads no row */
 	"CREATE INDEX outage_open ON outage(id) WHERE ended = 0;"
+	"CREATE INDEX outage_ended ON outage(ended) WHERE ended > 0;"
 	"CREATE TABLE outage_sample("
 	" outage INTEGER NOT NULL, at INTEGER NOT NULL, recipients INTEGER NOT NULL,"
 	" bytes INTEGER NOT NULL, delivered INTEGER NOT NULL, PRIMARY KEY(outage, at)) WITHOUT ROWID;";

@@ -320,8 +320,9 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_OUTAGES_ALL] = OUTAGES_SELECT("", "1"),
 	[SQL_OUTAGES_OPEN] = OUTAGES_SELECT("INDEXED BY outage_open", "ended = 0"),
 	/* The greatest id stays: the next one follows it. */
-	[SQL_OUTAGES_ENDED_BEFORE] = "SELECT id FROM outage WHERE ended > 0 AND ended < ?1"
-				     " AND id < (SELECT max(id) FROM outage) ORDER BY id LIMIT ?2",
+	[SQL_OUTAGES_ENDED_BEFORE] = "SELECT id FROM outage INDEXED BY outage_ended WHERE ended > 0"
+				     " AND ended < ?1 AND +id < (SELECT max(id) FROM outage)"
+				     " ORDER BY ended LIMIT ?2",
 	[SQL_OUTAGE_DELETE] = "DELETE FROM outage WHERE id=?1",
 	[SQL_SAMPLE_PUT] = "INSERT OR REPLACE INTO outage_sample(outage, at, recipients, bytes,"
 			   " delivered) VALUES(?1,?2,?3,?4,?5)",

@@ -35,7 +35,6 @@ static const struct {
 	{ SQL_HOP_OLDEST, "SCAN b" },
 	/* outages: few, and SWEEP ends them */
 	{ SQL_OUTAGES_ALL, "SEARCH outage USING INTEGER PRIMARY KEY (rowid<?)" },
-	{ SQL_OUTAGES_ENDED_BEFORE, "SEARCH outage USING INTEGER PRIMARY KEY (rowid<?)" },
 };
 
 static int setup(void **state)
