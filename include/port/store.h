@@ -68,7 +68,7 @@ struct queued_recipient {
 	int64_t held_ms;          /* by an operator, in sum, up to the last release */
 	struct str text;          /* last reply or own reason */
 	struct str host;          /* host that said it, "name[ip]:port" */
-	uint64_t notice;          /* FAILED: id of the notice that names it, 0: none */
+	uint64_t notice;          /* FAILED: id of the notice or digest that names it, 0: none */
 };
 
 struct queued_message {
@@ -400,7 +400,8 @@ struct store_modify {
 /* REVIVE - recipients that FAILED become READY again, attempts kept, as long as their content is there; with an audit row. A
  * notice about them that still waits (for the end of its hold) is taken back in the same transaction, with all that it names:
  * those become READY too, whatever the filter says, so that no failure stays unreported and nothing that is reported is
- * delivered. At most limit recipients that match in a call; is_more says that some are left. filter->states does not count. */
+ * delivered. At most limit recipients that match in a call; is_more says that some are left. filter->states does not count, and is no
+ * condition. Failures that are still owed and are all revived are owed no more. ERR_LIMIT: too many ids. */
 struct store_revive {
 	struct store_op op;
 	const struct store_filter *filter;
@@ -425,7 +426,8 @@ struct store_revive {
 
 /* SWEEP - removes finished messages older than history_before, next hops and sites nobody needs (no recipient, no
  * success since forget_before), and old outages, in steps of limit messages; limit 0: none of that. Content that was
- * kept for failed recipients goes when its time ended before kept_before. may_shrink: also gives back free space at
+ * kept for failed recipients goes when its time ended before kept_before; until then, and while its failures are owed, a
+ * message stays however old it is. may_shrink: also gives back free space at
  * the end of the file, as much as takes a few milliseconds; what is in the way moves. */
 struct store_sweep {
 	struct store_op op;
@@ -457,7 +459,8 @@ struct store_get {
  * priority fair shares among the senders' buckets: the oldest message of each before the second of any, and so on, and
  * by arrival among those. A plain read: the caller leaves out what it already has in flight, which counts, so that
  * one CLAIM goes on where the one before it ended. accepted_before: only older ones (expiry), oldest first of all.
- * due_by: only those to be returned by a time (RFC 2852, mode R) that is not after it. */
+ * due_by: only those to be returned by a time (RFC 2852, mode R) that is not after it, by that time; accepted_before
+ * does not count then. */
 struct store_claim {
 	struct store_op op;
 	struct str hop;
@@ -634,7 +637,7 @@ struct store_late {
 };
 
 /* TELL - a notice enters the queue, and that its reader was told is noted, in one transaction. With id: the message that
- * it is about; when that is not queued any more nothing happens (is_applied). */
+ * it is about; when that is not queued any more nothing happens (is_applied). What is paid counts as named by the notice. */
 struct store_tell {
 	struct store_op op;
 	const struct store_notice *notice; /* NULL: none */

@@ -20,6 +20,8 @@ static enum err checkpoint(struct batch *b);
 static void order_note(struct order *order, struct list *ops);
 static void order_restore(const struct order *order, struct list *ops);
 static enum err part(struct batch *b, struct list *ops, struct list *young);
+static bool follows_health(struct list *ops, struct store_op *op);
+static bool is_of_same_place(const struct store_record *a, const struct store_record *b);
 static enum err retire_for(struct batch *b, struct list *ops);
 static enum err append(struct batch *b, struct list *ops, struct list *young);
 static enum err run_table(struct batch *b, struct list *ops);
@@ -82,6 +84,8 @@ static enum err part(struct batch *b, struct list *ops, struct list *young)
 		if (op->err != OK)
 			continue;
 		err = b->engine->ops->way(b->engine, op, &way);
+		if (way == WAY_YOUNG && follows_health(ops, op))
+			way = WAY_LAST;
 		if (err != OK || way == WAY_LAST)
 			break;
 		if (way == WAY_YOUNG) {
@@ -94,6 +98,45 @@ static enum err part(struct batch *b, struct list *ops, struct list *young)
 	list_splice(young, ops);
 	list_splice(ops, young);
 	return retire_for(b, ops);
+}
+
+static const struct store_record *with_places(struct store_op *op)
+{
+	const struct store_record *record = CONTAINER_OF(op, struct store_record, op);
+	bool has = op->kind == STORE_RECORD && record->site_count + record->hop_count > 0;
+	return has ? record : NULL;
+}
+
+/* Appended before what goes to the tables, its health would be taken for the older one. Rare. */
+static bool follows_health(struct list *ops, struct store_op *op)
+{
+	const struct store_record *record = with_places(op);
+	if (!record)
+		return false;
+	LIST_FOR_EACH (link, ops) {
+		struct store_op *before = CONTAINER_OF(link, struct store_op, link);
+		const struct store_record *other = with_places(before);
+		if (before == op)
+			return false;
+		if (other && is_of_same_place(other, record))
+			return true;
+	}
+	return false;
+}
+
+static bool is_of_same_place(const struct store_record *a, const struct store_record *b)
+{
+	for (uint32_t i = 0; i < a->site_count; i++) {
+		for (uint32_t k = 0; k < b->site_count; k++)
+			if (str_equal(a->sites[i].name, b->sites[k].name))
+				return true;
+	}
+	for (uint32_t i = 0; i < a->hop_count; i++) {
+		for (uint32_t k = 0; k < b->hop_count; k++)
+			if (str_equal(a->hops[i].name, b->hops[k].name))
+				return true;
+	}
+	return false;
 }
 
 /* Without room to retire nothing of the batch can be done. */

@@ -214,6 +214,13 @@ static enum err pragma_is(struct sqlite_engine *e, const char *text, const char 
 	return err != OK ? err : is_equal ? OK : ERR_UNSUPPORTED;
 }
 
+static bool is_older(struct sqlite_engine *e)
+{
+	unsigned version = 0;
+	return schema_read_version(e->sql.db, &version) == OK && version > 0 &&
+	       version < schema_version;
+}
+
 static void describe(struct sqlite_engine *e, enum err err, struct buf *message)
 {
 	const char *text = e->young.journal.problem[0] ? e->young.journal.problem
@@ -230,6 +237,11 @@ static void describe(struct sqlite_engine *e, enum err err, struct buf *message)
 			"or save its messages "
 			"with: outlast salvage",
 			e->path, text);
+	else if (err == ERR_UNSUPPORTED && is_older(e))
+		buf_printf(message,
+			"%s was written by an older version; it has not been changed. Start "
+			"outlastd once: it brings the file up to date",
+			e->path);
 	else if (err == ERR_UNSUPPORTED)
 		buf_printf(message,
 			"%s cannot be used safely here: its settings or version do not fit",

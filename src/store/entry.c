@@ -12,7 +12,8 @@ enum { RECIPIENT_BYTES_MIN = 24, RESULT_BYTES_MIN = 40, SITE_BYTES_MIN = 60 };
 
 static void put_status(struct buf *b, struct status status);
 static struct status take_status(struct octets *in);
-static void put_rates(struct buf *b, const struct store_record *op);
+static void put_learned(struct buf *b, const struct store_record *op);
+static bool has_learned(const struct store_record *op);
 static void put_health(struct buf *b, const struct health_record *h);
 static void take_health(struct octets *in, struct health_record *out);
 static struct wall take_wall(struct octets *in);
@@ -185,22 +186,49 @@ void entry_put_record(struct buf *b, const struct store_record *op)
 		put_text(b, op->hops[i].name);
 		put_text(b, op->hops[i].site);
 		put_health(b, &op->hops[i].health);
+	}
+	if (has_learned(op))
+		put_learned(b, op);
+}
+
+/* Behind all else, and nothing where there is none: a journal of the version before is read, too. */
+static void put_learned(struct buf *b, const struct store_record *op)
+{
+	for (uint32_t i = 0; i < op->site_count; i++)
+		put_u64(b, op->sites[i].rate);
+	for (uint32_t i = 0; i < op->hop_count; i++) {
 		put_text(b, op->hops[i].route);
 		put_i64(b, op->hops[i].route_at.ms);
 		put_i64(b, op->hops[i].denied_ms);
 		put_i64(b, op->hops[i].denied_last.ms);
 	}
-	put_rates(b, op);
 }
 
-/* At the end, and not where there is none: entries of a version before had nothing here. */
-static void put_rates(struct buf *b, const struct store_record *op)
+static bool has_learned(const struct store_record *op)
 {
-	uint64_t any = 0;
-	for (uint32_t i = 0; i < op->site_count; i++)
-		any |= op->sites[i].rate;
-	for (uint32_t i = 0; any && i < op->site_count; i++)
-		put_u64(b, op->sites[i].rate);
+	for (uint32_t i = 0; i < op->site_count; i++) {
+		if (op->sites[i].rate > 0)
+			return true;
+	}
+	for (uint32_t i = 0; i < op->hop_count; i++) {
+		const struct hop_record *hop = &op->hops[i];
+		if (hop->route.len > 0 || hop->route_at.ms || hop->denied_ms || hop->denied_last.ms)
+			return true;
+	}
+	return false;
+}
+
+static void take_learned(struct octets *in, struct site_record *sites, uint32_t site_count,
+	struct hop_record *hops, uint32_t hop_count)
+{
+	for (uint32_t i = 0; i < site_count; i++)
+		sites[i].rate = (uint64_t)take_range(in, 0, INT64_MAX);
+	for (uint32_t i = 0; i < hop_count; i++) {
+		hops[i].route = take_text(in);
+		hops[i].route_at = take_wall(in);
+		hops[i].denied_ms = take_range(in, 0, INT64_MAX);
+		hops[i].denied_last = take_wall(in);
+	}
 }
 
 static void take_places(struct octets *in, struct arena *arena, struct store_record *out)
@@ -218,15 +246,11 @@ static void take_places(struct octets *in, struct arena *arena, struct store_rec
 		hops[i].name = take_text(in);
 		hops[i].site = take_text(in);
 		take_health(in, &hops[i].health);
-		hops[i].route = take_text(in);
-		hops[i].route_at = take_wall(in);
-		hops[i].denied_ms = take_range(in, 0, INT64_MAX);
-		hops[i].denied_last = take_wall(in);
 	}
-	for (uint32_t i = 0; in->rest.len > 0 && i < out->site_count; i++)
-		sites[i].rate = (uint64_t)take_range(in, 0, INT64_MAX);
 	out->sites = sites;
 	out->hops = hops;
+	if (in->rest.len > 0)
+		take_learned(in, sites, out->site_count, hops, out->hop_count);
 }
 
 enum err entry_take_record(struct str head, struct arena *arena, struct store_record *out)

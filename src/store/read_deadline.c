@@ -11,9 +11,10 @@ enum { DEADLINE_MESSAGES_MAX = 1000, DEADLINE_RECIPIENTS_MAX = 100000 };
 
 static enum err find_ids(struct sqlite_engine *e, struct store_claim *op, uint64_t hop,
 	uint64_t *ids, uint32_t limit, uint32_t *count);
-static enum err load_message(struct sqlite_engine *e, struct store_claim *op, uint64_t id);
-static enum err load_recipients(
-	struct sqlite_engine *e, struct store_claim *op, struct queued_message *message);
+static enum err load_message(
+	struct sqlite_engine *e, struct store_claim *op, uint64_t hop, uint64_t id);
+static enum err load_recipients(struct sqlite_engine *e, struct store_claim *op, uint64_t hop,
+	struct queued_message *message);
 
 enum err read_claim_by_time(struct sqlite_engine *e, struct store_claim *op)
 {
@@ -32,7 +33,7 @@ enum err read_claim_by_time(struct sqlite_engine *e, struct store_claim *op)
 	if (err == OK && hop > 0)
 		err = find_ids(e, op, hop, ids, limit, &count);
 	for (uint32_t i = 0; err == OK && i < count; i++)
-		err = load_message(e, op, ids[i]);
+		err = load_message(e, op, hop, ids[i]);
 	return err;
 }
 
@@ -53,7 +54,8 @@ static enum err find_ids(struct sqlite_engine *e, struct store_claim *op, uint64
 	return sql_done(&q);
 }
 
-static enum err load_message(struct sqlite_engine *e, struct store_claim *op, uint64_t id)
+static enum err load_message(
+	struct sqlite_engine *e, struct store_claim *op, uint64_t hop, uint64_t id)
 {
 	struct queued_message *message = &op->messages[op->message_count++];
 	struct query q = sql_prepare(&e->sql, SQL_MESSAGE_GET);
@@ -64,27 +66,25 @@ static enum err load_message(struct sqlite_engine *e, struct store_claim *op, ui
 	enum err err = sql_done(&q);
 	if (err == OK && !is_found)
 		err = ERR_CORRUPT;
-	return err == OK ? load_recipients(e, op, message) : err;
+	return err == OK ? load_recipients(e, op, hop, message) : err;
 }
 
-static enum err load_recipients(
-	struct sqlite_engine *e, struct store_claim *op, struct queued_message *message)
+static enum err load_recipients(struct sqlite_engine *e, struct store_claim *op, uint64_t hop,
+	struct queued_message *message)
 {
 	uint32_t limit = op->recipients_per_message, cap = 0;
-	struct queued_recipient r;
 	if (limit == 0 || limit > DEADLINE_RECIPIENTS_MAX)
 		limit = DEADLINE_RECIPIENTS_MAX;
-	struct query q = sql_prepare(&e->sql, SQL_RECIPIENT_OF_MESSAGE);
+	struct query q = sql_prepare(&e->sql, SQL_DEADLINE_RECIPIENTS);
 	bind_u64(&q, message->env.id);
+	bind_u64(&q, hop);
+	bind_u64(&q, (uint64_t)limit + 1);
 	while (sql_next(&q)) {
-		get_recipient(&q, &op->op.arena, &r);
-		if (r.state != RECIPIENT_READY || !str_equal(r.rcpt.hop, op->hop))
-			continue;
 		if (message->recipient_count == limit) {
 			op->is_more = true;
 			break;
 		}
-		*recipients_add(&op->op.arena, message, &cap) = r;
+		get_recipient(&q, &op->op.arena, recipients_add(&op->op.arena, message, &cap));
 	}
 	return sql_done(&q);
 }

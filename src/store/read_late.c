@@ -3,7 +3,8 @@
  *
  * Three lists are walked side by side in order of the sender: who has queued mail (an index of it, from sender to sender
  * by seeks), who was told of late mail, and to whom notices of failure are owed. What is looked at in one operation is
- * bounded whether or not anything comes of it: SENDERS_LOOKED_AT_MAX names, LATE_MESSAGES_MAX messages each.
+ * bounded whether or not anything comes of it: SENDERS_LOOKED_AT_MAX names, LATE_MESSAGES_MAX messages each. Only what an operator holds is passed over
+ * without a bound.
  */
 #include <string.h>
 
@@ -13,6 +14,8 @@
 #include "sqlite_engine.h"
 
 enum { SENDERS_LOOKED_AT_MAX = 2000, SENDERS_MAX = 64, OWN_MAX = 1000 };
+
+#define LATE_STATES (RECIPIENT_QUEUED_BITS & ~RECIPIENT_STATE_BIT(RECIPIENT_HELD))
 
 /* The three lists: the next name of each, known when it was asked for and not passed. */
 enum { LIST_LATE, LIST_TOLD, LIST_OWED, LIST_COUNT };
@@ -37,7 +40,7 @@ static enum err load_first(struct walk *w, struct str sender, uint64_t after, ui
 static enum err load_late(struct walk *w, struct late_sender *s);
 static enum err load_owed(struct walk *w, struct late_sender *s);
 static enum err count_owed(struct walk *w, struct late_sender *s);
-static enum err load_recipients(struct walk *w, struct late_message *m, bool is_failed);
+static enum err load_recipients(struct walk *w, struct late_message *m, unsigned states);
 static enum err count(struct query *q, uint64_t *out);
 static enum err load_places(struct walk *w, struct late_sender *s);
 static bool has_place(const struct late_sender *s, struct str hop);
@@ -109,7 +112,7 @@ static enum err own_of(struct walk *w, enum sql_id statement, int64_t bound)
 	}
 	enum err err = sql_done(&q);
 	for (uint32_t i = first; err == OK && i < op->sender_count; i++) {
-		err = load_recipients(w, &op->senders[i].messages[0], false);
+		err = load_recipients(w, &op->senders[i].messages[0], LATE_STATES);
 		if (err == OK)
 			err = load_places(w, &op->senders[i]);
 	}
@@ -209,7 +212,7 @@ static enum err load_late(struct walk *w, struct late_sender *s)
 		struct late_message *m = &s->messages[s->message_count];
 		*m = s->messages[i];
 		last = m->message.env.id;
-		err = load_recipients(w, m, false);
+		err = load_recipients(w, m, LATE_STATES);
 		s->message_count += m->message.recipient_count > 0;
 	}
 	if (err == OK && seen == LATE_MESSAGES_MAX) {
@@ -238,7 +241,8 @@ static enum err load_owed(struct walk *w, struct late_sender *s)
 	enum err err = sql_done(&q);
 	for (uint32_t i = 0; err == OK && i < s->owed_count; i++) {
 		s->owed_up_to = s->owed[i].message.env.id;
-		err = load_recipients(w, &s->owed[i], true);
+		err = load_recipients(
+			w, &s->owed[i], RECIPIENT_STATE_BIT(RECIPIENT_FAILED));
 	}
 	return err == OK && s->owed_count == LATE_MESSAGES_MAX ? count_owed(w, s) : err;
 }
@@ -259,30 +263,31 @@ static enum err count_owed(struct walk *w, struct late_sender *s)
 	return sql_done(&q);
 }
 
-static bool is_wanted(enum recipient_state state, bool is_failed)
+/* However many a message has, no more are read than are handed out. */
+static enum err load_recipients(struct walk *w, struct late_message *m, unsigned states)
 {
-	return is_failed ? state == RECIPIENT_FAILED
-			 : recipient_is_queued(state) && state != RECIPIENT_HELD;
-}
-
-static enum err load_recipients(struct walk *w, struct late_message *m, bool is_failed)
-{
-	struct arena *arena = &w->op->op.arena;
-	struct queued_recipient r;
-	uint32_t cap = 0;
+	struct queued_message *message = &m->message;
+	uint64_t all = 0;
 	m->more_recipients = 0;
-	struct query q = sql_prepare(&w->e->sql, SQL_RECIPIENT_OF_MESSAGE);
-	bind_u64(&q, m->message.env.id);
-	while (sql_next(&q)) {
-		get_recipient(&q, arena, &r);
-		if (!is_wanted(r.state, is_failed))
-			continue;
-		if (m->message.recipient_count < LATE_RECIPIENTS_MAX)
-			*recipients_add(arena, &m->message, &cap) = r;
-		else
-			m->more_recipients++;
-	}
-	return sql_done(&q);
+	message->recipients =
+		arena_array(&w->op->op.arena, LATE_RECIPIENTS_MAX, sizeof(*message->recipients));
+	struct query q = sql_prepare(&w->e->sql, SQL_LATE_RECIPIENTS);
+	bind_u64(&q, message->env.id);
+	bind_u64(&q, states);
+	bind_u64(&q, LATE_RECIPIENTS_MAX);
+	while (sql_next(&q))
+		get_recipient(&q, &w->op->op.arena,
+			&message->recipients[message->recipient_count++]);
+	enum err err = sql_done(&q);
+	if (err != OK || message->recipient_count < LATE_RECIPIENTS_MAX)
+		return err;
+	q = sql_prepare(&w->e->sql, SQL_LATE_RECIPIENT_COUNT);
+	bind_u64(&q, message->env.id);
+	bind_u64(&q, states);
+	err = count(&q, &all);
+	if (all > LATE_RECIPIENTS_MAX)
+		m->more_recipients = (uint32_t)(all - LATE_RECIPIENTS_MAX);
+	return err;
 }
 
 static enum err count(struct query *q, uint64_t *out)

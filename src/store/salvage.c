@@ -25,6 +25,12 @@
 #include "sql.h"
 #include "store/store_sqlite.h"
 
+/* A damaged file is not migrated: one of an older version is read as it is (schema step 3). */
+#define OLDER_MESSAGE "SELECT " MESSAGE_COLUMNS_WITH("0") " FROM message AS m WHERE m.id=?1"
+#define OLDER_RECIPIENTS                                                                           \
+	"SELECT " RECIPIENT_COLUMNS_WITH("0", "0")                                                 \
+	" FROM recipient AS r JOIN hop AS h ON h.id = r.hop WHERE r.message=?1 ORDER BY r.number"
+
 enum { JSON_MAX_BYTES = 64 << 20, IDS_STEP = 1024 };
 
 struct salvage {
@@ -54,6 +60,7 @@ static bool fetch_chunk(
 	struct salvage *s, uint64_t id, uint32_t chunk, struct arena *arena, struct str *out);
 static bool load_envelope(
 	struct salvage *s, uint64_t id, struct arena *arena, struct queued_message *out);
+static struct query prepare_of(struct salvage *s, enum sql_id id, struct str older);
 static enum err save_envelope(struct salvage *s, uint64_t id, const struct queued_message *message,
 	bool has_envelope, bool is_whole);
 static void append_recipient(struct buf *json, const struct queued_recipient *r);
@@ -329,7 +336,7 @@ static bool load_envelope(
 {
 	bool is_found = false;
 	uint32_t cap = 0;
-	struct query q = sql_prepare(&s->sql, SQL_MESSAGE_GET);
+	struct query q = prepare_of(s, SQL_MESSAGE_GET, STR(OLDER_MESSAGE));
 	bind_u64(&q, id);
 	if (sql_next(&q)) {
 		is_found = true;
@@ -338,11 +345,17 @@ static bool load_envelope(
 	bool is_read = sql_done(&q) == OK && is_found;
 	if (!is_read)
 		*out = (struct queued_message){ 0 };
-	q = sql_prepare(&s->sql, SQL_RECIPIENT_OF_MESSAGE);
+	q = prepare_of(s, SQL_RECIPIENT_OF_MESSAGE, STR(OLDER_RECIPIENTS));
 	bind_u64(&q, id);
 	while (sql_next(&q))
 		get_recipient(&q, arena, recipients_add(arena, out, &cap));
 	return sql_done(&q) == OK && is_read;
+}
+
+static struct query prepare_of(struct salvage *s, enum sql_id id, struct str older)
+{
+	struct query q = sql_prepare(&s->sql, id);
+	return q.stmt ? q : sql_prepare_text(&s->sql, older);
 }
 
 static enum err save_envelope(struct salvage *s, uint64_t id, const struct queued_message *message,

@@ -131,6 +131,9 @@ static const char step_outages[] =
 	"ALTER TABLE recipient ADD COLUMN bucket INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN held INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE recipient ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;"
+	/* Since when one is held was not written down before: all its time counts as held, so that none expires for it. */
+	"UPDATE recipient SET due = coalesce((SELECT accepted FROM message WHERE id = recipient.message), 0)"
+	" WHERE state = 2 AND due = 0;"
 	"CREATE INDEX recipient_failed ON recipient(finished, message, number) WHERE state = 4;"
 	"ALTER TABLE message ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;" /* content of failed ones stays until */
 	"CREATE INDEX message_kept ON message(kept) WHERE kept > 0 AND finished > 0;"
@@ -157,8 +160,9 @@ static const char step_outages[] =
 	" host TEXT NOT NULL, text TEXT NOT NULL, failures INTEGER NOT NULL, probes INTEGER NOT NULL,"
 	" peak_recipients INTEGER NOT NULL, peak_bytes INTEGER NOT NULL, peak_at INTEGER NOT NULL,"
 	" delivered INTEGER NOT NULL, failed INTEGER NOT NULL, saved INTEGER NOT NULL);"
-	"CREATE INDEX outage_name ON outage(scope, name, began);"
+	"CREATE INDEX outage_name ON outage(scope, name, began, ended);" /* all that a span is: LOOKUP reads no row */
 	"CREATE INDEX outage_open ON outage(id) WHERE ended = 0;"
+	"CREATE INDEX outage_ended ON outage(ended) WHERE ended > 0;"
 	"CREATE TABLE outage_sample("
 	" outage INTEGER NOT NULL, at INTEGER NOT NULL, recipients INTEGER NOT NULL,"
 	" bytes INTEGER NOT NULL, delivered INTEGER NOT NULL, PRIMARY KEY(outage, at)) WITHOUT ROWID;";

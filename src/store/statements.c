@@ -34,6 +34,10 @@
 	" AND (?2 = 0 OR scope >= 2) AND (?3 = '' OR name = ?3)"                                   \
 	" AND (ended = 0 OR ended > ?4) ORDER BY id DESC LIMIT ?5"
 
+/* What an operator holds says nothing to its sender, and must not stand before what does. */
+#define SOME_RECIPIENT_WAITS                                                                       \
+	" AND EXISTS(SELECT 1 FROM recipient AS r WHERE r.message = m.id AND +r.state IN (0, 1, 3))"
+
 #define ENVELOPE_COLUMNS                                                                           \
 	"id, accepted, reverse_path, body, smtputf8, ret, envid, priority, deliver_by,"            \
 	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size, late_notice"
@@ -124,16 +128,17 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued, kept FROM message WHERE id=?1",
 	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
 	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",
-	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=iif(?3, chunks, 0), finished=?2"
-			       " WHERE id=?1",
+	[SQL_MESSAGE_FINISH] = "UPDATE message SET queued=0, chunks=iif(?3, chunks, 0),"
+			       " kept=iif(?3, kept, 0), finished=?2 WHERE id=?1",
 	[SQL_MESSAGE_SET_HOLD] = "UPDATE message SET hold_reason=?2 WHERE id=?1",
 	[SQL_MESSAGE_CLEAR_HOLD] = "UPDATE message SET hold_reason='' WHERE id=?1 AND NOT EXISTS("
 				   "SELECT 1 FROM recipient WHERE message=?1 AND +state = 2)",
 	[SQL_MESSAGE_FINISHED_BEFORE] =
-		"SELECT id, kept FROM message INDEXED BY message_finished"
-		" WHERE finished > 0 AND finished < ?1 AND owed = 0 ORDER BY finished LIMIT ?2",
+		"SELECT id, kept, finished FROM message INDEXED BY message_finished"
+		" WHERE finished > 0 AND finished >= ?1 AND finished < ?2 AND owed = 0"
+		" AND (kept = 0 OR kept < ?3) ORDER BY finished LIMIT ?4",
 	[SQL_MESSAGE_SET_KEPT] = "UPDATE message SET kept=?2 WHERE id=?1",
-	[SQL_MESSAGE_UNKEEP] = "UPDATE message SET kept=0 WHERE id=?1 AND NOT EXISTS("
+	[SQL_MESSAGE_NONE_FAILED] = "UPDATE message SET kept=0, owed=0 WHERE id=?1 AND NOT EXISTS("
 			       "SELECT 1 FROM recipient WHERE message=?1 AND +state = 4)",
 	[SQL_MESSAGE_DROP_KEPT] = "UPDATE message SET kept=0, chunks=0 WHERE id=?1",
 	[SQL_MESSAGE_KEPT_BEFORE] =
@@ -147,7 +152,7 @@ const char *const sql_texts[SQL_COUNT] = {
 			    " AND late_notice = 1 AND reverse_path > ?1 ORDER BY reverse_path LIMIT 1",
 	[SQL_LATE_MESSAGES] =
 		"SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_late WHERE m.finished = 0"
-		" AND m.late_notice = 1 AND m.reverse_path=?1 AND m.id > ?2 AND m.id < ?3"
+		" AND m.late_notice = 1 AND m.reverse_path=?1 AND m.id > ?2 AND m.id < ?3" SOME_RECIPIENT_WAITS
 		" ORDER BY m.id LIMIT ?4",
 	[SQL_LATE_FIRST] = "SELECT id FROM message INDEXED BY message_late WHERE finished = 0"
 			   " AND late_notice = 1 AND reverse_path=?1 AND id > ?2 ORDER BY id LIMIT 1",
@@ -155,23 +160,32 @@ const char *const sql_texts[SQL_COUNT] = {
 		"SELECT count(*) FROM (SELECT 1 FROM message INDEXED BY message_late WHERE finished = 0"
 		" AND late_notice = 1 AND reverse_path=?1 AND id > ?2 AND id < ?3 LIMIT ?4)",
 	[SQL_OWN_NEW] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_own"
-			" WHERE m.finished = 0 AND m.late_notice = 2 AND m.told = 0 AND m.id < ?1"
+			" WHERE m.finished = 0 AND m.late_notice = 2 AND m.told = 0 AND m.id < ?1" SOME_RECIPIENT_WAITS
 			" ORDER BY m.id LIMIT ?2",
 	[SQL_OWN_AGAIN] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_own"
-			  " WHERE m.finished = 0 AND m.late_notice = 2 AND m.told > 0 AND m.told <= ?1"
+			  " WHERE m.finished = 0 AND m.late_notice = 2 AND m.told > 0 AND m.told <= ?1" SOME_RECIPIENT_WAITS
 			  " ORDER BY m.told, m.id LIMIT ?2",
 	[SQL_OWN_AT_TIME] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_by"
 			    " WHERE m.finished = 0 AND m.deliver_by > 0 AND +m.late_notice = 3"
-			    " AND m.deliver_by <= ?1"
+			    " AND m.deliver_by <= ?1" SOME_RECIPIENT_WAITS
 			    " ORDER BY m.deliver_by, m.id LIMIT ?2",
 	[SQL_DEADLINE_PAST] = "SELECT " MESSAGE_COLUMNS " FROM message AS m INDEXED BY message_by"
 			      " WHERE m.finished = 0 AND m.deliver_by > 0 AND +m.deliver_by_notify = 0"
-			      " AND m.deliver_by <= ?1 ORDER BY m.deliver_by, m.id LIMIT ?2",
+			      " AND m.deliver_by <= ?1" SOME_RECIPIENT_WAITS " ORDER BY m.deliver_by, m.id LIMIT ?2",
 	[SQL_DEADLINE_OF_HOP] =
-		"SELECT id, priority FROM message INDEXED BY message_by WHERE finished = 0"
+		"SELECT id FROM message INDEXED BY message_by WHERE finished = 0"
 		" AND deliver_by > 0 AND +deliver_by_notify = 0 AND deliver_by <= ?1"
 		" AND EXISTS(SELECT 1 FROM recipient AS r WHERE r.message = message.id AND +r.hop=?2 AND +r.state = 0)"
 		" ORDER BY deliver_by, id LIMIT ?3",
+	[SQL_DEADLINE_RECIPIENTS] =
+		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r JOIN hop AS h ON h.id = r.hop"
+		" WHERE r.message=?1 AND +r.hop=?2 AND +r.state = 0 ORDER BY r.number LIMIT ?3",
+	/* ?2: bits of states. */
+	[SQL_LATE_RECIPIENTS] =
+		"SELECT " RECIPIENT_COLUMNS " FROM recipient AS r JOIN hop AS h ON h.id = r.hop"
+		" WHERE r.message=?1 AND (1 << r.state) & ?2 ORDER BY r.number LIMIT ?3",
+	[SQL_LATE_RECIPIENT_COUNT] =
+		"SELECT count(*) FROM recipient WHERE message=?1 AND (1 << state) & ?2",
 	/* Told at its by-time, a message is one of those that are told again. */
 	[SQL_OWN_TOLD] = "UPDATE message SET told=?2, late_notice=2 WHERE id=?1 AND finished = 0",
 	[SQL_OWED_SET] = "UPDATE message SET owed=?2 WHERE id=?1",
@@ -182,8 +196,14 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_OWED_COUNT] = "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM message"
 			   " INDEXED BY message_owed WHERE owed > 0 AND +owed <= ?2 AND reverse_path=?1 AND id > ?3"
 			   " ORDER BY id LIMIT ?4)",
-	[SQL_OWED_PAID] = "UPDATE message SET owed=0 WHERE owed > 0 AND reverse_path=?1 AND id <= ?2"
+	[SQL_OWED_PAID] = "UPDATE message INDEXED BY message_owed SET owed=0"
+			  " WHERE owed > 0 AND reverse_path=?1 AND id <= ?2"
 			  " AND +owed <= ?3",
+	/* Those that the digest names: as of one that has a notice of its own. */
+	[SQL_OWED_NAMED] =
+		"UPDATE recipient SET notice=?4 WHERE message IN (SELECT id FROM message"
+		" INDEXED BY message_owed WHERE owed > 0 AND reverse_path=?1 AND id <= ?2 AND +owed <= ?3)"
+		" AND +state = 4 AND notice = 0 AND (notify = 0 OR notify & ?5)",
 	[SQL_TOLD_SENDER] = "SELECT sender FROM told WHERE sender > ?1 ORDER BY sender LIMIT 1",
 	[SQL_TOLD_GET] = "SELECT first, last, count, up_to, hops FROM told WHERE sender=?1",
 	[SQL_TOLD_PUT] = "INSERT INTO told(sender, first, last, count, up_to, hops)"
@@ -300,8 +320,9 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_OUTAGES_ALL] = OUTAGES_SELECT("", "1"),
 	[SQL_OUTAGES_OPEN] = OUTAGES_SELECT("INDEXED BY outage_open", "ended = 0"),
 	/* The greatest id stays: the next one follows it. */
-	[SQL_OUTAGES_ENDED_BEFORE] = "SELECT id FROM outage WHERE ended > 0 AND ended < ?1"
-				     " AND id < (SELECT max(id) FROM outage) ORDER BY id LIMIT ?2",
+	[SQL_OUTAGES_ENDED_BEFORE] = "SELECT id FROM outage INDEXED BY outage_ended WHERE ended > 0"
+				     " AND ended < ?1 AND +id < (SELECT max(id) FROM outage)"
+				     " ORDER BY ended LIMIT ?2",
 	[SQL_OUTAGE_DELETE] = "DELETE FROM outage WHERE id=?1",
 	[SQL_SAMPLE_PUT] = "INSERT OR REPLACE INTO outage_sample(outage, at, recipients, bytes,"
 			   " delivered) VALUES(?1,?2,?3,?4,?5)",

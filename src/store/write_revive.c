@@ -74,7 +74,9 @@ enum err write_revive(struct sqlite_engine *e, struct store_revive *op)
 	if (op->filter->id_count > FILTER_IDS_MAX)
 		return ERR_LIMIT;
 	/* An empty filter would mean everything: only when that was said. */
-	if (filter_is_empty(op->filter) && !op->filter->is_all)
+	struct store_filter stateless = *op->filter;
+	stateless.states = 0;
+	if (filter_is_empty(&stateless) && !op->filter->is_all)
 		return OK;
 	if (op->is_dry_run)
 		return count_matching(e, op);
@@ -321,10 +323,11 @@ static enum err revive_recipient(
 	return OK;
 }
 
-/* A message that was finished is queued again; content that no failed recipient needs is not kept beyond the queue. */
+/* A message that was finished is queued again. With no failed recipient left its content is not kept beyond the queue, and
+ * there is nothing to report of it. */
 static enum err reopen(struct settle *s, bool was_finished)
 {
-	struct query q = sql_prepare(&s->e->sql, SQL_MESSAGE_UNKEEP);
+	struct query q = sql_prepare(&s->e->sql, SQL_MESSAGE_NONE_FAILED);
 	bind_u64(&q, s->id);
 	enum err err = sql_run(&q);
 	if (err != OK || !was_finished)

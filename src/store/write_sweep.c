@@ -74,11 +74,15 @@ static enum err sweep(struct sqlite_engine *e, struct store_sweep *op, uint32_t 
 	return err == OK ? sweep_outages(e, op, limit) : err;
 }
 
+/* A step goes on where the one before it ended, so that what has to stay is passed over once. */
 static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, struct finished_row *rows,
 	uint32_t limit, uint32_t *count)
 {
+	struct wall last = WALL_NONE;
 	struct query q = sql_prepare(&e->sql, SQL_MESSAGE_FINISHED_BEFORE);
+	bind_wall(&q, e->sweep_stop);
 	bind_wall(&q, op->history_before);
+	bind_wall(&q, op->kept_before);
 	bind_u64(&q, (uint64_t)limit + 1);
 	while (sql_next(&q)) {
 		if (*count == limit) {
@@ -87,7 +91,9 @@ static enum err load_finished(struct sqlite_engine *e, struct store_sweep *op, s
 		}
 		rows[*count].id = get_u64(&q);
 		rows[(*count)++].is_kept = get_wall(&q).ms > 0;
+		last = get_wall(&q);
 	}
+	e->sweep_stop = op->is_more ? last : WALL_NONE;
 	return sql_done(&q);
 }
 

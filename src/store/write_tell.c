@@ -9,6 +9,9 @@
 static enum err tell_own(struct sqlite_engine *e, struct store_tell *op);
 static enum err put_told(struct sqlite_engine *e, const struct told_record *told);
 static enum err pay_owed(struct sqlite_engine *e, const struct store_tell *op);
+static enum err name_owed(struct sqlite_engine *e, const struct store_tell *op);
+static struct query prepare_owed(
+	struct sqlite_engine *e, enum sql_id statement, const struct store_tell *op);
 
 enum err write_tell(struct sqlite_engine *e, struct store_tell *op)
 {
@@ -62,11 +65,30 @@ static enum err put_told(struct sqlite_engine *e, const struct told_record *told
 
 static enum err pay_owed(struct sqlite_engine *e, const struct store_tell *op)
 {
-	struct query q = sql_prepare(&e->sql, SQL_OWED_PAID);
+	enum err err = op->notice ? name_owed(e, op) : OK;
+	if (err != OK)
+		return err;
+	struct query q = prepare_owed(e, SQL_OWED_PAID, op);
+	err = sql_run(&q);
+	/* One more may have failed since: it must not be paid unread. */
+	return err == OK && (uint64_t)sql_changes(&e->sql) != op->owed_count ? ERR_NOT_FOUND : err;
+}
+
+/* REVIVE must know that their sender has been told. */
+static enum err name_owed(struct sqlite_engine *e, const struct store_tell *op)
+{
+	struct query q = prepare_owed(e, SQL_OWED_NAMED, op);
+	bind_u64(&q, op->notice->env.id);
+	bind_u64(&q, NOTIFY_FAILURE);
+	return sql_run(&q);
+}
+
+static struct query prepare_owed(
+	struct sqlite_engine *e, enum sql_id statement, const struct store_tell *op)
+{
+	struct query q = sql_prepare(&e->sql, statement);
 	bind_text(&q, op->owed_to);
 	bind_u64(&q, op->owed_up_to);
 	bind_wall(&q, op->owed_before);
-	enum err err = sql_run(&q);
-	/* One more may have failed since: it must not be paid unread. */
-	return err == OK && (uint64_t)sql_changes(&e->sql) != op->owed_count ? ERR_NOT_FOUND : err;
+	return q;
 }

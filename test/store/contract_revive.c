@@ -122,12 +122,17 @@ static void test_content_of_what_failed_is_kept_until_its_time(void **state)
 	assert_int_equal(revive_all(w), 0);
 }
 
-static void test_kept_content_goes_with_its_history(void **state)
+static void test_history_waits_for_content_that_is_kept(void **state)
 {
 	struct world *w = *state;
 	uint64_t id = accept_three(w), notice;
 	assert_int_equal(fail_with_notice(w, id, 0xe, 1, &notice, 0, true), OK);
-	sweep(w, WALL_NONE, wall_add(w->fe.wall, SECOND_MS));
+	struct wall later = wall_add(w->fe.wall, SECOND_MS);
+	sweep(w, later, later);
+	assert_true(has_content(w, id));
+	assert_int_equal(contract_state_of(w, id, 1), RECIPIENT_FAILED);
+	sweep(w, WALL_NEVER, later);
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM message WHERE finished > 0"), 0);
 	assert_false(has_content(w, id));
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM content"), 1); /* the notice's */
 }
@@ -142,6 +147,34 @@ static void test_delivered_later_is_not_kept_beyond_the_time_of_what_failed(void
 	assert_true(has_content(w, id));
 	assert_int_equal(world_record(w, id, 3, RESULT_DELIVERED, 1, 0, NULL), OK);
 	assert_false(has_content(w, id));
+	contract_assert_counts(w);
+}
+
+/* What has to stay is older than what is to go. */
+static void test_history_goes_in_steps_past_what_is_kept(void **state)
+{
+	struct world *w = *state;
+	struct store_sweep op = { .limit = 2, .kept_before = w->fe.wall };
+	uint32_t removed = 0, steps = 0;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(fail_with_notice(w, world_must_accept(w, "a.example"), 0x2, 1,
+					 NULL, 0, false),
+			OK);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(world_record(w, world_must_accept(w, "a.example"), 1,
+					 RESULT_DELIVERED, 1, 0, NULL),
+			OK);
+	op.history_before = wall_add(w->fe.wall, SECOND_MS);
+	do {
+		assert_int_equal(world_run(w, &op.op, STORE_SWEEP), OK);
+		removed += op.removed_count;
+	} while (op.is_more && ++steps < 10);
+	assert_true(removed == 5 && steps == 2);
+	op.kept_before = WALL_NEVER;
+	op.limit = 10;
+	assert_int_equal(world_run(w, &op.op, STORE_SWEEP), OK);
+	assert_int_equal(op.removed_count, 3);
+	contract_assert_counts(w);
 }
 
 static void test_revive_makes_ready_and_takes_the_notice_back(void **state)
@@ -237,6 +270,19 @@ static void test_revive_filters(void **state)
 	}
 }
 
+/* States do not count, so they are no condition. */
+static void test_revive_of_everything_must_be_said(void **state)
+{
+	struct world *w = *state;
+	uint64_t id = world_must_accept(w, "a.example");
+	assert_int_equal(fail_with_notice(w, id, 0x2, 1, NULL, 0, false), OK);
+	struct store_filter filter = { .states = RECIPIENT_STATE_BIT(RECIPIENT_FAILED) };
+	struct store_revive op = { .filter = &filter };
+	assert_int_equal(revive(w, &op), OK);
+	assert_int_equal(op.recipient_count, 0);
+	store_op_fini(&op.op);
+}
+
 static void test_revive_goes_in_steps(void **state)
 {
 	struct world *w = *state;
@@ -307,11 +353,13 @@ int contract_run_revive(const char *name)
 {
 	const struct CMUnitTest tests[] = {
 		CONTRACT_TEST(test_content_of_what_failed_is_kept_until_its_time),
-		CONTRACT_TEST(test_kept_content_goes_with_its_history),
+		CONTRACT_TEST(test_history_waits_for_content_that_is_kept),
+		CONTRACT_TEST(test_history_goes_in_steps_past_what_is_kept),
 		CONTRACT_TEST(test_delivered_later_is_not_kept_beyond_the_time_of_what_failed),
 		CONTRACT_TEST(test_revive_makes_ready_and_takes_the_notice_back),
 		CONTRACT_TEST(test_revive_after_the_notice_left),
 		CONTRACT_TEST(test_revive_filters),
+		CONTRACT_TEST(test_revive_of_everything_must_be_said),
 		CONTRACT_TEST(test_revive_goes_in_steps),
 		CONTRACT_TEST(test_notices_within_the_hold_become_one),
 		CONTRACT_TEST(test_quarantined_come_due_and_are_retried),

@@ -118,6 +118,53 @@ static void test_late_leaves_out_what_does_not_wait(void **state)
 	store_op_fini(&op.op);
 }
 
+static void hold(struct world *w, uint64_t id)
+{
+	assert_int_equal(world_record(w, id, 1, RESULT_HELD, 1, 0, NULL), OK);
+}
+
+/* However much an operator holds. */
+static void test_late_finds_what_stands_behind_what_is_held(void **state)
+{
+	struct world *w = *state;
+	struct store_late op;
+	for (int i = 0; i < LATE_MESSAGES_MAX; i++)
+		hold(w, accept(w, "a@x", LATE_NOTICE_DIGEST, hop_a, 1));
+	for (int i = 0; i < 10; i++)
+		hold(w, accept(w, "a@x", LATE_NOTICE_OWN, hop_a, 1));
+	uint64_t late_id = accept(w, "a@x", LATE_NOTICE_DIGEST, hop_a, 1);
+	uint64_t own_id = accept(w, "a@x", LATE_NOTICE_OWN, hop_a, 1);
+	pass(w, LATE_MS + HOUR_MS);
+	late(w, &op, "", 10);
+	assert_true(op.sender_count == 1 && op.senders[0].message_count == 1);
+	assert_true(op.senders[0].messages[0].message.env.id == late_id);
+	store_op_fini(&op.op);
+	own(w, &op);
+	assert_int_equal(op.sender_count, 1);
+	assert_true(op.senders[0].messages[0].message.env.id == own_id);
+	store_op_fini(&op.op);
+}
+
+static void test_late_names_few_recipients_and_counts_the_rest(void **state)
+{
+	struct world *w = *state;
+	struct store_late op;
+	const char *hops[LATE_RECIPIENTS_MAX + 5];
+	for (size_t i = 0; i < ARRAY_COUNT(hops); i++)
+		hops[i] = i == 0 ? "b.example" : "a.example";
+	uint64_t id = accept(w, "a@x", LATE_NOTICE_DIGEST, hops, ARRAY_COUNT(hops));
+	hold(w, id); /* number 1 */
+	pass(w, LATE_MS + HOUR_MS);
+	late(w, &op, "", 10);
+	assert_int_equal(op.sender_count, 1);
+	const struct late_message *m = &op.senders[0].messages[0];
+	assert_int_equal(m->message.recipient_count, LATE_RECIPIENTS_MAX);
+	assert_int_equal(m->message.recipients[0].rcpt.number, 2);
+	assert_int_equal(m->more_recipients, 4);
+	assert_int_equal(op.senders[0].place_count, 1);
+	store_op_fini(&op.op);
+}
+
 static void test_tell_is_remembered_and_repeated_after_its_time(void **state)
 {
 	struct world *w = *state;
@@ -345,6 +392,69 @@ static void test_owed_failures_are_counted_beyond_a_hundred(void **state)
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM message WHERE owed > 0"), 0);
 }
 
+static void revive(struct world *w, struct store_revive *op, bool only_untold)
+{
+	static const struct store_filter all = { .is_all = true };
+	*op = (struct store_revive){ .filter = &all,
+		.only_untold = only_untold,
+		.now = w->fe.wall,
+		.actor = STR("uid 0 (root)"),
+		.limit = 10 };
+	assert_int_equal(world_run(w, &op->op, STORE_REVIVE), OK);
+	store_op_fini(&op->op);
+	contract_assert_counts(w);
+}
+
+static void fail_kept(struct world *w, uint64_t id)
+{
+	const struct store_result result = { .number = 1, .kind = RESULT_FAILED, .attempt = 1 };
+	struct store_record record = { .id = id,
+		.at = w->fe.wall,
+		.results = &result,
+		.result_count = 1,
+		.keep_until = wall_add(w->fe.wall, DAY_MS),
+		.is_notice_owed = true };
+	assert_int_equal(world_run(w, &record.op, STORE_RECORD), OK);
+	store_op_fini(&record.op);
+}
+
+static void test_owed_failures_that_are_revived_are_not_told(void **state)
+{
+	struct world *w = *state;
+	struct store_late op;
+	struct store_revive back;
+	fail_kept(w, accept(w, "a@x", LATE_NOTICE_DIGEST, hop_a, 1));
+	revive(w, &back, true);
+	assert_true(back.recipient_count == 1 && back.told_count == 0);
+	pass(w, MINUTE_MS);
+	late(w, &op, "", 10);
+	assert_int_equal(op.sender_count, 0);
+	store_op_fini(&op.op);
+}
+
+static void test_owed_failures_that_were_told_are_revived_as_such(void **state)
+{
+	struct world *w = *state;
+	struct sample s;
+	struct store_revive back;
+	uint64_t id = accept(w, "a@x", LATE_NOTICE_DIGEST, hop_a, 1);
+	fail_kept(w, id);
+	sample_make(w, &s, hops_ab, 1);
+	s.env.reverse_path = STR("");
+	const struct store_notice notice = { s.env, s.content };
+	struct store_tell tell_op = { .notice = &notice,
+		.owed_to = STR("a@x"),
+		.owed_up_to = id,
+		.owed_count = 1,
+		.owed_before = w->fe.wall };
+	assert_int_equal(world_run(w, &tell_op.op, STORE_TELL), OK);
+	store_op_fini(&tell_op.op);
+	revive(w, &back, true);
+	assert_int_equal(back.recipient_count, 0);
+	revive(w, &back, false);
+	assert_true(back.recipient_count == 1 && back.told_count == 1);
+}
+
 static uint64_t accept_by(
 	struct world *w, const char *const *hops, uint32_t count, int64_t by_ms, bool is_notify)
 {
@@ -396,6 +506,8 @@ int contract_run_tell(const char *name)
 	const struct CMUnitTest tests[] = {
 		CONTRACT_TEST(test_late_names_senders_of_late_mail_in_order),
 		CONTRACT_TEST(test_late_leaves_out_what_does_not_wait),
+		CONTRACT_TEST(test_late_finds_what_stands_behind_what_is_held),
+		CONTRACT_TEST(test_late_names_few_recipients_and_counts_the_rest),
 		CONTRACT_TEST(test_tell_is_remembered_and_repeated_after_its_time),
 		CONTRACT_TEST(test_tell_outlives_a_restart),
 		CONTRACT_TEST(test_late_says_when_what_was_told_is_settled),
@@ -404,6 +516,8 @@ int contract_run_tell(const char *name)
 		CONTRACT_TEST(test_own_notice_at_a_by_time),
 		CONTRACT_TEST(test_owed_failures_stay_until_they_are_told),
 		CONTRACT_TEST(test_owed_failures_are_counted_beyond_a_hundred),
+		CONTRACT_TEST(test_owed_failures_that_are_revived_are_not_told),
+		CONTRACT_TEST(test_owed_failures_that_were_told_are_revived_as_such),
 		CONTRACT_TEST(test_late_and_claim_find_mail_past_its_by_time),
 	};
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);

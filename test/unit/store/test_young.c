@@ -738,6 +738,29 @@ STORY_OF(health_in_one_batch, 0)
 		{ &good.op.op, &bad.op.op }, { STORE_RECORD, STORE_RECORD }, 2 });
 }
 
+/* What goes to the tables was submitted before what goes to the journal. */
+STORY_OF(older_health_in_one_batch, 0)
+{
+	static struct record good, bad, only;
+	uint64_t old = accept_one("a.example");
+	record(old, of(RESULT_RETRY, 1, 1, 1));
+	deliver(accept_one("c.example"), 1, 1);
+	uint64_t young = accept_one("a.example");
+	struct sketch first = with_health(of(RESULT_RETRY, 1, 1, 2), HEALTH_DOWN);
+	struct sketch then = with_health(of(RESULT_DELIVERED, 1, 1, 1), HEALTH_UP);
+	struct sketch last = with_health((struct sketch){ 0 }, HEALTH_SUSPECT);
+	make_record(&bad, old, &first);
+	make_record(&good, young, &then);
+	run_together(&(struct together){
+		{ &bad.op.op, &good.op.op }, { STORE_RECORD, STORE_RECORD }, 2 });
+	read_now();
+	first.attempt++;
+	make_record(&bad, old, &first);
+	make_record(&only, 0, &last);
+	run_together(&(struct together){
+		{ &bad.op.op, &only.op.op }, { STORE_RECORD, STORE_RECORD }, 2 });
+}
+
 /* Writes are applied in the order submitted, also those of one turn. */
 STORY(accept_and_record_at_once)
 {
@@ -802,6 +825,7 @@ int main(void)
 		cmocka_unit_test(test_newest_health_stays),
 		cmocka_unit_test(test_health_after_the_tables_heard_stays),
 		cmocka_unit_test(test_health_in_one_batch),
+		cmocka_unit_test(test_older_health_in_one_batch),
 		cmocka_unit_test(test_accept_and_record_at_once),
 		cmocka_unit_test(test_one_id_twice_at_once),
 		cmocka_unit_test(test_steady_flow),
