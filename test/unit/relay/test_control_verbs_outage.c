@@ -261,6 +261,29 @@ static void test_status_sites_and_explain_tell_of_outages(void **state)
 	assert_true(is_told);
 }
 
+static bool is_explained(const struct fixture_verbs *f, const char *what)
+{
+	for (uint32_t i = 0; i + 1 < f->line_count; i++)
+		if (strstr(text(fixture_row(f, i), "text"), what))
+			return true;
+	return false;
+}
+
+/* A storm parks a site, and that is an outage too: the newer one alone would hide the cause. */
+static void test_explain_tells_of_each_outage_and_of_a_grace(void **state)
+{
+	struct fixture_verbs *f = *state;
+
+	some[3] = outage(4, OUTAGE_STORM, OUTAGE_OF_SITE, "s1", 0);
+	fixture_ask(f, "{\"verb\":\"explain\",\"target\":\"h0001.test\"}");
+	assert_true(is_explained(f, "Outage 1 (down)"));
+	assert_true(is_explained(f, "Outage 4 (storm)"));
+	assert_false(is_explained(f, "no-domain-grace"));
+	f->denied_ms = 9 * HOUR_MS;
+	fixture_ask(f, "{\"verb\":\"explain\",\"target\":\"h0001.test\"}");
+	assert_true(is_explained(f, "for 9h so far, counted from answer to answer. After 4d of that"));
+}
+
 static void test_import_makes_known_good(void **state)
 {
 	struct fixture_verbs *f = *state;
@@ -313,6 +336,7 @@ int main(void)
 		TEST(test_extend_and_end_keep_the_rest_of_the_record),
 		TEST(test_report_reads_the_history_in_slices),
 		TEST(test_status_sites_and_explain_tell_of_outages),
+		TEST(test_explain_tells_of_each_outage_and_of_a_grace),
 		TEST(test_import_makes_known_good),
 		TEST(test_import_refuses_what_is_no_list_of_names_and_times),
 	};
