@@ -40,6 +40,7 @@ struct digest_params {
 	struct str reporting_mta; /* our host name */
 	struct str to;
 	struct str postmaster; /* From: address */
+	struct str contact;    /* whom people are to ask; empty: postmaster */
 	uint64_t notice_id;
 	struct wall now;
 	bool is_smtputf8; /* some of it needs UTF-8 (RFC 6533) */

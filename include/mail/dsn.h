@@ -29,6 +29,7 @@ struct dsn_params {
 	struct str reporting_mta; /* our host name */
 	struct str to;            /* address of the notice's recipient */
 	struct str postmaster;    /* From: address */
+	struct str contact;       /* whom people are to ask; empty: postmaster */
 	uint64_t notice_id;       /* id of the notice: Message-ID and MIME boundary come from it */
 	uint64_t original_id;
 	struct wall now;

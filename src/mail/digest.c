@@ -58,6 +58,7 @@ static void put_status(
 {
 	const struct dsn_params status = {
 		.reporting_mta = p->reporting_mta,
+		.original_id = m->id,
 		.arrival = m->arrival,
 		.envid = m->envid,
 		.is_smtputf8 = p->is_smtputf8,
@@ -67,7 +68,6 @@ static void put_status(
 
 	put_part(out, p,
 		p->is_smtputf8 ? "message/global-delivery-status" : "message/delivery-status");
-	buf_printf(out, "X-Outlast-Queue-ID: %s\r\n", queue_id_format(m->id).text);
 	dsn_write_status(out, &status);
 }
 

@@ -227,7 +227,7 @@ void digest_write_text(struct buf *out, const struct digest_params *p, size_t pa
 		put_messages(out, p);
 	put_blank(out);
 	put_text(&f, "If you need help, send this whole notice to");
-	fill_words(&f, p->postmaster);
+	fill_words(&f, p->contact.len > 0 ? p->contact : p->postmaster);
 	fill_end(&f);
 	if (p->message_count == 0)
 		return;

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "mail/queue_id.h"
+
 /* One value that must not be folded or have its spaces changed: an address, a name, an identifier.
  */
 static void put_field(
@@ -88,6 +90,9 @@ void dsn_write_status(struct buf *out, const struct dsn_params *p)
 	put_field(out, p, "Original-Envelope-Id:", p->envid);
 	put_field(out, p, "Reporting-MTA: dns;", p->reporting_mta);
 	put_date(out, "Arrival-Date:", p->arrival);
+	/* Extension fields come last (RFC 3464 2.2). */
+	if (p->original_id > 0)
+		buf_printf(out, "X-Outlast-Queue-ID: %s\r\n", queue_id_format(p->original_id).text);
 	for (size_t i = 0; i < p->recipient_count; i++)
 		put_recipient(out, p, &p->recipients[i]);
 }

@@ -236,7 +236,7 @@ void dsn_write_explanation(struct buf *out, const struct dsn_params *p)
 
 	buf_append(out, "\r\n", 2);
 	put_text(&f, "If you need help, send this whole notice to");
-	fill_words(&f, p->postmaster);
+	fill_words(&f, p->contact.len > 0 ? p->contact : p->postmaster);
 	put_text(&f, "and name your message's number there:");
 	fill_words(&f, str_of(id.text, QUEUE_ID_LEN));
 	fill_end(&f);

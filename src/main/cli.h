@@ -33,6 +33,7 @@ struct cli {
 	bool is_tty, has_color; /* of standard output */
 	int columns;            /* its width */
 	bool is_offline_said;
+	bool is_conf_bad; /* said already */
 };
 
 /* cli_options_read - 0 to go on, else the exit status plus 1. */
@@ -43,7 +44,7 @@ extern const char *const cli_verb_names[];
 
 /* cli_say - one line to standard error, escaped: "outlast: ...". */
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-int cli_load_conf(struct cli *cli); /* 0 or an exit status */
+int cli_load_conf(struct cli *cli); /* 0 or an exit status; says once what is wrong */
 
 /* ---- asking ---- */
 typedef void cli_row(void *user, json_t *row);
@@ -85,7 +86,8 @@ void cli_append_time(
 enum cli_color { COLOR_NONE, COLOR_GOOD, COLOR_WARN, COLOR_BAD, COLOR_DIM, COLOR_BOLD };
 void cli_color(const struct cli *cli, enum cli_color color);
 /* cli_cell - one cell of a table: padded (width < 0: right-aligned) on a terminal, else followed
- * by a tab. The last of a line has width 0: on a terminal cut at its edge, after used columns. */
+ * by a tab. The last of a line has width 0: on a terminal cut at its edge, after used columns; where those before
+ * leave no room for it, in a line of its own. */
 struct cli_line {
 	const struct cli *cli;
 	int used;

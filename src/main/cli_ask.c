@@ -1,7 +1,8 @@
 /*
  * cli_ask - one request, its answer lines: from the daemon's socket, else from the queue file.
  *
- * No socket or nobody behind it means that no daemon runs: then the queue file is asked. A daemon
+ * No socket or nobody behind it means that no daemon runs: then the queue file is asked. With mistakes in the file of the
+ * daemon itself it is asked at the usual place: that it runs with is what it read before. A daemon
  * that breaks off in the middle is an error (69); what it had answered was shown. Error lines are
  * said and become the exit status.
  */
@@ -101,6 +102,8 @@ int cli_load_conf(struct cli *cli)
 
 	if (cli->conf)
 		return 0;
+	if (cli->is_conf_bad)
+		return VERB_DATA;
 	buf_init(&message, 1 << 20);
 	enum err err = conf_load(cli->config_file, &cli->conf, &message);
 	/* Without the default file the defaults hold, as in the daemon; who may not read it may
@@ -110,6 +113,7 @@ int cli_load_conf(struct cli *cli)
 		err = OK;
 	} else if (err != OK) {
 		cli_say("%s", buf_cstr(&message));
+		cli->is_conf_bad = true;
 	}
 	buf_fini(&message);
 	return err == OK ? 0 : VERB_DATA;
@@ -117,24 +121,29 @@ int cli_load_conf(struct cli *cli)
 
 static int load_socket_path(struct cli *cli, struct sockaddr_un *to)
 {
+	struct conf *usual = NULL;
 	struct str path;
+	int status = 0;
 
 	to->sun_family = AF_UNIX;
 	if (cli->socket) {
 		path = str_from_c(cli->socket);
 	} else {
-		int status = cli_load_conf(cli);
-
-		if (status)
+		status = cli_load_conf(cli);
+		/* Another file may be of another relay: nothing is guessed. */
+		if (status && cli->is_config_given)
 			return status;
-		path = cli->conf->control.socket;
+		if (status)
+			usual = conf_default();
+		path = status ? usual->control.socket : cli->conf->control.socket;
 	}
-	if (!path.len || path.len >= sizeof(to->sun_path)) {
+	status = path.len && path.len < sizeof(to->sun_path) ? 0 : VERB_USAGE;
+	if (status)
 		cli_say("the path of the control socket is empty or too long");
-		return VERB_USAGE;
-	}
-	memcpy(to->sun_path, path.data, path.len);
-	return 0;
+	else
+		memcpy(to->sun_path, path.data, path.len);
+	conf_unref(usual);
+	return status;
 }
 
 static int connect_daemon(struct cli *cli, bool *is_absent, int *fd)
@@ -156,7 +165,7 @@ static int connect_daemon(struct cli *cli, bool *is_absent, int *fd)
 		close(*fd);
 	*is_absent = error == ENOENT || error == ECONNREFUSED || error == ENOTDIR;
 	if (*is_absent)
-		return 0;
+		return cli->is_conf_bad && !cli->socket ? VERB_DATA : 0;
 	cli_say("%s: %s", to.sun_path, strerror(error));
 	return error == EACCES || error == EPERM ? VERB_NOT_PERMITTED : VERB_UNREACHABLE;
 }

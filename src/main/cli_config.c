@@ -41,7 +41,7 @@ static void on_fate(void *user, json_t *row);
 static void put_change(const struct change *c);
 static void put_change_json(const struct change *c);
 static void put_fate(const struct change *c);
-static bool preview_reload(struct cli *cli, struct change *c);
+static int preview_reload(struct cli *cli, struct change *c);
 static bool may_reload(struct cli *cli, const struct change *c);
 
 int cli_config(struct cli *cli)
@@ -130,6 +130,8 @@ static int diff(struct cli *cli)
 		status = cli_ask(cli, cli_request(cli, "config"), NULL, NULL, &config);
 		buf_append_str(&text, cli_text(config, "text"));
 		file = file ? file : file_of(cli, config);
+	} else if (!file && cli_load_conf(cli) != 0) {
+		status = VERB_DATA;
 	} else if (!file) {
 		cli_say("no daemon answers: nothing is in effect that %s could be compared with; "
 			"name "
@@ -325,9 +327,10 @@ int cli_reload(struct cli *cli)
 		cli_say("reload takes no operands; 'outlast config diff FILE' compares with "
 			"another file");
 		status = VERB_USAGE;
-	} else if (!preview_reload(cli, &c)) {
-		status = VERB_USAGE;
-	} else if (!cli->is_dry_run) {
+	} else {
+		status = preview_reload(cli, &c);
+	}
+	if (status == VERB_DONE && !cli->is_dry_run) {
 		status = cli_ask(cli, cli_request(cli, "reload"), NULL, NULL, &done);
 		if (status == VERB_DONE && cli->format == FORMAT_JSON)
 			cli_put_json(done);
@@ -339,29 +342,36 @@ int cli_reload(struct cli *cli)
 	return status;
 }
 
-/* False: the operator said no, or has to say so. Nothing that fails here stands in the way: the daemon judges the file. */
-static bool preview_reload(struct cli *cli, struct change *c)
+/* VERB_USAGE: the operator said no, or has to say so. What else fails here stands in the way of a dry run only: of the file
+ * the daemon judges. */
+static int preview_reload(struct cli *cli, struct change *c)
 {
 	json_t *config = NULL;
 	struct conf *next = NULL;
-	bool is_compared = false;
+	int status = cli_daemon_answers(cli) ? VERB_DONE : cli->is_conf_bad ? VERB_DATA : VERB_UNREACHABLE;
 
-	if (!cli_daemon_answers(cli))
-		return true;
-	if (cli_ask(cli, cli_request(cli, "config"), NULL, NULL, &config) == VERB_DONE) {
+	if (status == VERB_UNREACHABLE && cli->is_dry_run)
+		cli_say("no daemon answers that could reload");
+	if (status == VERB_DONE)
+		status = cli_ask(cli, cli_request(cli, "config"), NULL, NULL, &config);
+	if (status == VERB_DONE) {
 		const char *file = file_of(cli, config);
-		enum err err = load_file(file, &next, false);
+		enum err err = load_file(file, &next, cli->is_dry_run);
 
-		if (err == ERR_PERMISSION || err == ERR_NOT_FOUND)
+		if (!cli->is_dry_run && (err == ERR_PERMISSION || err == ERR_NOT_FOUND))
 			cli_say("%s cannot be read here: what changes is not shown", file);
-		else if (err == OK)
-			is_compared = compare(c, cli_text(config, "text"), next) == VERB_DONE;
+		status = err == OK ? compare(c, cli_text(config, "text"), next) : VERB_DATA;
 	}
+	bool is_compared = status == VERB_DONE;
 	if (is_compared && cli->format != FORMAT_JSON)
 		put_change(c);
+	else if (is_compared && cli->is_dry_run)
+		put_change_json(c);
 	conf_unref(next);
 	json_decref(config);
-	return !is_compared || may_reload(cli, c);
+	if (is_compared)
+		return may_reload(cli, c) ? VERB_DONE : VERB_USAGE;
+	return cli->is_dry_run ? status : VERB_DONE;
 }
 
 static bool may_reload(struct cli *cli, const struct change *c)

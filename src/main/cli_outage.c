@@ -79,6 +79,11 @@ static int extend(struct cli *cli)
 {
 	json_t *request = cli_request(cli, "outage-extend");
 
+	if (cli->since) {
+		cli_say("outage extend: when it began stays; --until and --note can change");
+		json_decref(request);
+		return VERB_USAGE;
+	}
 	if (!put_id(cli, request) || !put_when(request, "until", cli->until)) {
 		json_decref(request);
 		return VERB_USAGE;
@@ -90,6 +95,11 @@ static int end(struct cli *cli)
 {
 	json_t *request = cli_request(cli, "outage-end");
 
+	if (cli->since || cli->until) {
+		cli_say("outage end: it ends now; only a --note can be added");
+		json_decref(request);
+		return VERB_USAGE;
+	}
 	if (!put_id(cli, request)) {
 		json_decref(request);
 		return VERB_USAGE;
@@ -109,7 +119,8 @@ static int act(struct cli *cli, json_t *request, const char *said)
 	else if (status == VERB_DONE)
 		put_result(done, said);
 	if (json_is_true(json_object_get(done, "unknown")))
-		cli_say("no mail for that name is known so far; 'outlast sites' shows the sites");
+		cli_say("no mail for that name is known so far. If it is a slip: 'outlast outage end %" PRId64 "'",
+			cli_number(done, "outage"));
 	json_decref(done);
 	return status;
 }

@@ -105,7 +105,8 @@ static void put_timeline(struct cli *cli, const json_t *o)
 	if (cli_text(o, "reply").len) {
 		buf_append_str(&text, STR(", "));
 		buf_append_safe(&text, cli_text(o, "stage"));
-		buf_append_char(&text, ' ');
+		if (cli_text(o, "host").len)
+			buf_append_char(&text, ' ');
 		buf_append_safe(&text, cli_text(o, "host"));
 		buf_append_str(&text, STR(": "));
 		buf_append_safe(&text, cli_text(o, "reply"));

@@ -185,7 +185,7 @@ static void put_outages(const struct cli *cli, const json_t *s)
 				     : cli_number(o, "duration"));
 		buf_append_str(&text, STR(" ("));
 		buf_append_safe(&text, cli_text(o, "kind"));
-		buf_append_str(&text, STR("), not counted"));
+		buf_append_char(&text, ')');
 		if (why.len) {
 			buf_append_str(&text, STR(": "));
 			buf_append_safe(&text, why);
@@ -267,12 +267,12 @@ static void put_hint(struct cli *cli, const json_t *s)
 		return;
 	cli_color(cli, COLOR_DIM);
 	if (!json_is_true(json_object_get(s, "running")))
-		(void)puts("\nNext: start the daemon: systemctl start outlast");
+		(void)puts("\nNext: start the daemon: systemctl start outlastd");
 	else if (json_is_true(json_object_get(s, "space_low")))
 		(void)puts(
 			"\nNext: make room on the disk, or: outlast list --sort size --limit 20");
 	else if (cli_number(s, "outages_open") > 0)
-		(void)puts("\nNext: outlast outages; outlast outage report NUMBER");
+		(void)puts("\nNext: outlast outages; outlast explain DOMAIN; outlast outage report NUMBER");
 	else if (worst && !str_equal(cli_text(worst, "state"), STR("up")))
 		(void)puts("\nNext: outlast sites; outlast explain DOMAIN");
 	else if (cli_number(recipients, "held") > 0)

@@ -13,7 +13,8 @@
 #include "base/instant.h"
 #include "cli.h"
 
-enum { CELL_MAX_BYTES = 1 << 20 };
+/* A last cell that would have less than so many columns goes into a line of its own. */
+enum { CELL_MAX_BYTES = 1 << 20, LAST_CELL_MIN = 16, BELOW_INDENT = 6 };
 
 static size_t take_columns(struct str s, int columns, int *taken);
 
@@ -161,6 +162,11 @@ void cli_cell(struct cli_line *line, struct str s, int width, enum cli_color col
 			(void)putchar('\t');
 		(void)fwrite(buf_str(&safe).data, 1, safe.len, stdout);
 	} else {
+		bool is_below = !width && safe.len && cli->columns - line->used - 1 < LAST_CELL_MIN;
+		if (is_below) {
+			printf("\n%*s", BELOW_INDENT, "");
+			line->used = BELOW_INDENT;
+		}
 		int room = abs(width) ? abs(width) : cli->columns - line->used - 1;
 		size_t bytes = take_columns(buf_str(&safe), room > 0 ? room : 0, &taken);
 

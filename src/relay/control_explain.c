@@ -17,7 +17,7 @@
 #include "relay/control_json.h"
 #include "relay/control_outage.h"
 
-enum { EXPLAIN_HOPS_MAX = 20, SENTENCE_MAX_BYTES = 16 * 1024 };
+enum { EXPLAIN_HOPS_MAX = 20, EXPLAIN_OUTAGES_MAX = 5, SENTENCE_MAX_BYTES = 16 * 1024 };
 
 struct explain_state {
 	struct buf text;
@@ -37,7 +37,9 @@ static void next_hop(struct verb_call *call);
 static void tell_hop(struct verb_call *call);
 static void tell_policy(struct verb_call *call, struct str hop, const struct conf_policy *policy);
 static void tell_site(struct verb_call *call, struct str hop);
-static void tell_outage(struct verb_call *call, struct str hop);
+static void tell_outages(struct verb_call *call, struct str hop);
+static void tell_outage(struct verb_call *call, const struct outage_record *o);
+static void tell_grace(struct verb_call *call, const struct conf_policy *policy);
 static void tell_health(
 	struct verb_call *call, const char *what, struct str name, const struct health_record *h);
 static void tell_recipients(struct verb_call *call, struct str hop);
@@ -180,15 +182,18 @@ static void next_hop(struct verb_call *call)
 static void tell_hop(struct verb_call *call)
 {
 	struct explain_state *state = call->state;
-	struct str hop = call->lookup.hop, domain = hop;
+	struct str hop = call->lookup.hop;
+	const struct conf_policy *policy;
 
 	if (call->lookup.op.err != OK) {
 		call->lookup.hop_out = (struct hop_record){ .name = STR("") };
 		call->lookup.site_out = (struct site_record){ .name = STR("") };
 	}
-	tell_policy(call, domain, conf_policy_for(call->conf, domain, call->lookup.site_out.name));
+	policy = conf_policy_for(call->conf, hop, call->lookup.site_out.name);
+	tell_policy(call, hop, policy);
 	tell_site(call, hop);
-	tell_outage(call, hop);
+	tell_grace(call, policy);
+	tell_outages(call, hop);
 	if (state->has_message)
 		tell_recipients(call, hop);
 	else
@@ -259,14 +264,39 @@ static void tell_site(struct verb_call *call, struct str hop)
 		tell_health(call, "The next hop", l->hop_out.name, &l->hop_out.health);
 }
 
-static void tell_outage(struct verb_call *call, struct str hop)
+/* What DNS denies of a known-good domain is believed after its grace: no outage keeps that mail beyond it. */
+static void tell_grace(struct verb_call *call, const struct conf_policy *policy)
+{
+	struct buf *text = &((struct explain_state *)call->state)->text;
+	const struct hop_record *hop = &call->lookup.hop_out;
+
+	if (!hop->name.len || hop->denied_last.ms == WALL_NONE.ms)
+		return;
+	buf_append_str(text, STR("DNS says that it takes no mail: for "));
+	instant_format_span(text, hop->denied_ms);
+	buf_append_str(text, STR(" so far, counted from answer to answer. After "));
+	instant_format_span(text, policy->no_domain_grace_ms);
+	buf_append_str(text, STR(" of that (outage.no-domain-grace) its mail is returned."));
+	say(call, "grace");
+}
+
+static void tell_outages(struct verb_call *call, struct str hop)
 {
 	struct explain_state *state = call->state;
-	struct buf *text = &state->text;
-	const struct outage_record *o = book_about(&state->book, hop, call->lookup.site_out.name);
+	const struct outage_book *book = &state->book;
+	unsigned told = 0;
 
-	if (!o)
-		return;
+	for (uint32_t i = 0; i < book->open_count && told < EXPLAIN_OUTAGES_MAX; i++)
+		if (outage_is_about(&book->open[i], hop, call->lookup.site_out.name)) {
+			tell_outage(call, &book->open[i]);
+			told++;
+		}
+}
+
+static void tell_outage(struct verb_call *call, const struct outage_record *o)
+{
+	struct buf *text = &((struct explain_state *)call->state)->text;
+
 	buf_printf(text, "Outage %" PRIu64 " (%s", o->id, outage_kind_name(o->kind));
 	if (o->actor.len) {
 		buf_append_str(text, STR(" by "));
@@ -278,7 +308,10 @@ static void tell_outage(struct verb_call *call, struct str hop)
 		buf_append_str(text, STR(", expected until "));
 		append_when(call, o->until);
 	}
-	buf_append_str(text, STR(": this time is not counted. See 'outlast outage report "));
+	if (o->kind == OUTAGE_STORM)
+		buf_append_str(text, STR(": it refuses for good what it used to take, which is not"
+					 " believed: the mail is kept"));
+	buf_append_str(text, STR("; this time is not counted. See 'outlast outage report "));
 	buf_printf(text, "%" PRIu64 "'.", o->id);
 	say(call, "outage");
 }
@@ -426,7 +459,8 @@ static void tell_backlog(struct verb_call *call)
 	buf_printf(text, "%" PRIu64 " recipients wait for it:", waiting);
 	for (unsigned i = 0; i <= RECIPIENT_QUARANTINED; i++)
 		if (hop->count[i])
-			buf_printf(text, " %" PRIu64 " %s", hop->count[i],
+			buf_printf(text, "%s %" PRIu64 " %s",
+				text->data[text->len - 1] == ':' ? "" : ",", hop->count[i],
 				recipient_state_name((enum recipient_state)i));
 	buf_append_str(text, STR(". "));
 	if (h && h->state == HEALTH_DOWN) {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "mail/domain.h"
 #include "relay/control_call.h"
 #include "relay/control_json.h"
 #include "relay/control_outage.h"
@@ -29,6 +30,7 @@ struct declare_state {
 static void outages_page(struct verb_call *call);
 static void outages_rows(struct verb_call *call);
 static bool read_scope(struct verb_call *call, struct outage_record *rec);
+static bool read_domain(struct verb_call *call, struct outage_record *rec);
 static bool read_when(struct verb_call *call, const char *key, int direction, struct wall *out);
 static bool read_note(struct verb_call *call, struct str *out);
 static void declare_id(struct verb_call *call);
@@ -134,8 +136,20 @@ static bool read_scope(struct verb_call *call, struct outage_record *rec)
 	}
 	if (count == 1 && rec->name.len <= NAME_MAX_BYTES &&
 		str_find(rec->name, '\0') == rec->name.len)
-		return true;
+		return rec->scope != OUTAGE_OF_HOP || read_domain(call, rec);
 	verb_fail(call, VERB_USAGE, "an outage is of one domain, one site or one pattern");
+	return false;
+}
+
+/* In the form in which mail names it; other next hops, of routes and address literals, as they are. */
+static bool read_domain(struct verb_call *call, struct outage_record *rec)
+{
+	struct str name = rec->name;
+
+	if (str_starts_fold(name, STR("route:")) || name.data[0] == '[' ||
+		domain_normalize(name, &call->arena, &rec->name) == OK)
+		return true;
+	verb_fail(call, VERB_USAGE, "'%.*s' is not a domain", STR_FMT(name));
 	return false;
 }
 

@@ -150,6 +150,8 @@ static void add_message(struct relay *r, const struct late_sender *s,
 		struct wall until = outage_gives_up_named(
 			r, q->rcpt.hop, place ? place->site.name : STR(""), &m->env);
 		fill_late(&list[count], q, trouble_of(place), until, arena);
+		if (m->env.late_notice == LATE_NOTICE_AT_TIME)
+			list[count].status = STATUS(4, 4, 7); /* RFC 2852: the time asked for is over */
 		note_place(d, q, trouble_of(place), until, count == 0, arena);
 		if (!is_listed(buf_str(hops), q->rcpt.hop))
 			note_hop(hops, q->rcpt.hop);

@@ -189,6 +189,7 @@ void notice_build(struct delivery *d, struct str headers)
 		.reporting_mta = r->conf->hostname,
 		.to = to,
 		.postmaster = r->conf->bounce_from,
+		.contact = r->conf->postmaster,
 		.notice_id = d->notice->env.id,
 		.original_id = e->id,
 		.now = d->notice->env.accepted,

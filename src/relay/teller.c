@@ -247,6 +247,7 @@ static void build(struct teller *t, struct str to, struct digest_params *params)
 	params->reporting_mta = r->conf->hostname;
 	params->to = to;
 	params->postmaster = r->conf->bounce_from;
+	params->contact = r->conf->postmaster;
 	params->notice_id = t->mail.message->env.id;
 	params->now = t->mail.message->env.accepted;
 	params->is_smtputf8 |= t->mail.message->env.is_smtputf8;
@@ -383,6 +384,7 @@ static void build_own(struct teller *t, struct str headers)
 		.reporting_mta = r->conf->hostname,
 		.to = env->reverse_path,
 		.postmaster = r->conf->bounce_from,
+		.contact = r->conf->postmaster,
 		.notice_id = t->mail.message->env.id,
 		.original_id = env->id,
 		.now = t->mail.message->env.accepted,

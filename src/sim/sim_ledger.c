@@ -286,7 +286,7 @@ static void take_status(
 		struct str line = str_cut(&content, '\n');
 
 		line = str_slice(line, 0, str_find(line, '\r'));
-		if (str_starts_fold(line, STR("X-Outlast-Queue-ID:"))) {
+		if (str_starts_fold(line, STR("Content-Type: message/"))) {
 			m = NULL;
 		} else if (str_starts_fold(line, STR("Original-Envelope-Id: t"))) {
 			m = mail_of(l, str_slice(line, 23, line.len));

@@ -2,8 +2,13 @@
 """What an operator says and sees in an outage, through the outlast command: a new relay learns from old logs, an outage is
 declared, watched, ended and reported; a configuration that would end mail says so first."""
 
+import fcntl
 import json
+import os
 import smtplib
+import struct
+import subprocess
+import termios
 
 import lib
 from lib import expect, expect_equal, wait_for
@@ -91,6 +96,34 @@ def test_shorter_lifetime_says_first_what_it_ends(world):
     policy = relay.json("policy", "dead.test")
     expect("lifetime-short" in [w["name"] for w in policy["warnings"]], "policy warns")
     expect_equal(relay.stop(), 0, "exit status")
+
+
+def test_mistake_in_the_configuration_hides_nothing(world):
+    relay = world.relay({})
+    relay.start()
+    with open(relay.conf_path, "a", encoding="utf-8") as file:
+        file.write("bogus: 1\n")
+    for words in (("reload",), ("reload", "--dry-run"), ("config", "diff"), ("status",)):
+        done = subprocess.run([lib.program_path("outlast"), "-c", relay.conf_path, *words], capture_output=True, text=True,
+                              check=False)
+        expect_equal((done.returncode, done.stderr.count("bogus"), done.stdout), (65, 1, ""), f"{words}: {done.stderr}")
+        expect("no daemon" not in done.stderr, f"{words}: {done.stderr}")
+    relay.cli("--socket", relay.settings["control.socket"], "status")
+    relay.cli("--socket", relay.settings["control.socket"], "reload", status=65)
+
+
+def test_table_on_a_narrow_terminal_keeps_its_last_column(world):
+    net = lib.Internet(world, {"dead.test": "127.0.7.24"})
+    relay = world.relay(net.conf())
+    relay.start()
+    relay.cli("outage", "declare", "dead.test", "--note", "they said so")
+    main, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
+    subprocess.run([lib.program_path("outlast"), "-c", relay.conf_path, "outages"], stdout=terminal, timeout=10, check=True)
+    os.close(terminal)
+    shown = os.read(main, 65536).decode()
+    os.close(main)
+    expect("they said so" in shown, shown)
 
 
 if __name__ == "__main__":

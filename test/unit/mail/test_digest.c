@@ -51,6 +51,7 @@ static void sample_make(struct sample *s, enum digest_kind kind, size_t count, s
 		.reporting_mta = STR("mx.example"),
 		.to = STR("sender@a.example"),
 		.postmaster = STR("postmaster@mx.example"),
+		.contact = STR("help@a.example"),
 		.notice_id = 2,
 		.now = { NOW_MS },
 		.messages = s->messages,
@@ -113,6 +114,11 @@ static void test_digest_of_delays_says_where_since_and_until(void **state)
 	assert_int_equal(count_of(&out, "Action: delayed\r\n"), 3);
 	assert_int_equal(count_of(&out, "\r\nWill-Retry-Until: "), 3);
 	assert_int_equal(count_of(&out, "\r\nArrival-Date: "), 3);
+	/* RFC 3464 2.2: our own field comes after those of the standard */
+	assert_int_equal(count_of(&out, "+0000\r\nX-Outlast-Queue-ID: "), 3);
+	assert_int_equal(count_of(&out, "\r\n\r\nReporting-MTA: dns; mx.example\r\n"), 3);
+	assert_has(&out, "send this whole notice to help@a.example\r\n");
+	assert_has(&out, "From: Mail Delivery System <postmaster@mx.example>\r\n");
 	assert_has(&out, "programs, of 3 messages.\r\n");
 	assert_int_equal(count_of(&out, "\r\n--=_"), 5);
 	buf_fini(&out);

@@ -98,7 +98,8 @@ static void test_failure_tells_people_and_programs(void **state)
 		"0000000000001",
 		"\r\nContent-Type: message/delivery-status\r\n",
 		"\r\nOriginal-Envelope-Id: env+1\r\nReporting-MTA: dns; mx.example\r\n"
-		"Arrival-Date: Mon, 23 Jan 2023 09:15:00 +0000\r\n\r\n"
+		"Arrival-Date: Mon, 23 Jan 2023 09:15:00 +0000\r\n"
+		"X-Outlast-Queue-ID: 0000000000001\r\n\r\n"
 		"Original-Recipient: rfc822;orig@b.example\r\n"
 		"Final-Recipient: rfc822; rcpt@b.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
 		"Remote-MTA: dns; in.b.example\r\n"

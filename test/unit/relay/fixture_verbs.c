@@ -145,6 +145,8 @@ static void answer_lookup(struct fixture_verbs *f, struct store_lookup *l)
 		if (!is_hop && !(l->hop.len == 0 && str_equal(l->site, str_from_c(name))))
 			continue;
 		fill_hop(f, &l->op.arena, n, &l->hop_out, &l->site_out);
+		l->hop_out.denied_ms = f->denied_ms;
+		l->hop_out.denied_last.ms = f->denied_ms;
 		if (!is_hop)
 			l->hop_out.name = STR("");
 		l->op.err = OK;

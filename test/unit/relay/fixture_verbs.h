@@ -21,6 +21,7 @@ struct fixture_verbs {
 	uint32_t site_count;
 	uint32_t modify_left; /* recipients that MODIFY, or REVIVE, finds */
 	const struct outage_record *outages; /* in order of their ids */
+	int64_t denied_ms; /* DNS has denied each next hop for so long; 0: never */
 	uint32_t outage_count;
 	struct outage_sample *samples; /* of each of them */
 	uint32_t sample_count;

@@ -136,6 +136,23 @@ static void test_declare_says_that_a_name_is_unknown(void **state)
 	assert_true(json_is_true(json_object_get(fixture_done(f), "unknown")));
 }
 
+/* As the recipients of mail name it: else the outage would be of nothing. */
+static void test_declare_brings_a_domain_into_its_usual_form(void **state)
+{
+	static const char *const cases[][2] = { { "A.Test.", "a.test" }, { "b\u00fccher.test", "xn--bcher-kva.test" },
+		{ "route:News", "route:news" }, { "[192.0.2.1]", "[192.0.2.1]" } };
+	struct fixture_verbs *f = *state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		char request[200];
+
+		snprintf(request, sizeof(request), "{\"verb\":\"outage-declare\",\"hop\":\"%s\"}", cases[i][0]);
+		fixture_ask(f, request);
+		assert_int_equal(fixture_error(f), 0);
+		assert_string_equal(text(fixture_done(f), "name"), cases[i][1]);
+	}
+}
+
 static void test_outage_verbs_refuse_what_makes_no_sense(void **state)
 {
 	static const struct {
@@ -145,6 +162,9 @@ static void test_outage_verbs_refuse_what_makes_no_sense(void **state)
 		{ "outage-declare\"", 64 },
 		{ "outage-declare\",\"hop\":\"\"", 64 },
 		{ "outage-declare\",\"hop\":\"a\\u0000b\"", 64 },
+		{ "outage-declare\",\"hop\":\"user@a.test\"", 64 },
+		{ "outage-declare\",\"hop\":\"two words\"", 64 },
+		{ "outage-declare\",\"hop\":\"mx:*.test\"", 64 },
 		{ "outage-declare\",\"hop\":\"a.test\",\"site\":\"mx\"", 64 },
 		{ "outage-declare\",\"hop\":\"a.test\",\"since\":\"soon\"", 64 },
 		{ "outage-declare\",\"hop\":\"a.test\",\"since\":-5", 64 },
@@ -241,6 +261,29 @@ static void test_status_sites_and_explain_tell_of_outages(void **state)
 	assert_true(is_told);
 }
 
+static bool is_explained(const struct fixture_verbs *f, const char *what)
+{
+	for (uint32_t i = 0; i + 1 < f->line_count; i++)
+		if (strstr(text(fixture_row(f, i), "text"), what))
+			return true;
+	return false;
+}
+
+/* A storm parks a site, and that is an outage too: the newer one alone would hide the cause. */
+static void test_explain_tells_of_each_outage_and_of_a_grace(void **state)
+{
+	struct fixture_verbs *f = *state;
+
+	some[3] = outage(4, OUTAGE_STORM, OUTAGE_OF_SITE, "s1", 0);
+	fixture_ask(f, "{\"verb\":\"explain\",\"target\":\"h0001.test\"}");
+	assert_true(is_explained(f, "Outage 1 (down)"));
+	assert_true(is_explained(f, "Outage 4 (storm)"));
+	assert_false(is_explained(f, "no-domain-grace"));
+	f->denied_ms = 9 * HOUR_MS;
+	fixture_ask(f, "{\"verb\":\"explain\",\"target\":\"h0001.test\"}");
+	assert_true(is_explained(f, "for 9h so far, counted from answer to answer. After 4d of that"));
+}
+
 static void test_import_makes_known_good(void **state)
 {
 	struct fixture_verbs *f = *state;
@@ -288,10 +331,12 @@ int main(void)
 		TEST(test_outages_lists_open_ones_or_all),
 		TEST(test_declare_writes_a_record_and_tells_the_daemon),
 		TEST(test_declare_says_that_a_name_is_unknown),
+		TEST(test_declare_brings_a_domain_into_its_usual_form),
 		TEST(test_outage_verbs_refuse_what_makes_no_sense),
 		TEST(test_extend_and_end_keep_the_rest_of_the_record),
 		TEST(test_report_reads_the_history_in_slices),
 		TEST(test_status_sites_and_explain_tell_of_outages),
+		TEST(test_explain_tells_of_each_outage_and_of_a_grace),
 		TEST(test_import_makes_known_good),
 		TEST(test_import_refuses_what_is_no_list_of_names_and_times),
 	};
