@@ -148,6 +148,7 @@ static bool is_resting(const struct hop *h)
 /* Parked: nothing in memory, and no probe of its own that its site's state would stop. */
 static void park(struct hop *h)
 {
+	offline_note_waiting(h);
 	hop_drop_pending(h);
 	h->has_more = false;
 	if (h->health.state == HEALTH_DOWN && !h->relay->watch.is_offline &&
