@@ -525,6 +525,16 @@ void shared_route_unref(struct shared_route *s)
 	free(s);
 }
 
+/* Its mail was to be the probe of its site: that of another next hop takes its turn. */
+static void note_probe_missed(struct hop *h)
+{
+	struct wall now = env_wall(h->relay->env), when;
+
+	if (h->site && h->site->is_loaded && h->site->health.state == HEALTH_DOWN &&
+		health_may_try(&h->site->health, now, h->site->window.in_flight, &when))
+		agenda_note_probe(h->relay, wall_add(now, MINUTE_MS));
+}
+
 /* No route: a temporary reason is the hop's own failure; a final one is the outcome of the mail that waits here. */
 static void on_no_route(struct hop *h, const struct outcome *outcome)
 {
@@ -540,6 +550,7 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 		return;
 	evidence_against_hop(h, outcome, STR(""));
 	destination_save(h);
+	note_probe_missed(h);
 }
 
 static void on_routed(struct route_request *req)
