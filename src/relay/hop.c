@@ -202,6 +202,8 @@ static void hop_advance(struct hop *h)
 		become_idle(h);
 		return;
 	}
+	if (h->site && !h->site->is_loaded)
+		return; /* its load kicks all members: its mail may be parked, and another site may have to inherit of it */
 	if (may_claim(h))
 		hop_claim(h);
 	if (h->pending_count == 0 || is_resting(h) || !may_try(h))

@@ -107,7 +107,7 @@ void hop_set_site(struct hop *h, struct str site_name)
 		h->site = NULL;
 		/* a probe that was due looks for another of its next hops */
 		if (old->health.state == HEALTH_DOWN && site_name.len > 0)
-			agenda_note_probe(h->relay, wall_add(env_wall(h->relay->env), MINUTE_MS));
+			agenda_note_probe(h->relay, wall_add(env_wall(h->relay->env), SECOND_MS));
 	}
 	if (site_name.len > 0) {
 		struct site *s = site_get(h->relay, site_name);
@@ -131,8 +131,10 @@ void hop_set_site(struct hop *h, struct str site_name)
 		else
 			pace_set_cap(&s->pace, hop_policy(h)->rate_max);
 	}
-	if (old)
-		site_release(old);
+	if (!old)
+		return;
+	site_refill(old); /* it may have been the last that kept the next page from being read */
+	site_release(old);
 }
 
 void site_kick(struct site *s)
