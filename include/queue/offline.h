@@ -45,6 +45,8 @@ enum offline_suspicion {
 };
 
 void offline_note(struct offline *o, uint64_t hash, enum offline_try what, struct wall now);
+/* offline_has_failed - it did when it was tried last, and nobody was reached since; of the last OFFLINE_TRIED_MAX alone. */
+bool offline_has_failed(const struct offline *o, uint64_t hash);
 enum offline_suspicion offline_judge(const struct offline *o, struct wall now);
 
 #endif

@@ -41,6 +41,14 @@ void offline_note(struct offline *o, uint64_t hash, enum offline_try what, struc
 	*t = (struct offline_tried){ hash, now, what == OFFLINE_FAILED };
 }
 
+bool offline_has_failed(const struct offline *o, uint64_t hash)
+{
+	for (uint32_t i = 0; i < o->tried_count; i++)
+		if (o->tried[i].hash == hash)
+			return o->tried[i].has_failed;
+	return false;
+}
+
 enum offline_suspicion offline_judge(const struct offline *o, struct wall now)
 {
 	uint32_t tried = 0, failed = 0;

@@ -62,6 +62,8 @@ void delivery_requeue(struct delivery *d);
 bool offline_take(struct delivery *d);
 /* offline_take_silence - DNS gave no answer for a next hop. True: likewise. */
 bool offline_take_silence(struct hop *h);
+/* offline_note_waiting - it has mail, which waits because we are offline: whom else to ask. */
+void offline_note_waiting(const struct hop *h);
 
 /* evidence.c: what a delivery says of its destination. */
 void evidence_take(struct delivery *d);

@@ -14,6 +14,8 @@
 #define EXPIRY_EVERY_MS HOUR_MS
 #define EXPIRY_PAGE 64
 #define EXPIRY_CLAIM 32
+/* So many messages of one next hop that are old enough and yet not over are read past, to find those behind them. */
+#define EXPIRY_PASSED_MAX 1024
 
 struct expiry {
 	struct loose loose;
@@ -136,7 +138,8 @@ static void on_overdue(struct store_op *op)
 		started++;
 	}
 	x->has_more = op->err == OK && is_still_down(x) &&
-		      ((x->claim.is_more && (started > 0 || x->passed_over > passed_before)) ||
+		      ((x->claim.is_more && x->passed_over < EXPIRY_PASSED_MAX &&
+			       (started > 0 || x->passed_over > passed_before)) ||
 			      x->hop->is_claim_stale);
 	store_op_fini(op);
 	hop_claim_ends(x->hop);

@@ -44,10 +44,11 @@ struct act {
 	struct store_filter filter;
 	struct store_revive revive;
 	struct store_modify modify;
+	bool is_one_step;
 };
 
 static void rescue(struct relay *r, const struct guarded *g, struct wall failed_after);
-static void release(struct relay *r, const struct guarded *g);
+static void release(struct relay *r, const struct guarded *g, bool is_proof);
 
 /* ---- memory ---- */
 
@@ -192,7 +193,7 @@ static void close_storm(struct relay *r, struct guarded *g)
 		"%s %s takes again the mailboxes that it had refused",
 		is_site(r, g) ? "site" : "domain", buf_cstr(&b));
 	buf_fini(&b);
-	release(r, g);
+	release(r, g, false);
 }
 
 static void note(struct delivery *d, uint32_t i, enum guard_outcome outcome, bool is_known,
@@ -221,7 +222,7 @@ static void note(struct delivery *d, uint32_t i, enum guard_outcome outcome, boo
 		close_storm(r, g);
 		break;
 	case GUARD_PROVE:
-		release(r, g);
+		release(r, g, true);
 		break;
 	}
 }
@@ -438,7 +439,7 @@ static void on_released(struct store_op *op)
 {
 	struct act *a = CONTAINER_OF(op, struct act, modify.op);
 	struct relay *r = a->relay;
-	bool is_more = op->err == OK && a->modify.is_more;
+	bool is_more = op->err == OK && a->modify.is_more && !a->is_one_step;
 
 	if (op->err != OK)
 		on_failed_act(r, "try again what is in quarantine", op->err);
@@ -451,11 +452,13 @@ static void on_released(struct store_op *op)
 		act_end(a);
 }
 
-/* What is not released for an error comes due by itself. */
-static void release(struct relay *r, const struct guarded *g)
+/* What is not released comes due by itself. For a proof a step is enough: in half a storm there is one every ten minutes, and
+ * most of what it takes from quarantine is refused once more. */
+static void release(struct relay *r, const struct guarded *g, bool is_proof)
 {
 	struct act *a = act_new(r, g);
 
+	a->is_one_step = is_proof;
 	a->filter.states = RECIPIENT_STATE_BIT(RECIPIENT_QUARANTINED);
 	a->modify = (struct store_modify){
 		.op.on_done = on_released,

@@ -148,6 +148,7 @@ static bool is_resting(const struct hop *h)
 /* Parked: nothing in memory, and no probe of its own that its site's state would stop. */
 static void park(struct hop *h)
 {
+	offline_note_waiting(h);
 	hop_drop_pending(h);
 	h->has_more = false;
 	if (h->health.state == HEALTH_DOWN && !h->relay->watch.is_offline &&
@@ -201,6 +202,8 @@ static void hop_advance(struct hop *h)
 		become_idle(h);
 		return;
 	}
+	if (h->site && !h->site->is_loaded)
+		return; /* its load kicks all members: its mail may be parked, and another site may have to inherit of it */
 	if (may_claim(h))
 		hop_claim(h);
 	if (h->pending_count == 0 || is_resting(h) || !may_try(h))
@@ -524,6 +527,16 @@ void shared_route_unref(struct shared_route *s)
 	free(s);
 }
 
+/* Its mail was to be the probe of its site: that of another next hop takes its turn. */
+static void note_probe_missed(struct hop *h)
+{
+	struct wall now = env_wall(h->relay->env), when;
+
+	if (h->site && h->site->is_loaded && h->site->health.state == HEALTH_DOWN &&
+		health_may_try(&h->site->health, now, h->site->window.in_flight, &when))
+		agenda_note_probe(h->relay, wall_add(now, MINUTE_MS));
+}
+
 /* No route: a temporary reason is the hop's own failure; a final one is the outcome of the mail that waits here. */
 static void on_no_route(struct hop *h, const struct outcome *outcome)
 {
@@ -539,6 +552,7 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 		return;
 	evidence_against_hop(h, outcome, STR(""));
 	destination_save(h);
+	note_probe_missed(h);
 }
 
 static void on_routed(struct route_request *req)

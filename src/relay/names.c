@@ -80,6 +80,7 @@ struct verdict names_judge(struct hop *h, const struct outcome *outcome)
 
 void names_note_route(struct hop *h, const struct route *route)
 {
+	h->compared = NULL; /* the next one may lie where that one lay */
 	if (!route->dns_problem) {
 		if (h->is_recalling)
 			log_hop(h, " is found in DNS again", STR(""));

@@ -7,6 +7,10 @@
  * is tried but this same inquiry, once each probe interval; parked mail costs nothing meanwhile. When somebody answers,
  * all moves again, as fast as the scan of next hops goes.
  *
+ * Those that worked last may be dead for reasons of their own, all of them at once: a quiet relay that writes to one big
+ * provider. So each inquiry also asks one next hop that has mail and did not fail yet; else its mail would wait for the
+ * dead.
+ *
  * After a restart nothing is known but that the outage is open: it is found anew, or closed by the first success.
  * One address family that does not work while the other does is only put last.
  */
@@ -88,6 +92,7 @@ static void go_offline(struct relay *r)
 	struct buf since;
 
 	w->is_offline = true;
+	w->untried[0] = '\0';
 	w->began = w->all.first_failure;
 	buf_init(&since, 64);
 	instant_format_iso(&since, w->began);
@@ -270,6 +275,39 @@ static void ask_domain(struct relay *r, struct str domain)
 	route_resolve(r->env, r->resolver, &r->rng, &q->routing);
 }
 
+static uint64_t hash_of_hop(struct str name)
+{
+	return str_hash_fold(name, 2) | 1;
+}
+
+static uint64_t hash_of_site(struct str name)
+{
+	return str_hash_fold(name, 1) | 1;
+}
+
+void offline_note_waiting(const struct hop *h)
+{
+	struct watch *w = &h->relay->watch;
+
+	if (!w->is_offline || w->untried[0] || h->name.len >= sizeof(w->untried) ||
+		offline_has_failed(&w->all, hash_of_hop(h->name)) ||
+		(h->site && offline_has_failed(&w->all, hash_of_site(h->site->name))))
+		return;
+	memcpy(w->untried, h->name.data, h->name.len);
+	w->untried[h->name.len] = '\0';
+}
+
+static void ask_untried(struct relay *r)
+{
+	struct watch *w = &r->watch;
+	struct str name = str_from_c(w->untried);
+
+	/* one that answers wipes this; one that does not makes room for others */
+	offline_note(&w->all, hash_of_hop(name), OFFLINE_FAILED, env_wall(r->env));
+	ask_domain(r, name);
+	w->untried[0] = '\0';
+}
+
 static void inquire(struct relay *r, bool only_canaries)
 {
 	struct watch *w = &r->watch;
@@ -287,6 +325,8 @@ static void inquire(struct relay *r, bool only_canaries)
 		q->address = w->lately[i].address;
 		ask(q, STR(""));
 	}
+	if (w->is_offline && w->untried[0])
+		ask_untried(r);
 	/* since the start nobody was even found */
 	if (list_is_empty(&w->inquiries) && w->silent[0])
 		ask_domain(r, str_from_c(w->silent));
@@ -363,7 +403,7 @@ bool offline_take(struct delivery *d)
 	if (!d->site || !(a->unconnected | a->opened | a->answered))
 		return false;
 	now = env_wall(r->env);
-	site = str_hash_fold(d->site->name, 1) | 1;
+	site = hash_of_site(d->site->name);
 	note_family(r, &w->ipv4, &w->ipv6, FAMILY_IPV4, site, a);
 	note_family(r, &w->ipv6, &w->ipv4, FAMILY_IPV6, site, a);
 	if (a->answered) {
@@ -382,8 +422,7 @@ bool offline_take_silence(struct hop *h)
 {
 	struct relay *r = h->relay;
 
-	offline_note(
-		&r->watch.all, str_hash_fold(h->name, 2) | 1, OFFLINE_FAILED, env_wall(r->env));
+	offline_note(&r->watch.all, hash_of_hop(h->name), OFFLINE_FAILED, env_wall(r->env));
 	if (h->name.len < sizeof(r->watch.silent))
 		memcpy(r->watch.silent, h->name.data, h->name.len + 1);
 	judge(r);

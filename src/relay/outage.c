@@ -181,6 +181,7 @@ struct outage *outage_add(struct relay *r, const struct outage_record *rec)
 	o->rec = *rec;
 	o->rec.name = arena_dup(&o->arena, rec->name);
 	outage_take_text(o, rec);
+	o->is_seen = true; /* by a reload under way, which may have passed its place */
 	o->cursor = relay_copy_name(STR(""));
 	o->next_sample = o->next_look = env_wall(r->env);
 	list_push_back(&all->open, &o->link);
@@ -224,8 +225,9 @@ static bool has_room(struct outages *all)
 		return true;
 	if (!all->is_full)
 		log_text(all->relay->env->log, LOG_ERROR, "qmgr",
-			"there are %u open outages: no more are recorded, and the mail of other "
-			"destinations keeps its plain lifetime",
+			"there are %u open outages: no more are recorded; the mail of other "
+			"destinations spends no lifetime while they are down, but that time counts "
+			"once they are back",
 			all->count);
 	all->is_full = true;
 	return false;

@@ -14,6 +14,8 @@
 
 /* Patterns of ended outages that are kept; the oldest beyond go. */
 #define PATTERNS_MAX 4096
+/* Spans of all that are kept, likewise: a relay that is started again every few minutes makes one each time. */
+#define SPANS_OF_ALL_MAX 4096
 
 /* ---- whom it concerns ---- */
 
@@ -57,6 +59,14 @@ static void note_pattern(struct outages *all, struct str name, struct span span)
 {
 	struct outage_pattern *p;
 
+	/* It is told of when it ends, when that is stored, and with each reload. */
+	for (uint32_t i = 0; i < all->pattern_count; i++) {
+		p = &all->patterns[i];
+		if (p->span.began.ms == span.began.ms && str_equal(p->name, name)) {
+			p->span = span;
+			return;
+		}
+	}
 	if (all->pattern_count == PATTERNS_MAX) {
 		relay_free_name(&all->patterns[0].name);
 		memmove(all->patterns, all->patterns + 1,
@@ -87,6 +97,8 @@ void outage_note_span(struct relay *r, const struct outage_record *rec)
 	if (rec->scope != OUTAGE_OF_ALL)
 		return;
 	credit_add(&all->all, span);
+	if (all->all.count > SPANS_OF_ALL_MAX)
+		credit_forget(&all->all, all->all.spans[1].began);
 	/* the relay says so itself, when it cannot tell from a clock that was set */
 	if (rec->kind == OUTAGE_STOPPED && rec->note.len > 0)
 		credit_add(&all->jumps, span);
@@ -132,6 +144,27 @@ static void add_open(
 	}
 }
 
+static bool is_site_outage(struct relay *r, const struct site *s)
+{
+	const struct conf_policy *policy = conf_policy_for(r->conf, STR(""), s->name);
+	bool is_good = health_is_known_good(&s->health, policy, env_wall(r->env)) ||
+		       outage_is_declared(r, NULL, s);
+
+	return outage_is_due(r, &s->health, policy, is_good);
+}
+
+/* With as many outages as may be open, one more leaves no record. While it lasts its mail has its credit all the same. */
+static void add_unrecorded(
+	struct relay *r, const struct site *s, const struct hop *h, struct credit *out)
+{
+	if (r->outages->count < OUTAGES_OPEN_MAX)
+		return;
+	if (h && outage_is_due(r, &h->health, hop_policy(h), hop_is_known_good(h)))
+		credit_add(out, (struct span){ h->health.first_failure, WALL_NONE });
+	if (s && is_site_outage(r, s))
+		credit_add(out, (struct span){ s->health.first_failure, WALL_NONE });
+}
+
 /* All that kept the mail of a next hop, as far as it is in memory. */
 static void gather(struct relay *r, const struct site *s, const struct hop *h, struct str hop_name,
 	struct credit *out)
@@ -148,6 +181,7 @@ static void gather(struct relay *r, const struct site *s, const struct hop *h, s
 		if (matches(all->patterns[i].name, hop_name, site_name))
 			credit_add(out, all->patterns[i].span);
 	add_open(out, &all->wide, hop_name, site_name);
+	add_unrecorded(r, s, h, out);
 	if (h && h->place)
 		add_open(out, &h->place->outages, hop_name, site_name);
 	if (s && s->place && (!h || s->place != h->place))

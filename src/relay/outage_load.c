@@ -354,6 +354,7 @@ static void on_heartbeat(struct store_op *op)
 		env_timer_after(all->relay->env, &l->retry, RETRY_MS);
 		return;
 	}
+	l->is_heartbeat_read = true;
 	l->has_heartbeat = op->err == OK && parse_instant(l->get.value, &l->stopped);
 	store_op_fini(op);
 	if (!all->relay->is_stopping)
@@ -365,10 +366,10 @@ static void on_retry(struct timer *t)
 {
 	struct outages *all = CONTAINER_OF(t, struct outages, load.retry);
 
-	if (all->load.is_wanted && !all->load.is_running)
-		start_over(all->relay);
-	else if (!all->is_loaded && !all->load.is_running)
+	if (!all->load.is_heartbeat_read)
 		outage_load_start(all->relay);
+	else if (all->load.is_wanted && !all->load.is_running)
+		start_over(all->relay);
 }
 
 void outage_load_start(struct relay *r)

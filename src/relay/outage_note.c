@@ -10,7 +10,7 @@
 /* ---- of their own accord ---- */
 
 /* Down for long enough, and it used to work: whatever the mail waits for, its lifetime is not to pay for it. */
-static bool is_outage(struct relay *r, const struct health_record *h,
+bool outage_is_due(const struct relay *r, const struct health_record *h,
 	const struct conf_policy *policy, bool is_good)
 {
 	return h->state == HEALTH_DOWN && h->first_failure.ms != WALL_NONE.ms && is_good &&
@@ -46,7 +46,7 @@ void outage_note_failure_of_site(struct site *s, const struct conf_policy *polic
 
 	if (s->place || s->health.state == HEALTH_DOWN)
 		note_down(r, OUTAGE_OF_SITE, s->name, &s->health,
-			is_outage(r, &s->health, policy, is_good));
+			outage_is_due(r, &s->health, policy, is_good));
 }
 
 void outage_note_failure_of_hop(struct hop *h)
@@ -55,7 +55,7 @@ void outage_note_failure_of_hop(struct hop *h)
 
 	if (h->place || h->health.state == HEALTH_DOWN)
 		note_down(r, OUTAGE_OF_HOP, h->name, &h->health,
-			is_outage(r, &h->health, hop_policy(h), hop_is_known_good(h)));
+			outage_is_due(r, &h->health, hop_policy(h), hop_is_known_good(h)));
 }
 
 static void note_answer(struct relay *r, const struct list *outages, enum outage_scope scope)

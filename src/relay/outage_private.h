@@ -52,7 +52,8 @@ struct heartbeat {
 struct outage_load {
 	struct store_get get;
 	struct store_outages page;
-	bool is_running, is_wanted, is_wide, has_heartbeat;
+	bool is_running, is_wanted, is_wide;
+	bool is_heartbeat_read, has_heartbeat;
 	struct wall stopped; /* the last heartbeat */
 	struct timer retry;
 };
@@ -118,6 +119,11 @@ struct hop *outage_hop(const struct outage *o);
 /* outage_note_span - a span that ended becomes the credit of whom it concerns. */
 void outage_note_span(struct relay *r, const struct outage_record *rec);
 bool outage_concerns(const struct outage_record *rec, struct str hop, struct str site);
+
+/* outage_note.c */
+/* outage_is_due - a destination that used to work is down for long enough. */
+bool outage_is_due(const struct relay *r, const struct health_record *h,
+	const struct conf_policy *policy, bool is_good);
 
 /* outage_load.c */
 void outage_load_start(struct relay *r);

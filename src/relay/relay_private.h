@@ -106,7 +106,8 @@ struct watch {
 	bool is_offline;
 	struct wall began;
 	struct watch_contact lately[WATCH_LATELY];
-	char silent[256]; /* a next hop that DNS gave no answer for; empty: none */
+	char silent[256];  /* a next hop that DNS gave no answer for; empty: none */
+	char untried[256]; /* while offline: one with mail that did not fail yet; empty: none */
 	struct timer timer;
 	struct list inquiries; /* those under way */
 	bool has_reached;      /* somebody, since the start */

@@ -108,8 +108,10 @@ static void offer_to_hop(struct relay *r, struct message *m, const struct recipi
 
 	if (!h)
 		return; /* a scan is noted: the store has it */
-	if (h->is_loaded && hop_is_parked(h, env_wall(r->env)))
+	if (h->is_loaded && hop_is_parked(h, env_wall(r->env))) {
+		offline_note_waiting(h);
 		return;
+	}
 	if (m->env.id <= h->claimed_id_max && hop_holds(h, m->env.id))
 		return; /* a CLAIM saw it in the store before we heard that it is there */
 	if (count_of_hop(h, recipients, count) > hop_policy(h)->recipients_per_message) {

@@ -107,7 +107,7 @@ void hop_set_site(struct hop *h, struct str site_name)
 		h->site = NULL;
 		/* a probe that was due looks for another of its next hops */
 		if (old->health.state == HEALTH_DOWN && site_name.len > 0)
-			agenda_note_probe(h->relay, wall_add(env_wall(h->relay->env), MINUTE_MS));
+			agenda_note_probe(h->relay, wall_add(env_wall(h->relay->env), SECOND_MS));
 	}
 	if (site_name.len > 0) {
 		struct site *s = site_get(h->relay, site_name);
@@ -131,8 +131,10 @@ void hop_set_site(struct hop *h, struct str site_name)
 		else
 			pace_set_cap(&s->pace, hop_policy(h)->rate_max);
 	}
-	if (old)
-		site_release(old);
+	if (!old)
+		return;
+	site_refill(old); /* it may have been the last that kept the next page from being read */
+	site_release(old);
 }
 
 void site_kick(struct site *s)
@@ -215,6 +217,21 @@ static void site_load(struct site *s)
 	store_submit(s->relay->store, &s->lookup.op, STORE_LOOKUP);
 }
 
+/* The next hop whose mail is the probe: one that is in no trouble of its own, for a probe must come as far as the site. By
+ * chance: what stops one of them that nobody knows of must not stop the next probe too. */
+static struct str pick_hop(struct relay *r, const struct store_hops *page)
+{
+	uint32_t start = (uint32_t)rng_below(&r->rng, page->hop_count);
+
+	for (uint32_t i = 0; i < page->hop_count; i++) {
+		const struct hop_record *h = &page->hops[(start + i) % page->hop_count];
+
+		if (h->health.state != HEALTH_DOWN && h->health.state != HEALTH_SUSPECT)
+			return h->name;
+	}
+	return page->hops[start].name;
+}
+
 /* A site that is not in memory is probed through one of its next hops, which brings it there. */
 struct probe_lookup {
 	struct loose loose;
@@ -240,10 +257,7 @@ static void on_probe_hops(struct store_op *op)
 		log_text(r->env->log, LOG_ERROR, "qmgr", "cannot read the next hops of a site: %s",
 			err_name(op->err));
 	if (op->err == OK && p->op.hop_count > 0) {
-		const struct site_record *site = &p->op.sites[0];
-		const struct hop_record *pick = &p->op.hops[site->health.probes % p->op.hop_count];
-
-		destination_retry(r, pick->name);
+		destination_retry(r, pick_hop(r, &p->op));
 	} else if (op->err == OK) {
 		struct site *s = site_get(r, p->op.site);
 
@@ -326,8 +340,7 @@ static void on_scanned(struct store_op *op)
 		s->is_dirty = true;
 		destination_save_site(s);
 	} else if (is_probe && op->err == OK) {
-		/* it may be DOWN by itself: its turn all the same */
-		destination_retry(s->relay, page->hops[s->health.probes % page->hop_count].name);
+		destination_retry(s->relay, pick_hop(s->relay, page));
 	} else if (op->err == OK) {
 		take_page(s, page);
 	}

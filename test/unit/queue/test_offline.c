@@ -91,9 +91,24 @@ static void test_offline_is_not_fooled_by_a_clock_set_back(void **state)
 	assert_int_equal(offline_judge(&o, START), OFFLINE_MANY);
 }
 
+static void test_offline_remembers_who_failed_until_somebody_is_reached(void **state)
+{
+	struct offline o = { 0 };
+
+	(void)state;
+	offline_note(&o, 7, OFFLINE_FAILED, START);
+	offline_note(&o, 8, OFFLINE_UNCLEAR, START);
+	assert_true(offline_has_failed(&o, 7));
+	assert_false(offline_has_failed(&o, 8));
+	assert_false(offline_has_failed(&o, 9));
+	offline_note(&o, 0, OFFLINE_REACHED, START);
+	assert_false(offline_has_failed(&o, 7));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_offline_remembers_who_failed_until_somebody_is_reached),
 		cmocka_unit_test(test_offline_suspects_many_failures_and_no_success),
 		cmocka_unit_test(test_offline_began_with_the_first_failure_after_a_success),
 		cmocka_unit_test(test_offline_is_not_fooled_by_a_clock_set_back),

@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "fixture_relay.h"
-#include "relay/outage.h"
+#include "relay/outage_private.h"
 
 #define SITE STR("mx.dest.test")
 
@@ -344,6 +344,64 @@ static void test_outage_that_lies_ahead_is_set_right(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void test_outage_of_a_pattern_is_kept_once_however_often_it_is_read(void **state)
+{
+	struct fixture_relay *f = *state;
+	struct outage_record rec = declared(f, 5, OUTAGE_OF_PATTERN, "*.dest.test");
+
+	rec.began = wall_add(rec.began, -DAY_MS);
+	rec.ended = wall_add(rec.began, HOUR_MS);
+	put(f, &rec);
+	fixture_relay_start(f);
+	fixture_relay_run(f, SECOND_MS);
+	for (int i = 0; i < 3; i++) {
+		outage_reload(f->relay);
+		fixture_relay_run(f, SECOND_MS);
+	}
+	assert_int_equal(f->relay->outages->pattern_count, 1);
+}
+
+static void test_outage_of_all_leaves_so_many_spans_at_most(void **state)
+{
+	struct fixture_relay *f = *state;
+	struct outage_record rec = { .kind = OUTAGE_STOPPED, .scope = OUTAGE_OF_ALL };
+	struct wall now = env_wall(&f->env.env);
+
+	fixture_relay_start(f);
+	for (int i = 20000; i > 0; i--) {
+		rec.began = wall_add(now, -i * HOUR_MS);
+		rec.ended = wall_add(rec.began, 3 * MINUTE_MS);
+		outage_note_span(f->relay, &rec);
+	}
+	assert_in_range(f->relay->outages->all.count, 1000, 5000);
+	/* it is the old ones that go */
+	assert_int_equal(credit_between(&f->relay->outages->all, wall_add(now, -DAY_MS), now),
+		24 * 3 * MINUTE_MS);
+}
+
+/* Behind OUTAGES_OPEN_MAX others. */
+static void test_outage_without_room_for_a_record_spends_no_lifetime_while_it_lasts(void **state)
+{
+	struct fixture_relay *f = *state;
+	struct wall now = env_wall(&f->env.env);
+	struct envelope env = { .accepted = wall_add(now, -20 * DAY_MS) };
+	struct hop *h;
+
+	fixture_relay_start(f);
+	fixture_relay_run(f, SECOND_MS);
+	h = load(f, "dest.test");
+	h->health.last_success = wall_add(now, -21 * DAY_MS);
+	h->health.first_failure = wall_add(now, -20 * DAY_MS);
+	h->health.failures = 3;
+	h->health.state = HEALTH_DOWN;
+	assert_true(outage_gives_up_at(h, &env).ms < now.ms);
+	f->relay->outages->count += OUTAGES_OPEN_MAX;
+	assert_null(outage_begin(
+		f->relay, OUTAGE_DOWN, OUTAGE_OF_HOP, h->name, h->health.first_failure, NULL));
+	assert_int_equal(outage_gives_up_at(h, &env).ms, wall_add(env.accepted, 30 * DAY_MS).ms);
+	f->relay->outages->count -= OUTAGES_OPEN_MAX;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,6 +415,9 @@ int main(void)
 		TEST(test_heartbeat_goes_on_each_minute_and_at_the_stop),
 		TEST(test_clock_that_is_set_while_it_runs_is_no_lifetime),
 		TEST(test_outage_that_lies_ahead_is_set_right),
+		TEST(test_outage_of_a_pattern_is_kept_once_however_often_it_is_read),
+		TEST(test_outage_of_all_leaves_so_many_spans_at_most),
+		TEST(test_outage_without_room_for_a_record_spends_no_lifetime_while_it_lasts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
