@@ -61,6 +61,17 @@ static inline bool pace_is_limited(const struct pace *p)
 {
 	return p->rate > 0 || p->cap > 0;
 }
+/* pace_is_overloaded - signs of overload limit it, and not a recovery or the configuration alone. */
+static inline bool pace_is_overloaded(const struct pace *p)
+{
+	return p->rate > 0 && p->overloaded.ms != WALL_NONE.ms;
+}
+static inline double pace_per_minute(const struct pace *p)
+{
+	uint64_t rate = p->cap > 0 && (p->rate == 0 || p->cap < p->rate) ? p->cap : p->rate;
+
+	return (double)rate * 60 / (double)PACE_SECOND;
+}
 /* pace_wait_ms - 0: a message may start now; else look again so much later. INT64_MAX: when one that is under way ends. */
 int64_t pace_wait_ms(struct pace *p, struct wall now, uint32_t in_flight);
 void pace_note_start(struct pace *p, struct wall now);
