@@ -79,7 +79,7 @@ void pace_note_start(struct pace *p, struct wall now);
  * latency_ms: of the transaction, in real time; 0: unknown. refused: a sign of overload. other: said nothing of it. */
 void pace_note_success(
 	struct pace *p, struct wall now, uint32_t in_flight, bool is_busy, int64_t latency_ms);
-void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight);
+void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight, bool is_busy);
 void pace_note_other(struct pace *p, struct wall now);
 /* pace_is_recovered - the learned rate is reached, or nothing limits. */
 bool pace_is_recovered(const struct pace *p);

@@ -255,6 +255,7 @@ void delivery_start(struct delivery *d)
 		.content = &d->content.reader,
 		.route = d->route->route,
 		.is_known_good = hop_is_known_good(h),
+		.is_limited = pace_is_overloaded(&h->site->pace),
 		.is_probe = d->is_probe,
 		.on_done = on_attempt_done,
 	};

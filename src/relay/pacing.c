@@ -201,7 +201,7 @@ bool pacing_takes_refusal(struct delivery *d)
 	}
 	if (is_working(s) && is_limit && now.ms - s->pace.taken.ms <= LIMIT_MS) {
 		window_note_overload(&s->window);
-		pace_note_refused(&s->pace, now, s->window.in_flight);
+		pace_note_refused(&s->pace, now, s->window.in_flight, is_busy(d));
 		tell_limit(d);
 		return true;
 	}
@@ -219,7 +219,7 @@ bool pacing_note_end(struct delivery *d, bool answers, bool is_overload)
 	if ((is_overload || s->blame.count > 0) && is_own_limit(d, answers))
 		is_overload = false;
 	if (is_overload)
-		pace_note_refused(&s->pace, now, in_flight);
+		pace_note_refused(&s->pace, now, in_flight, is_busy(d));
 	else if (answers)
 		pace_note_success(&s->pace, now, in_flight, is_busy(d),
 			is_small ? d->attempt.transmit_ms : 0);
