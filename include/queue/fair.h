@@ -21,6 +21,8 @@ struct fair {
 /* fair_fini - also forgets all tags: nothing waits any more. */
 void fair_fini(struct fair *f);
 uint64_t fair_tag(struct fair *f, int priority, unsigned bucket);
+/* fair_tag_again - of one that was started and put back: its old place, or a new one if the tags were forgotten since. */
+uint64_t fair_tag_again(struct fair *f, int priority, unsigned bucket, uint64_t tag);
 void fair_note_started(struct fair *f, int priority, uint64_t tag);
 /* fair_goes_before - strictly: equal tags stay in order of arrival. */
 static inline bool fair_goes_before(

@@ -61,6 +61,17 @@ static inline bool pace_is_limited(const struct pace *p)
 {
 	return p->rate > 0 || p->cap > 0;
 }
+/* pace_is_overloaded - signs of overload limit it, and not a recovery or the configuration alone. */
+static inline bool pace_is_overloaded(const struct pace *p)
+{
+	return p->rate > 0 && p->overloaded.ms != WALL_NONE.ms;
+}
+static inline double pace_per_minute(const struct pace *p)
+{
+	uint64_t rate = p->cap > 0 && (p->rate == 0 || p->cap < p->rate) ? p->cap : p->rate;
+
+	return (double)rate * 60 / (double)PACE_SECOND;
+}
 /* pace_wait_ms - 0: a message may start now; else look again so much later. INT64_MAX: when one that is under way ends. */
 int64_t pace_wait_ms(struct pace *p, struct wall now, uint32_t in_flight);
 void pace_note_start(struct pace *p, struct wall now);
@@ -68,7 +79,7 @@ void pace_note_start(struct pace *p, struct wall now);
  * latency_ms: of the transaction, in real time; 0: unknown. refused: a sign of overload. other: said nothing of it. */
 void pace_note_success(
 	struct pace *p, struct wall now, uint32_t in_flight, bool is_busy, int64_t latency_ms);
-void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight);
+void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight, bool is_busy);
 void pace_note_other(struct pace *p, struct wall now);
 /* pace_is_recovered - the learned rate is reached, or nothing limits. */
 bool pace_is_recovered(const struct pace *p);

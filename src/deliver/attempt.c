@@ -353,19 +353,23 @@ static void run_job(struct attempt *a)
 	smtp_client_deliver(a->client, &a->job);
 }
 
-/* A reused session whose peer hung up meanwhile, or says just now that it had waited long enough; 4.7.x says that we are
- * too fast, also to a new one. Content was not asked for yet, so there is nothing to rewind. */
+/* A reused session whose peer hung up meanwhile, or says just now that it had waited long enough. 4.7.x says that we are too
+ * fast, also to a new one, and a site that limits us means it too. Content was not asked for yet, so there is nothing to
+ * rewind. */
 static bool was_dead_already(const struct attempt *a)
 {
 	if (!a->is_reused || a->job.is_reusable)
 		return false;
-	if (a->job.is_untouched)
-		return true;
-	for (uint32_t i = 0; i < a->recipient_count; i++)
-		if (a->job_recipients[i].outcome.stage != STAGE_MAIL ||
-			a->job_recipients[i].outcome.code != 421 ||
-			a->job_recipients[i].outcome.status.subject == 7)
+	for (uint32_t i = 0; i < a->recipient_count; i++) {
+		const struct outcome *o = &a->job_recipients[i].outcome;
+
+		if (o->code == 421 && o->stage == STAGE_MAIL) {
+			if (a->is_limited || o->status.subject == 7)
+				return false;
+		} else if (!a->job.is_untouched) {
 			return false;
+		}
+	}
 	return true;
 }
 

@@ -40,6 +40,13 @@ uint64_t fair_tag(struct fair *f, int priority, unsigned bucket)
 	return *last;
 }
 
+uint64_t fair_tag_again(struct fair *f, int priority, unsigned bucket, uint64_t tag)
+{
+	const struct fair *of = find(f, priority, false);
+
+	return of && tag <= of->now ? tag : fair_tag(f, priority, bucket);
+}
+
 void fair_note_started(struct fair *f, int priority, uint64_t tag)
 {
 	struct fair *of = find(f, priority, false);

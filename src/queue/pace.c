@@ -18,6 +18,8 @@
 #define TRUST_PERCENT 108 /* growth runs ahead of what is measured by so much, not more */
 #define KNEE_PERCENT 97   /* of the rate that was too much */
 #define PAUSE_MAX_MS (10 * MINUTE_MS)
+/* When nothing else waits: nothing is lost by it, and a site that counts by ten seconds has forgotten. */
+#define IDLE_PAUSE_MS (15 * SECOND_MS)
 #define STEP_MESSAGES 70
 #define STEP_MS (150 * SECOND_MS)
 #define SPAN_MS MINUTE_MS
@@ -307,7 +309,7 @@ void pace_note_success(
 		p->rate = p->knee = 0;
 }
 
-void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight)
+void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight, bool is_busy)
 {
 	int64_t pause_ms;
 
@@ -321,8 +323,8 @@ void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight)
 		cut(p, now);
 	p->stale = in_flight > 0 ? in_flight - 1 : 0;
 	pause_ms = p->pause_ms > 0 ? 2 * p->pause_ms : 2 * MESSAGE / (int64_t)p->rate;
-	if (pause_ms < SECOND_MS)
-		pause_ms = SECOND_MS;
+	if (pause_ms < (is_busy ? SECOND_MS : IDLE_PAUSE_MS))
+		pause_ms = is_busy ? SECOND_MS : IDLE_PAUSE_MS;
 	p->pause_ms = pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS;
 	p->pause_end = wall_add(now, p->pause_ms);
 }

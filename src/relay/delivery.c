@@ -58,8 +58,10 @@ void delivery_wait(struct delivery *d)
 {
 	struct hop *h = d->hop;
 	const struct envelope *env = &d->message->env;
+	unsigned bucket = store_sender_bucket(env->reverse_path);
 
-	d->tag = fair_tag(&h->fair, env->priority, store_sender_bucket(env->reverse_path));
+	d->tag = d->tag > 0 ? fair_tag_again(&h->fair, env->priority, bucket, d->tag)
+			    : fair_tag(&h->fair, env->priority, bucket);
 	list_insert_before(place_of(d), &d->link);
 	h->pending_count++;
 	h->relay->pending_count++;
@@ -253,6 +255,7 @@ void delivery_start(struct delivery *d)
 		.content = &d->content.reader,
 		.route = d->route->route,
 		.is_known_good = hop_is_known_good(h),
+		.is_limited = pace_is_overloaded(&h->site->pace),
 		.is_probe = d->is_probe,
 		.on_done = on_attempt_done,
 	};
@@ -333,13 +336,18 @@ void delivery_requeue(struct delivery *d)
 	leave_active(d);
 	if (d->has_others)
 		hop_note_more(h);
-	if (h->pending_count < HOP_PENDING_MAX && !hop_is_parked(h, env_wall(r->env))) {
+	if (h->pending_count < (d->is_put_back ? HOP_PENDING_BURST_MAX : HOP_PENDING_MAX) &&
+		!hop_is_parked(h, env_wall(r->env))) {
 		/* a fresh object: nothing of the attempt remains */
 		struct delivery *again = delivery_new(h, d->message, d->recipient_count);
 
 		for (uint32_t i = 0; i < d->recipient_count; i++)
 			copy_recipient(&again->arena, &again->recipients[again->recipient_count++],
 				&d->recipients[i]);
+		if (d->is_put_back) {
+			again->tag = d->tag;
+			again->put_backs = d->put_backs + 1;
+		}
 		delivery_wait(again);
 	} else {
 		hop_note_more(h);

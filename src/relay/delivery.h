@@ -23,6 +23,8 @@ struct delivery {
 	bool is_active, is_attempting, is_probe;
 	bool has_others; /* the store has more READY recipients of it for this hop */
 	uint64_t tag; /* its place in drain order: queue/fair.h */
+	bool is_put_back;  /* refused by a limit of the site: back to where it was, uncharged */
+	uint8_t put_backs; /* so often before */
 	struct mono waits_since;
 	struct wall started; /* of the attempt */
 	struct attempt attempt;
@@ -79,7 +81,10 @@ bool pacing_may_start(struct site *s);
 struct delivery *pacing_pick(struct hop *h);
 /* pacing_takes_refusal - no host took the job, but others work, or it is a limit: no failure of the site. */
 bool pacing_takes_refusal(struct delivery *d);
-void pacing_note_end(struct delivery *d, bool answers, bool is_overload);
+/* pacing_note_end - is_overload: a sign of it came; returns whether it is the site's, and not one sender's alone. */
+bool pacing_note_end(struct delivery *d, bool answers, bool is_overload);
+/* pacing_puts_back - after that: recipient i was refused by a limit that is not its fault, and waits for its turn again. */
+bool pacing_puts_back(const struct delivery *d, uint32_t i);
 void pacing_note_recovery(struct site *s);
 
 /* recorder.c: judges the results, writes them down, tells the log; delivery_finish when durable. */

@@ -11,6 +11,7 @@
 #include "deliver/route.h"
 #include "deliver/verdict.h"
 #include "port/store.h"
+#include "queue/blame.h"
 #include "queue/credit.h"
 #include "queue/fair.h"
 #include "queue/grace.h"
@@ -37,6 +38,8 @@ struct site {
 	struct health_record health;
 	struct window window;
 	struct pace pace;           /* messages per time: pacing.c */
+	struct blame blame;         /* whom its limits are about */
+	bool is_limited;            /* by signs of overload, and the log says so */
 	struct probe_memory probed; /* what its probes took */
 	struct wall recovered;      /* when it last came back; WALL_NONE: not in this life */
 	bool is_loaded, is_loading, is_dirty;

@@ -251,7 +251,7 @@ void evidence_take(struct delivery *d)
 		return;
 	if (answers)
 		note_answer(d, accepted);
-	pacing_note_end(d, answers, overload);
+	overload = pacing_note_end(d, answers, overload);
 	if (overload || (trouble && !answers))
 		window_note_overload(&d->site->window);
 	else if (answers)

@@ -85,14 +85,94 @@ static struct delivery *pick_new(struct hop *h, const struct delivery *first)
 	return late_take(h, late->message->env.id);
 }
 
+/* The one that is tried alone after a pause: somebody else's shows whether the limit is the site's. */
+static struct delivery *pick_other(struct hop *h, struct delivery *first)
+{
+	uint32_t left = CANDIDATES_MAX;
+
+	LIST_FOR_EACH (link, &h->pending) {
+		struct delivery *d = CONTAINER_OF(link, struct delivery, link);
+
+		if (left-- == 0)
+			break;
+		if (!blame_is_suspect(&h->site->blame, sender_of(d)))
+			return d;
+	}
+	return first;
+}
+
 struct delivery *pacing_pick(struct hop *h)
 {
 	struct delivery *first = CONTAINER_OF(h->pending.next, struct delivery, link), *fresh;
 
 	if (h->site->health.state == HEALTH_DOWN || h->health.state == HEALTH_DOWN)
 		return pick_probe(h);
+	if (h->site->pace.pause_ms > 0 && blame_is_suspect(&h->site->blame, sender_of(first)))
+		return pick_other(h, first);
 	fresh = pick_new(h, first);
 	return fresh ? fresh : first;
+}
+
+/* ---- limits ---- */
+
+/* A limit as such: 421, or throttling by name (Google, Microsoft); what else is called 4.7.x may be policy on this message. */
+static bool is_named_limit(const struct attempt_result *res)
+{
+	const struct outcome *o = &res->outcome;
+
+	return res->verdict.is_rate_limit &&
+	       (o->code == 421 || o->status.detail == 28 || o->status.detail >= 500);
+}
+
+static bool is_own_limit(struct delivery *d, bool answers)
+{
+	struct blame *b = &d->site->blame;
+	uint64_t sender;
+
+	for (uint32_t i = 0; i < d->recipient_count; i++)
+		if (is_named_limit(&d->results[i])) {
+			sender = sender_of(d);
+			blame_note_refused(b, sender);
+			return blame_is_own(b, sender);
+		}
+	if (answers && b->count > 0)
+		blame_note_taken(b, sender_of(d));
+	return false;
+}
+
+static void log_limit(const struct delivery *d, const struct attempt_result *res)
+{
+	struct site *s = d->site;
+	struct buf b;
+
+	buf_init(&b, 1024);
+	buf_append_safe(&b, s->name);
+	if (!s->is_limited)
+		buf_append_str(&b, STR(" takes mail without a limit again"));
+	else
+		buf_printf(&b, " limits us, its mail goes on at %.1f messages a minute",
+			pace_per_minute(&s->pace));
+	if (s->is_limited && res) {
+		buf_printf(&b, ": %u ", res->outcome.code);
+		buf_append_safe(&b, res->outcome.text);
+	}
+	log_text(s->relay->env->log, LOG_NOTICE, "qmgr", "site %s", buf_cstr(&b));
+	buf_fini(&b);
+}
+
+/* Once when it begins and once when it ends, however often it was refused. */
+static void tell_limit(const struct delivery *d)
+{
+	struct site *s = d->site;
+	const struct attempt_result *res = NULL;
+
+	if (pace_is_overloaded(&s->pace) == s->is_limited)
+		return;
+	s->is_limited = !s->is_limited;
+	for (uint32_t i = 0; i < d->recipient_count; i++)
+		if (d->results[i].verdict.is_overload && d->results[i].outcome.code > 0)
+			res = &d->results[i];
+	log_limit(d, res);
 }
 
 /* ---- ended ---- */
@@ -121,22 +201,25 @@ bool pacing_takes_refusal(struct delivery *d)
 	}
 	if (is_working(s) && is_limit && now.ms - s->pace.taken.ms <= LIMIT_MS) {
 		window_note_overload(&s->window);
-		pace_note_refused(&s->pace, now, s->window.in_flight);
+		pace_note_refused(&s->pace, now, s->window.in_flight, is_busy(d));
+		tell_limit(d);
 		return true;
 	}
 	pace_note_other(&s->pace, now);
 	return false;
 }
 
-void pacing_note_end(struct delivery *d, bool answers, bool is_overload)
+bool pacing_note_end(struct delivery *d, bool answers, bool is_overload)
 {
 	struct site *s = d->site;
 	struct wall now = env_wall(s->relay->env);
 	uint32_t in_flight = s->window.in_flight;
 	bool is_small = d->message->env.size_bytes <= PROBE_SMALL_BYTES;
 
+	if ((is_overload || s->blame.count > 0) && is_own_limit(d, answers))
+		is_overload = false;
 	if (is_overload)
-		pace_note_refused(&s->pace, now, in_flight);
+		pace_note_refused(&s->pace, now, in_flight, is_busy(d));
 	else if (answers)
 		pace_note_success(&s->pace, now, in_flight, is_busy(d),
 			is_small ? d->attempt.transmit_ms : 0);
@@ -144,11 +227,24 @@ void pacing_note_end(struct delivery *d, bool answers, bool is_overload)
 		pace_note_other(&s->pace, now);
 	if (d->is_probe && !answers)
 		probe_note_failed(&s->probed, d->message->env.id, sender_of(d));
+	tell_limit(d);
+	return is_overload;
+}
+
+bool pacing_puts_back(const struct delivery *d, uint32_t i)
+{
+	const struct attempt_result *res = &d->results[i];
+
+	return d->site && is_named_limit(res) && res->outcome.stage >= STAGE_MAIL &&
+	       res->outcome.stage < STAGE_DOT && pace_is_limited(&d->site->pace) &&
+	       d->put_backs < BLAME_REFUSALS && !blame_is_own(&d->site->blame, sender_of(d));
 }
 
 void pacing_note_recovery(struct site *s)
 {
 	s->recovered = env_wall(s->relay->env);
 	s->probed = (struct probe_memory){ 0 };
+	s->blame = (struct blame){ 0 };
+	s->is_limited = false; /* it begins anew, and is told anew */
 	pace_recover(&s->pace, s->recovered);
 }

@@ -44,6 +44,10 @@ static enum result_kind kind_of(struct delivery *d, uint32_t i, struct store_res
 			d->hop, &d->message->env, d->recipients[i].held_ms),
 		d->recipients[i].attempts + 1, res->verdict.is_in_doubt, now, &r->rng);
 	out->due = next.due;
+	if (!next.is_expired && pacing_puts_back(d, i)) {
+		d->is_put_back = true;
+		return RESULT_READY;
+	}
 	return next.is_expired ? RESULT_FAILED : RESULT_RETRY;
 }
 

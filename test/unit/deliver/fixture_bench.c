@@ -104,6 +104,7 @@ void bench_start(struct bench *b, uint32_t recipient_count)
 		.route = &b->route,
 		.is_probe = b->is_probe,
 		.is_known_good = b->is_known_good,
+		.is_limited = b->is_limited,
 		.on_done = on_done,
 	};
 	b->done = 0;

@@ -22,7 +22,7 @@ struct bench {
 	unsigned parts;
 	struct attempt attempt;
 	unsigned done;
-	bool is_known_good, is_probe;
+	bool is_known_good, is_probe, is_limited;
 };
 
 void bench_setup(struct bench *b);

@@ -386,6 +386,32 @@ static void test_attempt_replaces_a_reused_session_that_was_dead(void **state)
 	}
 }
 
+/* That is no idle session at its end: on a fresh one it would be refused again, and nobody would hear of the first time. */
+static void test_attempt_takes_a_limit_on_a_reused_session_for_one(void **state)
+{
+	static const struct {
+		const char *reply;
+		bool is_limited;
+	} rows[] = { { "421 4.7.0 slow down", false }, { "421 4.3.2 slow down", true } };
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bench b;
+		struct fixture_server *s;
+
+		bench_setup(&b);
+		s = bench_add_server(&b, "192.0.2.1");
+		bench_run(&b, 1);
+		fixture_server_rule(s, "MAIL", rows[i].reply, 1);
+		b.is_limited = rows[i].is_limited;
+		bench_run(&b, 1);
+		expect(&b, 0, SCOPE_MESSAGE, DISPOSE_RETRY);
+		assert_true(b.attempt.results[0].verdict.is_rate_limit);
+		assert_int_equal(s->connects, 1);
+		bench_teardown(&b);
+	}
+}
+
 static void test_attempt_replaces_a_dead_session_by_a_new_one_not_another_idle_one(void **state)
 {
 	struct bench b;
@@ -818,6 +844,7 @@ int main(void)
 		cmocka_unit_test(test_attempt_keeps_refusals_when_the_connection_is_lost),
 		cmocka_unit_test(test_attempt_splits_when_there_are_too_many_recipients),
 		cmocka_unit_test(test_attempt_replaces_a_reused_session_that_was_dead),
+		cmocka_unit_test(test_attempt_takes_a_limit_on_a_reused_session_for_one),
 		cmocka_unit_test(
 			test_attempt_replaces_a_dead_session_by_a_new_one_not_another_idle_one),
 		cmocka_unit_test(test_attempt_result_stands_when_the_peer_closes_behind_it),

@@ -77,7 +77,7 @@ static void play(struct site *s, struct pace *p, int64_t until_ms, struct run *r
 			if (flight[first].is_taken)
 				pace_note_success(p, now, count, true, s->rtt_ms);
 			else
-				pace_note_refused(p, now, count);
+				pace_note_refused(p, now, count, true);
 			first = (first + 1) % WINDOW;
 			count--;
 		}
@@ -226,7 +226,7 @@ static void test_pace_limit_ends(void **state)
 		pace_note_success(&p, now, 1, false, 10);
 	}
 	assert_false(pace_is_limited(&p));
-	pace_note_refused(&p, now, 1);
+	pace_note_refused(&p, now, 1, true);
 	assert_true(pace_is_limited(&p));
 	for (unsigned i = 0; i < 62; i++) {
 		now.ms += MINUTE_MS;
@@ -251,19 +251,19 @@ static void test_pace_cuts_once_a_round_trip_and_tries_with_one(void **state)
 		now.ms += 10;
 		pace_note_success(&p, now, 10, true, 10);
 	}
-	pace_note_refused(&p, now, 10);
+	pace_note_refused(&p, now, 10, true);
 	rate = p.rate;
 	assert_true(rate > 80 * PACE_SECOND && rate < 90 * PACE_SECOND);
 	assert_true(p.learned > 95 * PACE_SECOND && p.learned < 105 * PACE_SECOND);
 	for (uint32_t left = 9; left > 0; left--)
-		pace_note_refused(&p, now, left);
+		pace_note_refused(&p, now, left, true);
 	assert_true(p.rate == rate);
 	assert_int_equal(pace_wait_ms(&p, now, 0), SECOND_MS);
 	now.ms += SECOND_MS;
 	assert_int_equal(pace_wait_ms(&p, now, 0), 0);
 	pace_note_start(&p, now);
 	assert_true(pace_wait_ms(&p, now, 1) == INT64_MAX);
-	pace_note_refused(&p, now, 1);
+	pace_note_refused(&p, now, 1, true);
 	assert_int_equal(pace_wait_ms(&p, now, 0), 2 * SECOND_MS);
 	now.ms += 2 * SECOND_MS;
 	pace_note_success(&p, now, 1, true, 10);
