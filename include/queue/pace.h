@@ -10,6 +10,8 @@
  *   growth     quick far below the last cut, flat near it, quicker again the longer it lies behind: by then the site
  *              bears more. Never a cap: what was once learned is where growth turns careful
  *
+ * What is short of a message waits for some 50 ms worth of them: they start together, and end in one commit.
+ *
  * Only configuration is a cap. A step of growth takes 150 seconds, or seventy messages if that is longer, so that of a hundred
  * attempts a few are refused at most, whether a site bears one message a minute or hundreds a second.
  * Unit of rates: messages in a million seconds of wall time, for the wall clock of a test may run fast.
@@ -38,6 +40,7 @@ struct pace {
 	int64_t slack_ms; /* what was not used is kept for so long */
 	int64_t tokens;   /* billionths of a message */
 	struct wall filled;
+	struct wall gathered; /* nothing starts before; WALL_NONE: it may */
 	uint64_t grown; /* messages since the cut, while they felt the limit */
 	int64_t grown_ms;
 	struct wall grown_at;

@@ -11,6 +11,7 @@
 #define RATE_MIN (PACE_SECOND / 600)
 #define RATE_MAX (100000 * PACE_SECOND)
 #define FILL_MAX_MS (3 * HOUR_MS) /* times RATE_MAX it fits */
+#define GATHER_MS 50
 #define START_RATE PACE_SECOND
 #define START_MESSAGES 3
 #define DOUBLE_MS SECOND_MS
@@ -92,6 +93,16 @@ static void empty(struct pace *p, struct wall now, int64_t messages)
 {
 	p->tokens = messages * MESSAGE;
 	p->filled = now;
+	p->gathered = WALL_NONE;
+}
+
+/* A look that comes early changes nothing, else each message that ends would start one. */
+static bool is_gathering(struct pace *p, struct wall now, int64_t *left_ms)
+{
+	*left_ms = p->gathered.ms - now.ms;
+	if (p->gathered.ms == WALL_NONE.ms || *left_ms <= 0 || *left_ms > GATHER_MS)
+		p->gathered = WALL_NONE;
+	return p->gathered.ms != WALL_NONE.ms;
 }
 
 int64_t pace_wait_ms(struct pace *p, struct wall now, uint32_t in_flight)
@@ -109,10 +120,17 @@ int64_t pace_wait_ms(struct pace *p, struct wall now, uint32_t in_flight)
 		return in_flight > 0 ? INT64_MAX : 0;
 	}
 	fill(p, now);
-	if (p->tokens >= MESSAGE)
-		return 0;
+	if (!is_gathering(p, now, &left_ms)) {
+		if (p->tokens >= MESSAGE)
+			return 0;
+		left_ms = (MESSAGE - p->tokens + (int64_t)rate - 1) / (int64_t)rate;
+		if (left_ms < GATHER_MS) {
+			left_ms = GATHER_MS;
+			p->gathered = wall_add(now, left_ms);
+		}
+	}
 	p->felt = now;
-	return (MESSAGE - p->tokens + (int64_t)rate - 1) / (int64_t)rate;
+	return left_ms;
 }
 
 void pace_note_start(struct pace *p, struct wall now)

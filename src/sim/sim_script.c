@@ -533,6 +533,8 @@ static void play_line(struct words *w)
 		do_conf(w);
 	else if (words_take(w, "days"))
 		w->script->days_ms = words_number(w) * DAY_MS;
+	else if (words_take(w, "lasts"))
+		w->script->days_ms = words_span(w);
 	else if (words_take(w, "crashes"))
 		do_crashes(w);
 	else if (words_take(w, "at"))

@@ -11,6 +11,10 @@ enum { RETIRE_SLICE = 64, RETIRE_ALL_SLICE = 512 };
 /* A checkpoint cuts off what SWEEP gave back: some 5 us for each page, so not too much at once. */
 enum { SHRUNK_BYTES = 2 << 20 };
 
+/* A log of many small commits holds a few pages over and over, and who reads one looks through all that hash alike: it is
+ * written back early, which is but a few pages. */
+enum { SMALL_COMMITS = 64, SMALL_COMMIT_PAGES = 4 };
+
 struct order {
 	size_t count;
 	struct list *links[BATCH_OPS_MAX];
@@ -213,14 +217,18 @@ static enum err checkpoint(struct batch *b)
 	uint32_t pages = b->engine->ops->wal_pages(b->engine);
 	bool is_long = pages >= 2 * b->wal_limit_pages;
 	bool is_shrunk = b->shrunk_bytes >= SHRUNK_BYTES && !is_long;
+	bool is_scattered = b->log_commits >= SMALL_COMMITS &&
+			    pages / SMALL_COMMIT_PAGES < b->log_commits;
 	if (pages == 0 || (pages < b->wait_pages && !is_shrunk) ||
-		(pages < b->wal_limit_pages && !b->is_checkpoint_each && !is_shrunk))
+		(pages < b->wal_limit_pages && !b->is_checkpoint_each && !is_shrunk &&
+			!is_scattered))
 		return OK;
 	if (fault_hit(b->fault, FAULT_checkpoint_begin))
 		return ERR_IO;
 	enum err err = b->engine->ops->checkpoint(b->engine, is_long);
 	b->wait_pages = 0;
 	b->shrunk_bytes = 0;
+	b->log_commits = 0;
 	if (err == ERR_NO_SPACE) {
 		/* The log holds everything; trying again at each commit would only cost. */
 		b->wait_pages = pages + b->wal_limit_pages / 8 + 1;
@@ -263,6 +271,7 @@ static enum err run_together(struct batch *b, struct list *ops, bool *is_full)
 		if (err == OK) {
 			err = engine->commit(b->engine);
 			b->commit_count += err == OK;
+			b->log_commits += err == OK;
 		}
 		if (err == OK)
 			return OK;
@@ -330,6 +339,7 @@ static enum err try_alone(struct batch *b, struct store_op *op)
 	if (err == OK) {
 		err = engine->commit(b->engine);
 		b->commit_count += err == OK;
+		b->log_commits += err == OK;
 		/* An error of COMMIT other than a full disk leaves the outcome open, whatever
 		 * its name. */
 		if (err != OK && err != ERR_NO_SPACE)

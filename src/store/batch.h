@@ -29,6 +29,7 @@ struct batch {
 	uint32_t wait_pages; /* no checkpoint below this, after one that failed for want of space */
 	uint64_t shrunk_bytes; /* given back by SWEEP since the last checkpoint, which cuts them off the file */
 	uint64_t commit_count;
+	uint32_t log_commits; /* to the tables, since the last checkpoint */
 	char alarm[256]; /* for the operator, by batch_rest; the adapter clears it */
 };
 
