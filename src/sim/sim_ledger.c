@@ -68,6 +68,8 @@ uint32_t sim_ledger_new(struct sim_ledger *l, const char *from, const char *cons
 
 /* ---- contents ---- */
 
+#define LINE_MAX_OCTETS 96 /* two dots, 89 letters, CRLF */
+
 /* Lines of all kinds that SMTP may spoil: dots first, empty ones, long ones. */
 static void put_body(const struct sim_ledger *l, uint32_t token, struct buf *out)
 {
@@ -79,11 +81,17 @@ static void put_body(const struct sim_ledger *l, uint32_t token, struct buf *out
 		uint64_t pick = state >> 33;
 		size_t len = pick % 8 == 0 ? 0 : pick % 90;
 
+		char line[LINE_MAX_OCTETS];
+		size_t used = 0;
+
 		for (uint64_t dots = pick % 7; dots > 4; dots--)
-			buf_append_char(out, '.');
-		for (size_t i = 0; i < len; i++)
-			buf_append_char(out, (char)('a' + (pick + i * i) % 26));
-		buf_append_str(out, STR("\r\n"));
+			line[used++] = '.';
+		/* the letters of pick + i * i, by differences */
+		for (size_t i = 0, letter = pick % 26; i < len; letter = (letter + 2 * i + 1) % 26, i++)
+			line[used++] = (char)('a' + letter);
+		line[used++] = '\r';
+		line[used++] = '\n';
+		buf_append(out, line, used);
 	}
 }
 

@@ -185,35 +185,6 @@ static bool act(struct session *s, enum sim_stage stage, struct str address)
 	return r && apply(s, r, stage, address);
 }
 
-void sim_site_close_push(struct sim_site *s)
-{
-	if (s->push_bin > 0 && s->push_refused > 2) {
-		double share = 100.0 * s->push_refused / s->push_attempts;
-
-		if (share > s->push_worst)
-			s->push_worst = share;
-	}
-	s->push_attempts = s->push_refused = 0;
-}
-
-static void note_push(struct session *s, bool is_refused)
-{
-	struct sim_site *site = s->site;
-	int64_t from_ms = site->recovered_ms > 0 ? site->recovered_ms : 0;
-	int64_t bin = (s->peers->clock->now_ms - from_ms) / (10 * MINUTE_MS);
-
-	if (bin != site->push_bin)
-		sim_site_close_push(site);
-	site->push_bin = bin;
-	if (s->peers->clock->now_ms / (10 * SECOND_MS) != site->rush_bin)
-		site->rush_now = 0;
-	site->rush_bin = s->peers->clock->now_ms / (10 * SECOND_MS);
-	if (++site->rush_now > site->rush_worst)
-		site->rush_worst = site->rush_now;
-	site->push_attempts++;
-	site->push_refused += is_refused;
-}
-
 static bool is_too_fast(struct session *s)
 {
 	struct sim_site *site = s->site;
@@ -286,10 +257,7 @@ static void do_mail(struct session *s, struct str line)
 	note_attempt(s, true, false);
 	if (act(s, AT_MAIL, path))
 		return;
-	bool is_refused = is_too_fast(s);
-
-	note_push(s, is_refused);
-	if (is_refused) {
+	if (is_too_fast(s)) {
 		note_attempt(s, false, true);
 		say(s, 421, "4.7.0 too many messages, slow down");
 		s->is_closing = true;
@@ -539,7 +507,6 @@ static void on_peer(void *user, const struct endpoint *to, struct conn *c)
 	sim_sock_use(c, &peer_handler, s);
 	if (s->site->connections_max > 0 && s->site->open_count > s->site->connections_max) {
 		note_attempt(s, true, true);
-		note_push(s, true);
 		say(s, 421, "4.3.2 too many connections");
 		s->is_closing = true;
 	} else if (!act(s, AT_CONNECT, STR(""))) {

@@ -68,11 +68,6 @@ struct sim_site {
 	uint64_t connects, taken,
 		refusals; /* attempts to connect, recipients taken, 4xx and 5xx said */
 	uint32_t open_max;
-	int64_t push_bin; /* the ten minutes that these belong to, counted from recovered_ms */
-	uint32_t push_attempts, push_refused; /* messages and connections; refused for their number */
-	int64_t rush_bin; /* of ten seconds */
-	uint32_t rush_now, rush_worst; /* messages tried in it */
-	double push_worst; /* greatest share refused, per cent; see sim_site_close_push */
 	int64_t failed_ms; /* when it last refused anything */
 };
 
@@ -93,9 +88,6 @@ void sim_peers_fini(struct sim_peers *p);
 struct sim_site *sim_site_new(struct sim_peers *p, const char *name, uint32_t host_count);
 struct sim_site *sim_site_find(struct sim_peers *p, struct str name);
 struct sim_site *sim_site_of(struct sim_peers *p, struct str domain); /* NULL: nobody's */
-/* sim_site_close_push - ends the ten minutes: refusals for being too many, as a share of what was tried. The first ten
- * minutes after a recovery do not count, nor do one or two refusals. */
-void sim_site_close_push(struct sim_site *s);
 /* sim_site_add_domain - mail of the domain goes to the site: MX records to its hosts, in order of preference. */
 void sim_site_add_domain(struct sim_peers *p, struct sim_site *s, struct str domain);
 

@@ -64,11 +64,22 @@ bool sim_recovery_ask(struct sim_recovery *r, int64_t now_ms)
 	return true;
 }
 
+static void note_rush(struct sim_recovery *r, int64_t now_ms)
+{
+	r->asked++;
+	if (now_ms / BUCKET_MS != r->rush_bin)
+		r->rush_now = 0;
+	r->rush_bin = now_ms / BUCKET_MS;
+	if (++r->rush_now > r->rush_worst)
+		r->rush_worst = r->rush_now;
+}
+
 void sim_recovery_note(struct sim_recovery *r, int64_t now_ms, bool is_refusal)
 {
 	int64_t minute = r->up_ms < 0 ? -1 : (now_ms - r->up_ms) / MINUTE_MS;
 
-	r->asked += !is_refusal;
+	if (!is_refusal)
+		note_rush(r, now_ms);
 	if (minute < 0 || minute >= MINUTES_MAX)
 		return;
 	if (minute >= r->minute_count) {

@@ -27,6 +27,8 @@ struct sim_recovery {
 	double tokens;
 	int64_t tokens_ms;
 	uint64_t asked;             /* attempts in all */
+	int64_t rush_bin;           /* ten seconds of them */
+	uint32_t rush_now, rush_worst;
 	int64_t up_ms;              /* when it was last said to be up; -1: never */
 	struct sim_minute *minutes; /* since then */
 	uint32_t minute_count;

@@ -468,9 +468,7 @@ static void set_site_figures(struct sim_world *w, struct sim_site *s)
 	set_figure_of(w, s->name, "refusals", (double)s->refusals);
 	set_figure_of(w, s->name, "attempts", (double)s->recovery.asked);
 	set_figure_of(w, s->name, "open-max", s->open_max);
-	sim_site_close_push(s);
-	set_figure_of(w, s->name, "pushed", s->push_worst);
-	set_figure_of(w, s->name, "rush", s->rush_worst);
+	set_figure_of(w, s->name, "rush", (double)s->recovery.rush_worst);
 	if (s->up_ms < 0)
 		return;
 	set_figure_of(w, s->name, "recovery",

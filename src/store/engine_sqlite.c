@@ -31,6 +31,7 @@ static enum err configure(struct sqlite_engine *e);
 static enum err configure_writer(struct sqlite_engine *e);
 static enum err prepare_schema(struct sqlite_engine *e, struct fault *fault);
 static enum err look_around(struct sqlite_engine *e);
+static enum err run(struct sqlite_engine *e, enum sql_id id);
 static enum err pragma_is(struct sqlite_engine *e, const char *text, const char *want);
 static void describe(struct sqlite_engine *e, enum err err, struct buf *message);
 static enum err engine_begin(struct engine *base);
@@ -255,9 +256,16 @@ static enum err engine_begin(struct engine *base)
 	return engine_transaction_begin(self(base));
 }
 
+/* Prepared: to compile BEGIN and COMMIT each time costs as much as a small transaction does. */
+static enum err run(struct sqlite_engine *e, enum sql_id id)
+{
+	struct query q = sql_prepare(&e->sql, id);
+	return sql_run(&q);
+}
+
 enum err engine_transaction_begin(struct sqlite_engine *e)
 {
-	return sql_exec(&e->sql, "BEGIN IMMEDIATE");
+	return run(e, SQL_BEGIN);
 }
 
 enum err engine_transaction_end(struct sqlite_engine *e, enum err err)
@@ -333,7 +341,7 @@ static enum err engine_commit(struct engine *base)
 	struct sqlite_engine *e = self(base);
 	enum err err = ledger_flush(&e->ledger);
 	if (err == OK)
-		err = sql_exec(&e->sql, "COMMIT");
+		err = run(e, SQL_COMMIT);
 	if (err == OK)
 		ledger_committed(&e->ledger);
 	return err;
@@ -345,19 +353,19 @@ static void engine_rollback(struct engine *base)
 	ledger_drop(&e->ledger);
 	/* SQLite rolls back by itself on some errors. */
 	if (!sqlite3_get_autocommit(e->sql.db))
-		sqlite3_exec(e->sql.db, "ROLLBACK", NULL, NULL, NULL);
+		(void)run(e, SQL_ROLLBACK);
 }
 
 /* One snapshot for all statements of an operation, and no longer than it. */
 static enum err engine_read(struct engine *base, struct store_op *op)
 {
 	struct sqlite_engine *e = self(base);
-	enum err err = sql_exec(&e->sql, "BEGIN");
+	enum err err = run(e, SQL_BEGIN_READ);
 	if (err != OK)
 		return err;
 	arena_fini(&e->scratch);
 	err = dispatch_read(e, op);
-	sqlite3_exec(e->sql.db, "ROLLBACK", NULL, NULL, NULL);
+	(void)run(e, SQL_ROLLBACK);
 	/* A lock that a checkpoint held for too long says nothing about the data; the port knows
 	 * no such error. */
 	return err == ERR_BUSY ? ERR_IO : err;

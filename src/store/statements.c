@@ -43,6 +43,14 @@
 	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size, late_notice"
 
 const char *const sql_texts[SQL_COUNT] = {
+	[SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[SQL_BEGIN_READ] = "BEGIN",
+	[SQL_COMMIT] = "COMMIT",
+	[SQL_ROLLBACK] = "ROLLBACK",
+	[SQL_PAGE_BYTES] = "PRAGMA page_size",
+	[SQL_PAGES] = "PRAGMA page_count",
+	[SQL_PAGES_FREE] = "PRAGMA freelist_count",
+
 	[SQL_TOTAL_ADD] =
 		"UPDATE total SET ready=ready+?1, waiting=waiting+?2, held=held+?3,"
 		" quarantined=quarantined+?4, failed=failed+?5, delivered=delivered+?6,"

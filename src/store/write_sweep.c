@@ -40,7 +40,7 @@ static enum err run_with_id(struct sqlite_engine *e, enum sql_id statement, uint
 static enum err sweep(struct sqlite_engine *e, struct store_sweep *op, uint32_t limit);
 static enum err shrink(struct sqlite_engine *e, struct store_sweep *op);
 static uint64_t count_looks(sqlite3 *db);
-static enum err read_pragma(struct sqlite_engine *e, const char *text, uint64_t *out);
+static enum err read_number(struct sqlite_engine *e, enum sql_id id, uint64_t *out);
 
 enum err write_sweep(struct sqlite_engine *e, struct store_sweep *op)
 {
@@ -239,11 +239,11 @@ static uint64_t count_looks(sqlite3 *db)
 enum err sqlite_file_size(struct sqlite_engine *e, uint64_t *used_bytes, uint64_t *free_bytes)
 {
 	uint64_t page_bytes = 0, pages = 0, free_pages = 0;
-	enum err err = read_pragma(e, "PRAGMA page_size", &page_bytes);
+	enum err err = read_number(e, SQL_PAGE_BYTES, &page_bytes);
 	if (err == OK)
-		err = read_pragma(e, "PRAGMA page_count", &pages);
+		err = read_number(e, SQL_PAGES, &pages);
 	if (err == OK)
-		err = read_pragma(e, "PRAGMA freelist_count", &free_pages);
+		err = read_number(e, SQL_PAGES_FREE, &free_pages);
 	if (err == OK && free_pages > pages)
 		err = ERR_CORRUPT;
 	if (err != OK)
@@ -253,9 +253,9 @@ enum err sqlite_file_size(struct sqlite_engine *e, uint64_t *used_bytes, uint64_
 	return OK;
 }
 
-static enum err read_pragma(struct sqlite_engine *e, const char *text, uint64_t *out)
+static enum err read_number(struct sqlite_engine *e, enum sql_id id, uint64_t *out)
 {
-	struct query q = sql_prepare_text(&e->sql, str_from_c(text));
+	struct query q = sql_prepare(&e->sql, id);
 	if (sql_next(&q))
 		*out = get_u64(&q);
 	return sql_done(&q);

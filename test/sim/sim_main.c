@@ -3,7 +3,8 @@
  *
  * One line for each scenario and seed, with the hash of its trace; exit status 1 when a promise or an expectation
  * does not hold. A failure is replayed with --scenario, --seed and --trace. --crashes adds so many kills at random
- * instants to any scenario: then only the promises are judged. --replay plays twice and compares the traces.
+ * instants to any scenario: then only the promises are judged. --replay plays twice and compares the traces. The files of
+ * the queue are in memory while they are open, or with --disk where SQLite's own file system puts them: the trace is the same.
  */
 #include <dirent.h>
 #include <getopt.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "memory_vfs.h"
 #include "sim/sim_script.h"
 
 #define SCENARIOS "test/scenarios"
@@ -22,7 +24,7 @@ struct options {
 	const char *trace;
 	uint64_t seed_first, seed_last;
 	unsigned days, crashes;
-	bool is_verbose, is_replayed;
+	bool is_verbose, is_replayed, is_on_disk;
 };
 
 static void remove_queue(const char *directory)
@@ -180,7 +182,7 @@ static void play_all(const struct options *o, unsigned *passed, unsigned *failed
 static int usage(void)
 {
 	fputs("usage: outlast-sim --scenario FILE|NAME|all [--seed N | --seeds A..B] [--days D]\n"
-	      "                   [--crashes N] [--replay] [--trace FILE] [-v]\n",
+	      "                   [--crashes N] [--replay] [--disk] [--trace FILE] [-v]\n",
 		stderr);
 	return 64;
 }
@@ -204,7 +206,7 @@ static bool read_options(struct options *o, int argc, char **argv)
 		{ "seed", required_argument, NULL, 's' }, { "seeds", required_argument, NULL, 'r' },
 		{ "days", required_argument, NULL, 'd' }, { "trace", required_argument, NULL, 't' },
 		{ "crashes", required_argument, NULL, 'k' }, { "replay", no_argument, NULL, 'p' },
-		{ "verbose", no_argument, NULL, 'v' }, { NULL, 0, NULL, 0 } };
+		{ "disk", no_argument, NULL, 'f' }, { "verbose", no_argument, NULL, 'v' }, { NULL, 0, NULL, 0 } };
 	uint64_t n;
 	int c;
 
@@ -216,6 +218,8 @@ static bool read_options(struct options *o, int argc, char **argv)
 			o->trace = optarg;
 		else if (c == 'v')
 			o->is_verbose = true;
+		else if (c == 'f')
+			o->is_on_disk = true;
 		else if (c == 'p')
 			o->is_replayed = true;
 		else if (c == 'k' && read_number(optarg, &n) && n < SCRIPT_CRASHES_MAX)
@@ -238,6 +242,8 @@ int main(int argc, char **argv)
 
 	if (!read_options(&o, argc, argv))
 		return usage();
+	if (!o.is_on_disk)
+		memory_vfs_register();
 	if (strcmp(o.scenario, "all") == 0) {
 		play_all(&o, &passed, &failed);
 	} else {
