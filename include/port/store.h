@@ -503,7 +503,7 @@ struct store_lookup {
 	struct str site;
 	struct hop_record hop_out;   /* out; name empty when absent */
 	struct site_record site_out; /* out; name empty when absent */
-	struct span *hop_spans;      /* out: outages of that next hop, oldest first; may overlap */
+	struct span *hop_spans;      /* out: outages of that next hop, the newest 4096, oldest first; may overlap */
 	struct span *site_spans;     /* out: of that site (of the hop's site when only a hop was asked for) */
 	uint32_t hop_span_count, site_span_count;
 };

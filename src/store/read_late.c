@@ -3,8 +3,8 @@
  *
  * Three lists are walked side by side in order of the sender: who has queued mail (an index of it, from sender to sender
  * by seeks), who was told of late mail, and to whom notices of failure are owed. What is looked at in one operation is
- * bounded whether or not anything comes of it: SENDERS_LOOKED_AT_MAX names, LATE_MESSAGES_MAX messages each. Only what an operator holds is passed over
- * without a bound.
+ * bounded whether or not anything comes of it: SENDERS_LOOKED_AT_MAX names, LATE_MESSAGES_MAX messages each. Only what
+ * an operator holds is passed over without a bound.
  */
 #include <string.h>
 

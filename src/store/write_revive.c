@@ -323,8 +323,8 @@ static enum err revive_recipient(
 	return OK;
 }
 
-/* A message that was finished is queued again. With no failed recipient left its content is not kept beyond the queue, and
- * there is nothing to report of it. */
+/* A message that was finished is queued again. With no failed recipient left its content is not kept beyond the queue,
+ * and there is nothing to report of it. */
 static enum err reopen(struct settle *s, bool was_finished)
 {
 	struct query q = sql_prepare(&s->e->sql, SQL_MESSAGE_NONE_FAILED);

@@ -318,7 +318,8 @@ static void tell_recipient(struct buf *b, const struct queued_recipient *r)
 	tell_status(b, r->code, r->status);
 	tell_str(b, r->text);
 	tell_str(b, r->host);
-	buf_append_char(b, '\n');
+	buf_printf(b, "held %lld notice %llx\n", (long long)r->held_ms,
+		(unsigned long long)r->notice);
 }
 
 static void tell_attempt(struct buf *b, const struct attempt_record *a)
@@ -761,6 +762,93 @@ STORY_OF(older_health_in_one_batch, 0)
 		{ &bad.op.op, &only.op.op }, { STORE_RECORD, STORE_RECORD }, 2 });
 }
 
+/* Fails, its content kept; the notice waits, or the failure is owed. */
+static void fail_for(uint64_t id, uint32_t from, uint32_t to, bool is_owed)
+{
+	static struct record r;
+	struct sketch sketch = of(RESULT_FAILED, from, to, 1);
+	sketch.has_notice = !is_owed;
+	make_record(&r, id, &sketch);
+	r.op.keep_until = wall_add(t.w.fe.wall, DAY_MS);
+	r.op.is_notice_owed = is_owed;
+	r.notice.env.hold_until = wall_add(r.notice.env.accepted, HOUR_MS);
+	for (uint32_t i = 0; !is_owed && i < r.op.result_count; i++)
+		r.results[i].notice = r.notice.env.id;
+	run_record(&r);
+}
+
+static void revive(void)
+{
+	struct store_filter all = { .is_all = true };
+	struct store_revive op = {
+		.filter = &all, .now = t.w.fe.wall, .actor = STR("test"), .limit = 100
+	};
+	run(&op.op, STORE_REVIVE);
+	buf_printf(&t.said, "%u revived, %u told\n", (unsigned)op.recipient_count,
+		(unsigned)op.told_count);
+	store_op_fini(&op.op);
+	step();
+}
+
+STORY(what_failed_comes_back)
+{
+	static const char *const hops[] = { "a.example", "b.example" };
+	uint64_t some = accept_to(hops, 2), all = accept_to(hops, 2);
+	deliver(some, 1, 1);
+	fail_for(some, 2, 2, false);
+	deliver(accept_one("a.example"), 1, 1);
+	fail_for(all, 1, 2, false);
+	(void)accept_one("b.example");
+	revive();
+	deliver(accept_one("b.example"), 1, 1);
+	record(some, of(RESULT_DELIVERED, 2, 2, 2));
+	record(all, of(RESULT_DELIVERED, 1, 2, 2));
+}
+
+STORY(digest_pays_what_is_owed)
+{
+	static const char *const home = "dsn.example";
+	struct sample s;
+	uint64_t first = accept_one("a.example"), second = accept_one("b.example");
+	fail_for(first, 1, 1, true);
+	deliver(accept_one("a.example"), 1, 1);
+	fail_for(second, 1, 1, true);
+	(void)accept_one("a.example");
+	sample_make(&t.w, &s, &home, 1);
+	const struct store_notice digest = { s.env, s.content };
+	struct store_tell op = { .notice = &digest,
+		.owed_to = STR("sender@example.org"),
+		.owed_up_to = second,
+		.owed_count = 2,
+		.owed_before = t.w.fe.wall };
+	run(&op.op, STORE_TELL);
+	note_id(s.env.id);
+	step();
+	record(s.env.id, of(RESULT_DELIVERED, 1, 1, 1));
+	revive();
+}
+
+/* An outage goes to the tables, with health, past what is young. */
+STORY(outage_between)
+{
+	static struct record r;
+	struct sketch down = with_health((struct sketch){ 0 }, HEALTH_DOWN);
+	struct outage_record outage = { .id = 1, .name = STR("site.example"), .began = { 5 } };
+	deliver(accept_one("a.example"), 1, 1);
+	make_record(&r, 0, &down);
+	r.op.outages = &outage;
+	r.op.outage_count = 1;
+	run_record(&r);
+	uint64_t id = accept_one("a.example");
+	struct sketch up = with_health(of(RESULT_DELIVERED, 1, 1, 1), HEALTH_RECOVERING);
+	make_record(&r, id, &up);
+	outage.recovered = t.w.fe.wall;
+	r.op.outages = &outage;
+	r.op.outage_count = 1;
+	run_record(&r);
+	deliver(accept_one("a.example"), 1, 1);
+}
+
 /* Writes are applied in the order submitted, also those of one turn. */
 STORY(accept_and_record_at_once)
 {
@@ -826,6 +914,9 @@ int main(void)
 		cmocka_unit_test(test_health_after_the_tables_heard_stays),
 		cmocka_unit_test(test_health_in_one_batch),
 		cmocka_unit_test(test_older_health_in_one_batch),
+		cmocka_unit_test(test_what_failed_comes_back),
+		cmocka_unit_test(test_digest_pays_what_is_owed),
+		cmocka_unit_test(test_outage_between),
 		cmocka_unit_test(test_accept_and_record_at_once),
 		cmocka_unit_test(test_one_id_twice_at_once),
 		cmocka_unit_test(test_steady_flow),
