@@ -1,6 +1,6 @@
 # Completion of outlast(1) for fish.
-set -l verbs status list show cat log explain retry hold release delete revive sites probe metrics config reload ping \
-	check-config salvage version help
+set -l verbs status list show cat log explain retry hold release delete revive sites probe outages outage import \
+	policy metrics config reload ping check-config salvage simulate version help
 complete -c outlast -f
 complete -c outlast -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c outlast -s c -l config -r -F -d 'configuration'
@@ -12,10 +12,20 @@ complete -c outlast -l mailq -d 'as mailq'
 complete -c outlast -l dry-run -d 'change nothing'
 complete -c outlast -s y -l yes -d 'do not ask'
 complete -c outlast -l all -d 'everything'
-for option in from to domain site hop older newer size tries code user priority limit reason
+complete -c outlast -l help -d 'help'
+complete -c outlast -l version -d 'version'
+complete -c outlast -l known-good -d 'what other logs say worked'
+complete -c outlast -l untold -d 'whose sender knows nothing yet'
+complete -c outlast -l scenario -r -F -d 'world to play'
+complete -c outlast -l svg -r -F -d 'plot'
+complete -c outlast -l exact -d 'message by message'
+complete -c outlast -l estimate -d 'by cohorts'
+complete -c outlast -l compare -d 'both'
+for option in from to domain site hop older newer size tries code user priority limit reason since until note match outage set seed
 	complete -c outlast -l $option -x
 end
 complete -c outlast -l sort -x -a 'age size next'
 complete -c outlast -l state -x -a 'ready waiting held quarantined failed delivered deleted queued finished any'
-complete -c outlast -n '__fish_seen_subcommand_from check-config salvage' -F
-complete -c outlast -n '__fish_seen_subcommand_from config' -a show
+complete -c outlast -n '__fish_seen_subcommand_from check-config salvage import' -F
+complete -c outlast -n '__fish_seen_subcommand_from config' -a 'show diff'
+complete -c outlast -n '__fish_seen_subcommand_from outage' -a 'declare extend end report'

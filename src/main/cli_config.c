@@ -168,7 +168,9 @@ static int compare(struct change *c, struct str old_text, const struct conf *nex
 
 	buf_init(&text, CONFIG_MAX_BYTES);
 	conf_print(&text, next);
-	(void)conf_diff(old_text, buf_str(&text), note_setting, c);
+	/* The first that matches counts: their order is a setting too. */
+	if (conf_diff(old_text, buf_str(&text), note_setting, c) == 0 && !str_equal(old_text, buf_str(&text)))
+		note_setting(c, STR("the order of entries"), STR("as it was"), STR("another"));
 	buf_fini(&text);
 	if (!json_array_size(c->settings))
 		return VERB_DONE;

@@ -10,6 +10,7 @@
 
 #include "base/instant.h"
 #include "cli.h"
+#include "mail/domain.h"
 #include "queue/health.h"
 #include "queue/policy_plan.h"
 
@@ -50,6 +51,11 @@ int cli_policy(struct cli *cli)
 		return status;
 	if (cli->operand_count)
 		s.domain = domain_of(str_from_c(cli->operands[0]));
+	if (s.domain.len && s.domain.data[0] != '[' &&
+		domain_normalize(s.domain, &cli->conf->arena, &s.domain) != OK) {
+		cli_say("policy: '%s' is not a domain", cli->operands[0]);
+		return VERB_USAGE;
+	}
 	s.site = str_from_c(site);
 	s.policy = s.domain.len || s.site.len ? conf_policy_for(cli->conf, s.domain, s.site)
 					      : &cli->conf->policy;

@@ -159,7 +159,7 @@ void cli_queue_remarks(struct cli *cli, const struct sim_report *r)
 	buf_append_str(&text, STR(" recipients wait for it, the oldest for "));
 	instant_format_span(&text, s->backlog_age_ms);
 	if (s->away_ms > 0) {
-		buf_append_str(&text, STR("; it is away since "));
+		buf_append_str(&text, STR("; it has been away for "));
 		instant_format_span(&text, s->away_ms);
 	}
 	buf_append_str(&text, STR("; "));

@@ -227,7 +227,10 @@ static void put_list(const struct report *r, const json_t *done, const char *key
 		buf_append_str(&text, STR(" only"));
 	}
 	printf("\n%s%s\n", buf_cstr(&text), count ? ":" : ".");
-	json_array_foreach(rows, i, row) put_mention(r->cli, row);
+	json_array_foreach(rows, i, row)
+	{
+		put_mention(r->cli, row);
+	}
 	if (count > json_array_size(rows))
 		printf("  and %" PRIu64 " more; --limit shows them\n",
 			count - json_array_size(rows));

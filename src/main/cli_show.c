@@ -143,7 +143,8 @@ static void put_recipient(struct cli *cli, const json_t *r)
 	cli_color(cli, cli_state_color(state));
 	cli_put_text(state);
 	cli_color(cli, COLOR_NONE);
-	buf_printf(&text, ", %" PRId64 " attempts", cli_number(r, "attempts"));
+	buf_printf(&text, ", %" PRId64 " attempt%s", cli_number(r, "attempts"),
+		cli_number(r, "attempts") == 1 ? "" : "s");
 	if (cli_seconds(r, "next_attempt") > 0) {
 		buf_append_str(&text, STR(", next "));
 		cli_append_time(&text, cli_seconds(r, "next_attempt"));

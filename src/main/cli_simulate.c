@@ -6,6 +6,7 @@
  * Exact runs make a queue of their own in a temporary directory, which is removed.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <langinfo.h>
 #include <locale.h>
@@ -279,7 +280,7 @@ static int put_svg(const char *file, const struct sim_report *r)
 	bool is_written;
 
 	if (!out) {
-		cli_say("%s cannot be written", file);
+		cli_say("%s cannot be written: %s", file, strerror(errno));
 		return VERB_TEMPORARY;
 	}
 	buf_init(&text, TEXT_MAX);

@@ -35,6 +35,8 @@ static void tell_finished(struct verb_call *call);
 static void gather_hops(struct verb_call *call);
 static void next_hop(struct verb_call *call);
 static void tell_hop(struct verb_call *call);
+static void tell_place(struct verb_call *call);
+static void tell_hop_found(struct verb_call *call);
 static void tell_policy(struct verb_call *call, struct str hop, const struct conf_policy *policy);
 static void tell_site(struct verb_call *call, struct str hop);
 static void tell_outages(struct verb_call *call, struct str hop);
@@ -180,6 +182,46 @@ static void next_hop(struct verb_call *call)
 }
 
 static void tell_hop(struct verb_call *call)
+{
+	/* What is no domain may be a site: the lists show those. */
+	if (call->lookup.op.err != OK && !((struct explain_state *)call->state)->has_message) {
+		call->lookup.site = call->lookup.hop;
+		call->lookup.hop = STR("");
+		verb_submit_lenient(call, &call->lookup.op, STORE_LOOKUP, tell_place);
+		return;
+	}
+	tell_hop_found(call);
+}
+
+static void tell_place(struct verb_call *call)
+{
+	struct buf *text = &((struct explain_state *)call->state)->text;
+	const struct site_record *site = &call->lookup.site_out;
+
+	if (call->lookup.op.err != OK || !site->name.len) {
+		call->lookup.op.err = ERR_NOT_FOUND;
+		call->lookup.hop = call->lookup.site;
+		tell_hop_found(call);
+		return;
+	}
+	call->lookup.hop_out = (struct hop_record){ .name = STR("") };
+	tell_health(call, "The site", site->name, &site->health);
+	tell_outages(call, STR(""));
+	if (site->health.state == HEALTH_DOWN) {
+		buf_append_str(text, STR("Next: a probe at "));
+		append_when(call, site->health.next_probe);
+		buf_append_str(text, STR(", sooner by 'outlast probe "));
+		buf_append_str(text, site->name);
+		buf_append_str(text, STR("'. "));
+	}
+	buf_append_str(text, STR("What waits for it: 'outlast list --site "));
+	buf_append_str(text, site->name);
+	buf_append_str(text, STR("'."));
+	say(call, "next");
+	verb_continue(call, next_hop);
+}
+
+static void tell_hop_found(struct verb_call *call)
 {
 	struct explain_state *state = call->state;
 	struct str hop = call->lookup.hop;

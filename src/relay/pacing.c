@@ -38,7 +38,7 @@ bool pacing_may_start(struct site *s)
 static struct delivery *pick_probe(struct hop *h)
 {
 	struct probe_candidate candidates[CANDIDATES_MAX];
-	struct delivery *deliveries[CANDIDATES_MAX];
+	struct delivery *deliveries[CANDIDATES_MAX] = { NULL };
 	uint32_t count = 0;
 
 	LIST_FOR_EACH (link, &h->pending) {

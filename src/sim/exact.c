@@ -129,7 +129,7 @@ static void make_world(struct exact *x, int64_t end_ms)
 	(void)snprintf(
 		text, sizeof(text), "u{n%%%llu}@away.test", (unsigned long long)s->mailboxes);
 	add_load(x, text, s->messages, s->outage_ms, 0, end_ms);
-	(void)snprintf(text, sizeof(text), "u{n}@o{n%%%u}.test", OTHER_DOMAINS);
+	(void)snprintf(text, sizeof(text), "u{n}@o{n%%%u}.test", (unsigned)OTHER_DOMAINS);
 	add_load(x, text, s->others_per_day, DAY_MS, 0, end_ms);
 	x->away.on_fire = on_away;
 	x->back.on_fire = on_back;

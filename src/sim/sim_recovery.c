@@ -157,7 +157,7 @@ static int compare_waits(const void *a, const void *b)
 void sim_recovery_figures(const struct sim_recovery *r, const struct sim_ledger *l, int site,
 	struct sim_recovery_figures *out)
 {
-	int64_t first_ms = INT64_MAX, last_ms = r->up_ms, urgent_ms = r->up_ms;
+	int64_t first_ms = INT64_MAX, last_ms = r->up_ms, urgent_ms = last_ms;
 	int64_t *waits = mem_array(l->mail_count + 1, sizeof(*waits));
 	uint32_t count = 0;
 	double taken = 0, could;

@@ -5,6 +5,7 @@ declared, watched, ended and reported; a configuration that would end mail says 
 import fcntl
 import json
 import os
+import re
 import smtplib
 import struct
 import subprocess
@@ -98,6 +99,17 @@ def test_shorter_lifetime_says_first_what_it_ends(world):
     expect_equal(relay.stop(), 0, "exit status")
 
 
+def test_order_of_entries_is_a_setting(world):
+    first, second = {"name": "a", "from": "a*", "priority": 1}, {"name": "b", "from": "*", "priority": 2}
+    relay = world.relay({"classes": [first, second]})
+    relay.start()
+    relay.cli("config", "diff", status=1)
+    relay.configure({**relay.settings, "classes": [second, first]})
+    expect("order of entries" in relay.cli("config", "diff"), "config diff")
+    relay.cli("policy", "two words", status=64)
+    relay.cli("policy", "user@well.test")
+
+
 def test_mistake_in_the_configuration_hides_nothing(world):
     relay = world.relay({})
     relay.start()
@@ -110,6 +122,18 @@ def test_mistake_in_the_configuration_hides_nothing(world):
         expect("no daemon" not in done.stderr, f"{words}: {done.stderr}")
     relay.cli("--socket", relay.settings["control.socket"], "status")
     relay.cli("--socket", relay.settings["control.socket"], "reload", status=65)
+
+
+def test_completions_know_what_the_manual_knows(world):
+    with open(os.path.join(lib.ROOT, "man", "outlast.1"), encoding="utf-8") as file:
+        manual = file.read()
+    options = {word for line in re.findall(r"^\.(?:It|Nm|Op|Fl) .*|^\.Op .*", manual, re.M) for word in re.findall(r"Fl -([a-z-]{2,})", line)}
+    verbs = set(re.findall(r"^\.It Cm ([a-z-]+)", manual[manual.index("Verbs that look"):manual.index(".Ss Conditions")], re.M))
+    expect(len(options) > 30 and len(verbs) > 20, f"{options} {verbs}")
+    for name in ("_outlast", "outlast.bash", "outlast.fish"):
+        with open(os.path.join(lib.ROOT, "etc", "completion", name), encoding="utf-8") as file:
+            words = set(re.findall(r"[a-z]+(?:-[a-z]+)*", file.read()))
+        expect_equal(sorted((options | verbs) - words), [], name)
 
 
 def test_table_on_a_narrow_terminal_keeps_its_last_column(world):

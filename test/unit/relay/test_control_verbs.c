@@ -448,6 +448,9 @@ static void test_explain_tells_the_whole_chain(void **state)
 	assert_true(has_sentence(f, "next", "outlast retry"));
 	fixture_ask(f, "{\"verb\":\"explain\",\"target\":\"user@H0001.TEST\"}");
 	assert_true(has_sentence(f, "next", "Next: a probe at 2023-11-15T03:13:20Z (in 3h)"));
+	fixture_ask(f, "{\"verb\":\"explain\",\"target\":\"s1\"}");
+	assert_true(has_sentence(f, "site", "s1 is down since 2023-11-14T22:13:20Z (2h ago)"));
+	assert_true(has_sentence(f, "next", "outlast list --site s1"));
 	fixture_ask(f, "{\"verb\":\"explain\",\"target\":\"unknown.test\"}");
 	assert_true(has_sentence(f, "next", "No mail waits for it."));
 }
