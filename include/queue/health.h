@@ -44,6 +44,9 @@ bool health_may_try(
 	const struct health_record *h, struct wall now, uint32_t in_flight, struct wall *when);
 /* health_probe_now - an operator or a hint: the next probe is due at now. */
 void health_probe_now(struct health_record *h, struct wall now);
+/* health_put_off_probe - the one that is due could not be made, through no fault of the destination: again after wait_ms, or
+ * after the present interval if that is shorter. */
+void health_put_off_probe(struct health_record *h, struct wall now, int64_t wait_ms);
 const char *health_state_name(enum health_state s); /* "up", "suspect", ... */
 
 #endif

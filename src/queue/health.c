@@ -226,6 +226,12 @@ void health_probe_now(struct health_record *h, struct wall now)
 	}
 }
 
+void health_put_off_probe(struct health_record *h, struct wall now, int64_t wait_ms)
+{
+	if (h->state == HEALTH_DOWN)
+		h->next_probe = wall_add(now, least(wait_ms, h->probe_step_ms));
+}
+
 const char *health_state_name(enum health_state s)
 {
 	switch (s) {

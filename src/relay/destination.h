@@ -74,6 +74,7 @@ struct hop {
 	struct shared_route *route;
 	struct route_request routing;
 	bool is_routing;
+	struct mono route_next; /* parked: not before does it ask again where its mail goes */
 	/* names.c: */
 	struct str remembered; /* owned; the last route that worked */
 	struct wall remembered_at;
@@ -127,6 +128,8 @@ void hop_note_more(struct hop *h);
 void hop_note_news(struct hop *h);
 /* hop_is_parked - it or its site is DOWN and no probe is due: its mail costs nothing now. */
 bool hop_is_parked(const struct hop *h, struct wall now);
+/* hop_note_parked - it has mail, and is parked: is there another way for it, and who else can tell that we are offline? */
+void hop_note_parked(struct hop *h);
 /* hop_rest - we cannot deliver anything of it just now, through no fault of anybody: tried again in a minute. */
 void hop_rest(struct hop *h);
 void hop_drop_pending(struct hop *h);

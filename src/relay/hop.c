@@ -22,6 +22,8 @@
 #define CLAIM_ERROR_MS MINUTE_MS
 /* A route is used for new attempts this long without asking the resolver again; real time. */
 #define ROUTE_REUSE_MS (30 * SECOND_MS)
+/* While its mail is parked for its site's sake: has it moved to another? Asked when more mail comes; of a fast clock's time. */
+#define ROUTE_PARKED_MS HOUR_MS
 /* What we lack is looked for again so much later; of a fast clock's time. */
 #define HOP_REST_MS MINUTE_MS
 
@@ -148,7 +150,7 @@ static bool is_resting(const struct hop *h)
 /* Parked: nothing in memory, and no probe of its own that its site's state would stop. */
 static void park(struct hop *h)
 {
-	offline_note_waiting(h);
+	hop_note_parked(h);
 	hop_drop_pending(h);
 	h->has_more = false;
 	if (h->health.state == HEALTH_DOWN && !h->relay->watch.is_offline &&
@@ -288,6 +290,18 @@ bool hop_is_parked(const struct hop *h, struct wall now)
 {
 	return h->relay->watch.is_offline || is_asleep(&h->health, now) ||
 	       (h->site && h->site->is_loaded && is_asleep(&h->site->health, now));
+}
+
+void hop_note_parked(struct hop *h)
+{
+	struct relay *r = h->relay;
+
+	offline_note_waiting(h);
+	if (r->watch.is_offline || r->is_stopping || !h->site || !h->site->is_loaded ||
+		is_asleep(&h->health, env_wall(r->env)) ||
+		env_now(r->env).ms < h->route_next.ms)
+		return;
+	hop_find_route(h);
 }
 
 void hop_drop_pending(struct hop *h)
@@ -527,20 +541,26 @@ void shared_route_unref(struct shared_route *s)
 	free(s);
 }
 
-/* Its mail was to be the probe of its site: that of another next hop takes its turn. */
-static void note_probe_missed(struct hop *h)
+/* Its mail was to be the probe of its site: that of another next hop takes its turn soon. When it was in trouble before, so are
+ * all that could have been chosen. Without a time of its own such a probe would stay due, in the way of those of other sites. */
+static void note_probe_missed(struct hop *h, enum health_state hop_was)
 {
 	struct wall now = env_wall(h->relay->env), when;
+	struct site *s = h->site;
 
-	if (h->site && h->site->is_loaded && h->site->health.state == HEALTH_DOWN &&
-		health_may_try(&h->site->health, now, h->site->window.in_flight, &when))
-		agenda_note_probe(h->relay, wall_add(now, MINUTE_MS));
+	if (!s || !s->is_loaded || s->health.state != HEALTH_DOWN ||
+		!health_may_try(&s->health, now, s->window.in_flight, &when))
+		return;
+	health_put_off_probe(&s->health, now,
+		hop_was == HEALTH_UP || hop_was == HEALTH_RECOVERING ? MINUTE_MS : HOUR_MS);
+	destination_save_site(s);
 }
 
 /* No route: a temporary reason is the hop's own failure; a final one is the outcome of the mail that waits here. */
 static void on_no_route(struct hop *h, const struct outcome *outcome)
 {
 	struct verdict v = names_judge(h, outcome);
+	enum health_state was = h->health.state;
 
 	if (v.disposition == DISPOSE_FAIL) {
 		while (!list_is_empty(&h->pending))
@@ -552,15 +572,17 @@ static void on_no_route(struct hop *h, const struct outcome *outcome)
 		return;
 	evidence_against_hop(h, outcome, STR(""));
 	destination_save(h);
-	note_probe_missed(h);
+	note_probe_missed(h, was);
 }
 
 static void on_routed(struct route_request *req)
 {
 	struct hop *h = CONTAINER_OF(req, struct hop, routing);
 	struct relay *r = h->relay;
+	bool has_moved;
 
 	h->is_routing = false;
+	h->route_next = mono_add(env_now(r->env), ROUTE_PARKED_MS / r->env->rate);
 	if (req->outcome.stage != STAGE_NONE) {
 		on_no_route(h, &req->outcome);
 	} else {
@@ -572,7 +594,10 @@ static void on_routed(struct route_request *req)
 		s->expires = mono_add(env_now(r->env), ROUTE_REUSE_MS / r->env->rate + 50);
 		shared_route_unref(h->route);
 		h->route = s;
+		has_moved = h->site && !str_equal(h->site->name, s->route->site);
 		hop_set_site(h, s->route->site);
+		if (has_moved)
+			hop_note_more(h); /* what was parked behind that one need not wait for it */
 		names_note_route(h, s->route);
 		if (str_equal(str_from_c(h->health.stage), str_from_c(stage_name(STAGE_DNS))) &&
 			h->health.state != HEALTH_UP)

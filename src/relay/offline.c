@@ -8,7 +8,7 @@
  * all moves again, as fast as the scan of next hops goes.
  *
  * Those that worked last may be dead for reasons of their own, all of them at once: a quiet relay that writes to one big
- * provider. So each inquiry also asks one next hop that has mail and did not fail yet; else its mail would wait for the
+ * provider. So each inquiry also asks a few next hops that have mail and did not fail yet; else their mail would wait for the
  * dead.
  *
  * After a restart nothing is known but that the outage is open: it is found anew, or closed by the first success.
@@ -92,7 +92,7 @@ static void go_offline(struct relay *r)
 	struct buf since;
 
 	w->is_offline = true;
-	w->untried[0] = '\0';
+	w->untried_count = 0;
 	w->began = w->all.first_failure;
 	buf_init(&since, 64);
 	instant_format_iso(&since, w->began);
@@ -285,27 +285,39 @@ static uint64_t hash_of_site(struct str name)
 	return str_hash_fold(name, 1) | 1;
 }
 
+static bool is_noted(const struct watch *w, struct str name)
+{
+	for (uint32_t i = 0; i < w->untried_count; i++)
+		if (str_equal(str_from_c(w->untried[i]), name))
+			return true;
+	return false;
+}
+
 void offline_note_waiting(const struct hop *h)
 {
 	struct watch *w = &h->relay->watch;
 
-	if (!w->is_offline || w->untried[0] || h->name.len >= sizeof(w->untried) ||
+	if (!w->is_offline || w->untried_count == WATCH_UNTRIED ||
+		h->name.len >= sizeof(w->untried[0]) || is_noted(w, h->name) ||
 		offline_has_failed(&w->all, hash_of_hop(h->name)) ||
 		(h->site && offline_has_failed(&w->all, hash_of_site(h->site->name))))
 		return;
-	memcpy(w->untried, h->name.data, h->name.len);
-	w->untried[h->name.len] = '\0';
+	memcpy(w->untried[w->untried_count], h->name.data, h->name.len);
+	w->untried[w->untried_count++][h->name.len] = '\0';
 }
 
 static void ask_untried(struct relay *r)
 {
 	struct watch *w = &r->watch;
-	struct str name = str_from_c(w->untried);
 
-	/* one that answers wipes this; one that does not makes room for others */
-	offline_note(&w->all, hash_of_hop(name), OFFLINE_FAILED, env_wall(r->env));
-	ask_domain(r, name);
-	w->untried[0] = '\0';
+	for (uint32_t i = 0; i < w->untried_count; i++) {
+		struct str name = str_from_c(w->untried[i]);
+
+		/* one that answers wipes this; one that does not makes room for others */
+		offline_note(&w->all, hash_of_hop(name), OFFLINE_FAILED, env_wall(r->env));
+		ask_domain(r, name);
+	}
+	w->untried_count = 0;
 }
 
 static void inquire(struct relay *r, bool only_canaries)
@@ -325,7 +337,7 @@ static void inquire(struct relay *r, bool only_canaries)
 		q->address = w->lately[i].address;
 		ask(q, STR(""));
 	}
-	if (w->is_offline && w->untried[0])
+	if (w->is_offline)
 		ask_untried(r);
 	/* since the start nobody was even found */
 	if (list_is_empty(&w->inquiries) && w->silent[0])

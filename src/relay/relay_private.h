@@ -95,6 +95,7 @@ struct upkeep {
 
 /* Our own connection: what was tried lately, and whom to ask. */
 #define WATCH_LATELY 4
+#define WATCH_UNTRIED 4
 struct watch_contact {
 	uint64_t site; /* hash of its name; 0: free */
 	struct endpoint address;
@@ -107,7 +108,8 @@ struct watch {
 	struct wall began;
 	struct watch_contact lately[WATCH_LATELY];
 	char silent[256];  /* a next hop that DNS gave no answer for; empty: none */
-	char untried[256]; /* while offline: one with mail that did not fail yet; empty: none */
+	char untried[WATCH_UNTRIED][256]; /* while offline: those with mail that did not fail yet */
+	uint32_t untried_count;
 	struct timer timer;
 	struct list inquiries; /* those under way */
 	bool has_reached;      /* somebody, since the start */

@@ -109,7 +109,7 @@ static void offer_to_hop(struct relay *r, struct message *m, const struct recipi
 	if (!h)
 		return; /* a scan is noted: the store has it */
 	if (h->is_loaded && hop_is_parked(h, env_wall(r->env))) {
-		offline_note_waiting(h);
+		hop_note_parked(h);
 		return;
 	}
 	if (m->env.id <= h->claimed_id_max && hop_holds(h, m->env.id))

@@ -327,6 +327,14 @@ static void take_page(struct site *s, const struct store_hops *page)
 	}
 }
 
+/* Not when it was put off, or made, while the page was read: an operator's word is not given by ourselves. */
+static bool is_probe_due(const struct site *s)
+{
+	struct wall when;
+
+	return health_may_try(&s->health, env_wall(s->relay->env), s->window.in_flight, &when);
+}
+
 static void on_scanned(struct store_op *op)
 {
 	struct site *s = CONTAINER_OF(op, struct site, scan.op);
@@ -339,9 +347,9 @@ static void on_scanned(struct store_op *op)
 		s->health.next_probe = WALL_NEVER;
 		s->is_dirty = true;
 		destination_save_site(s);
-	} else if (is_probe && op->err == OK) {
+	} else if (is_probe && op->err == OK && is_probe_due(s)) {
 		destination_retry(s->relay, pick_hop(s->relay, page));
-	} else if (op->err == OK) {
+	} else if (!is_probe && op->err == OK) {
 		take_page(s, page);
 	}
 	if (op->err != OK) {

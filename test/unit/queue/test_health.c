@@ -369,9 +369,32 @@ static void test_health_names_states(void **state)
 	assert_string_equal(health_state_name(HEALTH_RECOVERING), "recovering");
 }
 
+static void test_health_put_off_probe_waits_no_longer_than_its_interval(void **state)
+{
+	struct health_record h;
+	struct wall now = { 1700000000000 }, when;
+
+	(void)state;
+	health_init(&h, now);
+	health_put_off_probe(&h, now, MINUTE_MS);
+	assert_true(health_may_try(&h, now, 0, &when));
+	h.state = HEALTH_DOWN;
+	h.next_probe = now;
+	h.probe_step_ms = 5 * MINUTE_MS;
+	h.probes = 7;
+	health_put_off_probe(&h, now, MINUTE_MS);
+	assert_false(health_may_try(&h, now, 0, &when));
+	assert_int_equal(when.ms, now.ms + MINUTE_MS);
+	health_put_off_probe(&h, now, HOUR_MS);
+	assert_false(health_may_try(&h, now, 0, &when));
+	assert_int_equal(when.ms, now.ms + 5 * MINUTE_MS);
+	assert_int_equal(h.probes, 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_health_put_off_probe_waits_no_longer_than_its_interval),
 		cmocka_unit_test(test_health_starts_up_and_unknown),
 		cmocka_unit_test(test_health_needs_three_failures_over_a_minute),
 		cmocka_unit_test(test_health_reports_each_change_once),
