@@ -30,6 +30,7 @@ struct guarded {
 	struct map *map; /* that it is in */
 	struct str name; /* owned */
 	struct guard guard;
+	bool is_joined; /* its storm has seemed over before */
 };
 
 struct guards {
@@ -173,7 +174,8 @@ static void open_storm(struct delivery *d, struct guarded *g, const struct outco
 	(void)health_note_failure(&evidence, policy, outcome, d->attempt.host, now, &r->rng);
 	metric_add(r->env->metrics, METRIC_storms_open, 1);
 	/* Who was refused since it seemed over is in quarantine: there is nobody to take back. */
-	if (outage_resume(r, OUTAGE_STORM, scope_of(r, g), g->name))
+	g->is_joined = outage_resume(r, OUTAGE_STORM, scope_of(r, g), g->name);
+	if (g->is_joined)
 		return;
 	(void)outage_begin(r, OUTAGE_STORM, scope_of(r, g), g->name, began, &evidence);
 	metric_add(r->env->metrics, METRIC_storms_total, 1);
@@ -197,13 +199,15 @@ static void close_storm(struct relay *r, struct guarded *g)
 
 	outage_seems_over(r, OUTAGE_STORM, scope_of(r, g), g->name, now);
 	metric_sub(r->env->metrics, METRIC_storms_open, 1);
+	release(r, g);
+	if (g->is_joined)
+		return; /* said before; in the end the outage says that it is over */
 	buf_init(&b, 1024);
 	buf_append_safe(&b, g->name);
 	log_text(r->env->log, LOG_NOTICE, "qmgr",
 		"%s %s takes again the mailboxes that it had refused",
 		is_site(r, g) ? "site" : "domain", buf_cstr(&b));
 	buf_fini(&b);
-	release(r, g);
 }
 
 static void note(struct delivery *d, uint32_t i, enum guard_outcome outcome, bool is_known,
@@ -351,7 +355,7 @@ void guard_note_recorded(struct delivery *d)
 				? guarded_of(d, i, false)
 				: NULL;
 
-		if (g && g->guard.is_open && !d->is_storm) {
+		if (g && g->guard.is_open && !g->is_joined && !d->is_storm) {
 			rescue(r, g, wall_add(now, -policy->notice_hold_ms));
 			return;
 		}
