@@ -194,6 +194,8 @@ class Outage:
         expect(sums["ok"], "the ledger does not balance")
         self.report()
         limit_s = 1.1 * 600 / RATE + 0.6  # one probe interval; and what starting, connecting and a sync take in real time
+        asked, refused = (sum(column) for column in zip(*self.refused))
+        expect(refused <= 0.2 * asked, f"{refused} of {asked} messages offered were refused for their rate")
         expect(self.waited_s <= limit_s, f"the first message after the recovery came after {self.waited_s:.2f} s")
 
     def report(self):
