@@ -250,3 +250,11 @@ void pacing_note_recovery(struct site *s)
 	s->is_limited = false; /* it begins anew, and is told anew */
 	pace_recover(&s->pace, s->recovered);
 }
+
+double pacing_limit(const struct relay *r, struct str name)
+{
+	const struct map_entry *e = map_find(&r->sites, name);
+	const struct site *s = e ? CONTAINER_OF(e, struct site, entry) : NULL;
+
+	return s && pace_is_overloaded(&s->pace) ? pace_per_minute(&s->pace) : 0;
+}
