@@ -366,7 +366,7 @@ static void on_outages_changed(void *user)
 static double on_site_limit(void *user, struct str site)
 {
 	(void)user;
-	return str_starts_fold(site, STR("limited.")) ? 12.5 : 0;
+	return str_equal(site, STR("s2")) ? 12.5 : 0;
 }
 
 static const struct verb_daemon_ops daemon_ops = { .gauges = on_gauges,
