@@ -18,6 +18,10 @@
  * partial storm.) Or when nothing but one or two mailboxes has been refused for longer than the longest quarantine, so that all
  * others have been tried since, and one is accepted.
  *
+ * A mailbox that never took mail is quarantined once, while a storm is open and for an hour after: nobody can tell whether it
+ * exists. Refused again when that time is over it is believed, unless over half of all are refused, so that a storm in parts
+ * does not keep the sender of a typing error waiting.
+ *
  * Memory is fixed: the last GUARD_VICTIMS refused mailboxes, and counters of ten minutes. One that is idle may be forgotten.
  */
 #ifndef QUEUE_GUARD_H
@@ -40,6 +44,8 @@
 #define GUARD_STEP_MAX_MS (4 * HOUR_MS)
 /* Longer than the longest quarantine with its jitter: whoever was refused has been tried again since. */
 #define GUARD_MEMORY_MS (5 * HOUR_MS)
+/* A storm that begins anew so soon is the same one. */
+#define GUARD_JOIN_MS HOUR_MS
 /* Two to four mailboxes refused, none accepted: believed after this. */
 #define GUARD_UNSURE_MS DAY_MS
 
@@ -103,12 +109,13 @@ struct guard_question {
 	bool is_doubted;  /* 5xx that speaks of more than message and policy */
 	bool is_known;    /* the mailbox is known good */
 	bool was_refused; /* and has been in quarantine */
+	bool is_early;    /* but for less than the time set: it was asked for again meanwhile */
 };
 
 /* guard_doubts - true: the refusal is not believed, the recipient is quarantined. g: NULL when nothing is known of the site. */
 bool guard_doubts(const struct guard *g, const struct guard_question *q, struct wall now);
 /* guard_step - how long the recipient stays in quarantine: at first quarantine_ms, then doubling with its attempts up to
- * GUARD_STEP_MAX_MS; jittered by 10 %. */
+ * GUARD_STEP_MAX_MS; up to 10 % less, by chance. */
 int64_t guard_step(int64_t quarantine_ms, bool was_refused, uint32_t attempts, struct rng *rng);
 
 #endif

@@ -38,6 +38,7 @@ struct pace {
 	uint64_t learned; /* what it bore; 0: unknown. Durable: site_record.rate */
 	uint64_t knee;    /* growth is careful near it; 0: not met yet, the rate doubles */
 	int64_t slack_ms; /* what was not used is kept for so long */
+	int64_t clock_rate;
 	int64_t tokens;   /* billionths of a message */
 	struct wall filled;
 	struct wall gathered; /* nothing starts before; WALL_NONE: it may */

@@ -58,11 +58,13 @@ struct verb_daemon_ops {
 	void (*audit)(void *user, struct str text); /* one log line */
 	/* hop_known - mail for it was accepted then, by another relay; the store knows already. mailbox_known - the same of one
 	 * mailbox, which nobody has stored yet. outage_new_id - the number of an outage that is about to be declared.
-	 * outages_changed - outages were declared, changed or ended in the store. Each may be NULL: not offered. */
+	 * outages_changed - outages were declared, changed or ended in the store. site_limit - messages a minute that go to a
+	 * site while it limits us; 0: it does not. Each may be NULL: not offered. */
 	void (*hop_known)(void *user, struct str hop, struct wall at);
 	void (*mailbox_known)(void *user, struct str address, struct wall at);
 	uint64_t (*outage_new_id)(void *user);
 	void (*outages_changed)(void *user);
+	double (*site_limit)(void *user, struct str site);
 };
 
 struct verb_host {

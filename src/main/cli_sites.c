@@ -50,6 +50,9 @@ static void on_site(void *user, json_t *row)
 	struct cli_line line = { .cli = cli };
 	struct str state = cli_text(row, "state"), name = cli_text(row, "site");
 
+	if (json_object_get(row, "limited") && str_equal(state, STR("up")))
+		state = STR("limited");
+
 	if (cli->format == FORMAT_JSON)
 		cli_put_json(row);
 	else if (cli->format == FORMAT_IDS)

@@ -232,6 +232,9 @@ static void put_site(struct cli *cli, const json_t *site, double now)
 	cli_color(cli, cli_state_color(state));
 	cli_put_text(state);
 	cli_color(cli, COLOR_NONE);
+	if (json_object_get(site, "limited"))
+		buf_printf(&text, ", limits us: %.1f a minute",
+			json_number_value(json_object_get(site, "limited")));
 	if (str_equal(state, STR("down")) && cli_seconds(site, "first_failure") > 0) {
 		buf_append_str(&text, STR(" for "));
 		cli_append_span(&text, (int64_t)(now - cli_seconds(site, "first_failure")));

@@ -142,6 +142,7 @@ enum cli_color cli_state_color(struct str state)
 	if (str_equal(state, STR("down")) || str_equal(state, STR("failed")))
 		return COLOR_BAD;
 	if (str_equal(state, STR("suspect")) || str_equal(state, STR("recovering")) ||
+		str_equal(state, STR("limited")) ||
 		str_equal(state, STR("held")) || str_equal(state, STR("quarantined")))
 		return COLOR_WARN;
 	if (str_equal(state, STR("up")) || str_equal(state, STR("delivered")))

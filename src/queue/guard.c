@@ -247,10 +247,15 @@ bool guard_is_idle(const struct guard *g, struct wall now)
 
 /* ---- what is believed ---- */
 
+static uint64_t last_tries(const struct guard *g, uint32_t count)
+{
+	return count < GUARD_LAST ? g->last & ((UINT64_C(1) << count) - 1) : g->last;
+}
+
 /* Of that many first tries, the last ones. */
 static bool is_often_refused(const struct guard *g, uint32_t count)
 {
-	uint64_t last = count < GUARD_LAST ? g->last & ((UINT64_C(1) << count) - 1) : g->last;
+	uint64_t last = last_tries(g, count);
 
 	count = count < GUARD_LAST ? count : GUARD_LAST;
 	return count_bits(last) * 100 >= count * GUARD_OPEN_PERCENT;
@@ -279,12 +284,32 @@ static bool is_healthy(const struct guard *g, uint64_t mailbox, struct wall now)
 	       count_victims(g, now, refusing_ms(g, now), &has_senders) < 2;
 }
 
+/* Over half of those tried are refused, lately and since it opened. */
+static bool is_everywhere(const struct guard *g)
+{
+	uint32_t count = g->open_count > GUARD_OPEN_MAILBOXES ? g->open_count : GUARD_OPEN_MAILBOXES;
+
+	if (!g->is_open || !g->is_parking)
+		return false;
+	if (count > g->last_count)
+		return true; /* found open: nothing is known */
+	return 2 * count_bits(last_tries(g, count)) > count;
+}
+
+static bool doubts_stranger(const struct guard *g, const struct guard_question *q)
+{
+	return !q->was_refused || q->is_early || is_everywhere(g);
+}
+
 bool guard_doubts(const struct guard *g, const struct guard_question *q, struct wall now)
 {
 	/* A mailbox that worked until the storm is not judged by it, whatever the reply; one that nobody knew only when
 	 * the reply is of its kind. */
-	if (g && g->is_open)
-		return q->is_known || q->is_doubted;
+	if (g && g->is_open && q->is_known)
+		return true;
+	if (g && !q->is_known && q->is_doubted &&
+		(g->is_open || is_within(g->closed, now, GUARD_JOIN_MS)))
+		return doubts_stranger(g, q);
 	if (!q->is_known || !q->is_doubted)
 		return false;
 	return !q->was_refused || !is_healthy(g, q->mailbox, now);
@@ -297,5 +322,6 @@ int64_t guard_step(int64_t quarantine_ms, bool was_refused, uint32_t attempts, s
 
 	for (uint32_t i = 1; was_refused && i < attempts && step_ms < max_ms; i++)
 		step_ms *= 2;
-	return rng_jitter(rng, step_ms < max_ms ? step_ms : max_ms, JITTER_PERCENT);
+	step_ms = step_ms < max_ms ? step_ms : max_ms;
+	return step_ms - (int64_t)rng_below(rng, (uint64_t)(step_ms * JITTER_PERCENT / 100) + 1);
 }

@@ -23,6 +23,14 @@
 #define IDLE_PAUSE_MS (15 * SECOND_MS)
 #define STEP_MESSAGES 70
 #define STEP_MS (150 * SECOND_MS)
+/* Of the real clock: the wire and the disk are no faster on a fast one. */
+#define SLACK_REAL_MS 50 /* a loop does not wake up each millisecond */
+#define PAUSE_REAL_MS 30
+#define PAUSE_MAX_REAL_MS 500
+#define STEP_REAL_MS 100
+#define IDLE_REAL_MS 500
+#define QUIET_REAL_MS (10 * SECOND_MS)
+#define UNFELT_REAL_MS SECOND_MS
 #define SPAN_MS MINUTE_MS
 #define SPAN_MESSAGES 10
 #define MEASURE_MESSAGES 5
@@ -40,6 +48,17 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static int64_t greatest(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* On a fast clock a span of wall time may be nothing: the wire and the disk are no faster. */
+static int64_t at_least(const struct pace *p, int64_t ms, int64_t real_ms)
+{
+	return greatest(ms, real_ms * p->clock_rate);
+}
+
 static uint64_t clamp(uint64_t rate)
 {
 	return rate < RATE_MIN ? RATE_MIN : least(rate, RATE_MAX);
@@ -53,10 +72,8 @@ static int64_t between(struct wall from, struct wall to)
 
 void pace_init(struct pace *p, uint64_t learned, int64_t clock_rate)
 {
-	int64_t slack_ms = 50 * clock_rate; /* a loop does not wake up each millisecond */
-
-	*p = (struct pace){ .learned = least(learned, RATE_MAX) };
-	p->slack_ms = slack_ms > SECOND_MS ? slack_ms : SECOND_MS;
+	*p = (struct pace){ .learned = least(learned, RATE_MAX), .clock_rate = clock_rate };
+	p->slack_ms = at_least(p, SECOND_MS, SLACK_REAL_MS);
 }
 
 void pace_set_cap(struct pace *p, uint32_t per_minute)
@@ -164,7 +181,8 @@ static void measure_anew(struct pace *p, struct wall now)
 
 static void count_taken(struct pace *p, struct wall now, bool is_busy)
 {
-	bool was_idle = p->rate == 0 && between(p->taken, now) > IDLE_MS;
+	bool was_idle =
+		p->rate == 0 && between(p->taken, now) > at_least(p, IDLE_MS, IDLE_REAL_MS);
 
 	p->taken = now;
 	if (!is_busy || was_idle || p->now_span.began.ms == WALL_NONE.ms) {
@@ -188,7 +206,7 @@ static void count_taken(struct pace *p, struct wall now, bool is_busy)
 static void grow_anew(struct pace *p, struct wall now, unsigned steps)
 {
 	p->grown = steps * STEP_MESSAGES;
-	p->grown_ms = steps * STEP_MS;
+	p->grown_ms = steps * at_least(p, STEP_MS, STEP_REAL_MS);
 	p->grown_at = p->doubled = now;
 }
 
@@ -198,14 +216,14 @@ static uint64_t cubic(const struct pace *p)
 	int64_t by_messages = p->grown < 1000 * STEP_MESSAGES
 				      ? (int64_t)p->grown * 1000 / STEP_MESSAGES
 				      : 1000000;
-	int64_t by_time = p->grown_ms * 1000 / STEP_MS;
+	int64_t by_time = p->grown_ms * 1000 / at_least(p, STEP_MS, STEP_REAL_MS);
 	int64_t x = (by_messages < by_time ? by_messages : by_time) - 1000;
 	int64_t more; /* thousandths of the knee */
 
 	if (x > 20000)
 		x = 20000;
 	more = (100 - CUT_PERCENT) * 10 * x / 1000 * x / 1000 * x / 1000;
-	return clamp(p->knee / 1000 * (uint64_t)(1000 + more));
+	return clamp(p->knee * (uint64_t)(1000 + more) / 1000);
 }
 
 static void double_rate(struct pace *p, struct wall now)
@@ -243,9 +261,11 @@ static void grow(struct pace *p, struct wall now, bool is_busy)
 
 static bool may_lift(const struct pace *p, struct wall now)
 {
-	if (p->pause_ms > 0 || between(p->felt, now) < LIFT_UNFELT_MS)
+	if (p->pause_ms > 0 ||
+		between(p->felt, now) < at_least(p, LIFT_UNFELT_MS, UNFELT_REAL_MS))
 		return false;
-	return p->overloaded.ms == WALL_NONE.ms || between(p->overloaded, now) >= LIFT_QUIET_MS;
+	return p->overloaded.ms == WALL_NONE.ms ||
+	       between(p->overloaded, now) >= at_least(p, LIFT_QUIET_MS, QUIET_REAL_MS);
 }
 
 /* ---- overload ---- */
@@ -341,9 +361,10 @@ void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight, bool
 		cut(p, now);
 	p->stale = in_flight > 0 ? in_flight - 1 : 0;
 	pause_ms = p->pause_ms > 0 ? 2 * p->pause_ms : 2 * MESSAGE / (int64_t)p->rate;
-	if (pause_ms < (is_busy ? SECOND_MS : IDLE_PAUSE_MS))
-		pause_ms = is_busy ? SECOND_MS : IDLE_PAUSE_MS;
-	p->pause_ms = pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS;
+	pause_ms = greatest(pause_ms,
+		at_least(p, is_busy ? SECOND_MS : IDLE_PAUSE_MS, PAUSE_REAL_MS));
+	p->pause_ms = (int64_t)least((uint64_t)pause_ms,
+		(uint64_t)at_least(p, PAUSE_MAX_MS, PAUSE_MAX_REAL_MS));
 	p->pause_end = wall_add(now, p->pause_ms);
 }
 

@@ -65,6 +65,7 @@ static void host_hop_known(void *user, struct str hop, struct wall at);
 static void host_mailbox_known(void *user, struct str address, struct wall at);
 static uint64_t host_outage_new_id(void *user);
 static void host_outages_changed(void *user);
+static double host_site_limit(void *user, struct str site);
 
 static const struct listener_handler listener_handler = { .on_accept = on_accept };
 static const struct conn_handler session_handler = {
@@ -86,6 +87,7 @@ static const struct verb_daemon_ops daemon_ops = {
 	.mailbox_known = host_mailbox_known,
 	.outage_new_id = host_outage_new_id,
 	.outages_changed = host_outages_changed,
+	.site_limit = host_site_limit,
 };
 
 struct control *control_new(struct relay *r)
@@ -331,6 +333,11 @@ static void host_hop_ready(void *user, struct str name, bool is_urgent)
 	struct hop *h = hop_get(r, name);
 	if (h)
 		hop_note_more(h);
+}
+
+static double host_site_limit(void *user, struct str name)
+{
+	return pacing_limit(user, name);
 }
 
 static void host_site_probe(void *user, struct str site)

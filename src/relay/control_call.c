@@ -332,6 +332,13 @@ static void end(struct verb_call *call)
 	call->is_ready = false;
 }
 
+double verb_site_limit(const struct verb_call *call, struct str site)
+{
+	const struct verb_daemon_ops *daemon = call->host->daemon;
+
+	return daemon && daemon->site_limit ? daemon->site_limit(call->host->user, site) : 0;
+}
+
 void verb_audit(struct verb_call *call, const char *format, ...)
 {
 	if (!call->host->daemon)

@@ -65,6 +65,8 @@ void verb_row(struct verb_call *call, struct json_t *value);
 void verb_done(struct verb_call *call, struct json_t *value);
 void verb_fail(struct verb_call *call, enum verb_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* verb_site_limit - messages a minute that go to a site while it limits us; 0: it does not, or nobody knows. */
+double verb_site_limit(const struct verb_call *call, struct str site);
 void verb_audit(struct verb_call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* verb_text - a string member of the request, empty when absent. */

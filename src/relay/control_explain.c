@@ -39,6 +39,7 @@ static void tell_place(struct verb_call *call);
 static void tell_hop_found(struct verb_call *call);
 static void tell_policy(struct verb_call *call, struct str hop, const struct conf_policy *policy);
 static void tell_site(struct verb_call *call, struct str hop);
+static void tell_limit(struct verb_call *call, struct str site);
 static void tell_outages(struct verb_call *call, struct str hop);
 static void tell_outage(struct verb_call *call, const struct outage_record *o);
 static void tell_grace(struct verb_call *call, const struct conf_policy *policy);
@@ -301,6 +302,7 @@ static void tell_site(struct verb_call *call, struct str hop)
 		say(call, "site");
 	} else {
 		tell_health(call, "The site", l->site_out.name, &l->site_out.health);
+		tell_limit(call, l->site_out.name);
 	}
 	if (l->hop_out.name.len && l->hop_out.health.state != HEALTH_UP)
 		tell_health(call, "The next hop", l->hop_out.name, &l->hop_out.health);
@@ -320,6 +322,19 @@ static void tell_grace(struct verb_call *call, const struct conf_policy *policy)
 	instant_format_span(text, policy->no_domain_grace_ms);
 	buf_append_str(text, STR(" of that (outage.no-domain-grace) its mail is returned."));
 	say(call, "grace");
+}
+
+static void tell_limit(struct verb_call *call, struct str site)
+{
+	struct explain_state *state = call->state;
+	double limit = verb_site_limit(call, site);
+
+	if (limit <= 0)
+		return;
+	buf_printf(&state->text,
+		"The site limits us: %.1f messages a minute go to it for now, in drain order.",
+		limit);
+	say(call, "site");
 }
 
 static void tell_outages(struct verb_call *call, struct str hop)

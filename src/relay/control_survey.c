@@ -158,7 +158,7 @@ static int trouble_of(const struct survey_site *entry)
 	return (own > hop ? own : hop) + (entry->recipients ? 4 : 0);
 }
 
-json_t *survey_json(const struct survey_site *entry, struct wall now)
+json_t *survey_json(const struct verb_call *call, const struct survey_site *entry)
 {
 	json_t *o = entry->site.name.len ? json_health(&entry->site.health) : json_object();
 
@@ -167,6 +167,9 @@ json_t *survey_json(const struct survey_site *entry, struct wall now)
 		json_put(o, "state", json_string(entry->is_others ? "various" : "unrouted"));
 	else
 		json_put_u64(o, "window", entry->site.window);
+	double limit = verb_site_limit(call, entry->site.name);
+	if (limit > 0)
+		json_put(o, "limited", json_real(limit));
 	for (unsigned i = 0; i <= RECIPIENT_QUARANTINED; i++)
 		json_put_u64(o, recipient_state_name((enum recipient_state)i), entry->count[i]);
 	json_put_u64(o, "recipients", entry->recipients);
@@ -175,7 +178,7 @@ json_t *survey_json(const struct survey_site *entry, struct wall now)
 	json_put_u64(o, "hops_down", entry->hops_down);
 	json_put_wall(o, "oldest", entry->oldest);
 	if (entry->oldest.ms)
-		json_put(o, "oldest_age", json_integer((now.ms - entry->oldest.ms) / 1000));
+		json_put(o, "oldest_age", json_integer((call->now.ms - entry->oldest.ms) / 1000));
 	if (entry->worst.name.len) {
 		json_t *hop = json_health(&entry->worst.health);
 

@@ -44,6 +44,7 @@ void survey_fini(struct survey *s);
 /* survey_sort - the sites with the most waiting mail first, those in trouble before those that are
  * up. */
 void survey_sort(struct survey *s);
-struct json_t *survey_json(const struct survey_site *entry, struct wall now);
+/* survey_json - a row; "limited": messages a minute that go to it while it limits us. */
+struct json_t *survey_json(const struct verb_call *call, const struct survey_site *entry);
 
 #endif

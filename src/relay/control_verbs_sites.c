@@ -142,7 +142,7 @@ static json_t *site_row(const struct verb_call *call, const struct survey_site *
 {
 	const struct sites_state *state = call->state;
 	const struct outage_record *o = book_about(&state->book, entry->worst.name, entry->site.name);
-	json_t *row = survey_json(entry, call->now);
+	json_t *row = survey_json(call, entry);
 
 	if (o)
 		json_put_u64(row, "outage", o->id);

@@ -77,7 +77,7 @@ static void status_answer(struct verb_call *call)
 	for (size_t i = 0; i < survey->sorted_count && json_array_size(worst) < STATUS_WORST_MAX;
 		i++)
 		if (survey->sorted[i]->recipients)
-			json_array_append_new(worst, survey_json(survey->sorted[i], call->now));
+			json_array_append_new(worst, survey_json(call, survey->sorted[i]));
 	json_put(done, "worst", worst);
 	for (uint32_t i = 0; i < state->book.open_count && i < STATUS_OUTAGES_MAX; i++)
 		json_array_append_new(outages, json_outage(&state->book.open[i], call->now));

@@ -159,6 +159,9 @@ void destination_retry(struct relay *r, struct str hop);
 /* destination_probe - the same for a site by name, in memory or not. Later; errors are logged. */
 void destination_probe(struct relay *r, struct str site);
 
+/* pacing_limit - messages a minute that go to the site of that name while it limits us; 0: it does not, or is not in memory. */
+double pacing_limit(const struct relay *r, struct str site);
+
 /* destination_records - health that changed, for a RECORD; clears the dirty marks. Records live in arena. */
 void destination_records(struct hop *h, struct arena *arena, struct store_record *record);
 /* destination_save - the same in a RECORD of its own. */

@@ -21,6 +21,7 @@
 
 #define GUARDS_MAX 1024
 #define STEP_RECIPIENTS 1000
+#define EARLY_PART 8 /* a quarantine is over but for so small a part of it */
 #define ACTOR STR("storm guard")
 
 struct guarded {
@@ -29,6 +30,7 @@ struct guarded {
 	struct map *map; /* that it is in */
 	struct str name; /* owned */
 	struct guard guard;
+	bool is_joined; /* its storm has seemed over before */
 };
 
 struct guards {
@@ -85,6 +87,13 @@ static struct guarded *guarded_find(struct relay *r, struct map *map, struct str
 	return g;
 }
 
+static bool is_stormy(const struct relay *r, const struct guarded *g)
+{
+	const struct outage_record *o = outage_open(r, OUTAGE_STORM, scope_of(r, g), g->name);
+
+	return o && o->recovered.ms == WALL_NONE.ms;
+}
+
 static struct guarded *guarded_get(struct relay *r, struct map *map, struct str name)
 {
 	struct guarded *g = guarded_find(r, map, name);
@@ -99,7 +108,7 @@ static struct guarded *guarded_get(struct relay *r, struct map *map, struct str 
 	map_insert(map, &g->entry, g->name);
 	list_push_back(&r->guards->lru, &g->lru);
 	r->guards->count++;
-	if (outage_open(r, OUTAGE_STORM, scope_of(r, g), name)) {
+	if (is_stormy(r, g)) {
 		guard_reopen(&g->guard, env_wall(r->env));
 		metric_add(r->env->metrics, METRIC_storms_open, 1);
 	}
@@ -164,8 +173,12 @@ static void open_storm(struct delivery *d, struct guarded *g, const struct outco
 
 	health_init(&evidence, now);
 	(void)health_note_failure(&evidence, policy, outcome, d->attempt.host, now, &r->rng);
-	(void)outage_begin(r, OUTAGE_STORM, scope_of(r, g), g->name, began, &evidence);
 	metric_add(r->env->metrics, METRIC_storms_open, 1);
+	/* Who was refused since it seemed over is in quarantine: there is nobody to take back. */
+	g->is_joined = outage_resume(r, OUTAGE_STORM, scope_of(r, g), g->name);
+	if (g->is_joined)
+		return;
+	(void)outage_begin(r, OUTAGE_STORM, scope_of(r, g), g->name, began, &evidence);
 	metric_add(r->env->metrics, METRIC_storms_total, 1);
 	buf_init(&b, 2048);
 	buf_append_safe(&b, g->name);
@@ -185,15 +198,17 @@ static void close_storm(struct relay *r, struct guarded *g)
 	struct wall now = env_wall(r->env);
 	struct buf b;
 
-	outage_end(r, OUTAGE_STORM, scope_of(r, g), g->name, now);
+	outage_seems_over(r, OUTAGE_STORM, scope_of(r, g), g->name, now);
 	metric_sub(r->env->metrics, METRIC_storms_open, 1);
+	release(r, g, false);
+	if (g->is_joined)
+		return; /* said before; in the end the outage says that it is over */
 	buf_init(&b, 1024);
 	buf_append_safe(&b, g->name);
 	log_text(r->env->log, LOG_NOTICE, "qmgr",
 		"%s %s takes again the mailboxes that it had refused",
 		is_site(r, g) ? "site" : "domain", buf_cstr(&b));
 	buf_fini(&b);
-	release(r, g, false);
 }
 
 static void note(struct delivery *d, uint32_t i, enum guard_outcome outcome, bool is_known,
@@ -236,7 +251,9 @@ static void drop_storm(struct delivery *d)
 	if (is_smarthost(d) || !outage_open(r, OUTAGE_STORM, OUTAGE_OF_SITE, d->site->name))
 		return;
 	g = guarded_get(r, &r->guards->sites, d->site->name);
-	close_storm(r, g);
+	if (g->guard.is_open)
+		close_storm(r, g);
+	outage_end(r, OUTAGE_STORM, OUTAGE_OF_SITE, g->name, env_wall(r->env));
 	g->guard = (struct guard){ 0 };
 }
 
@@ -303,13 +320,21 @@ enum result_kind guard_judge(struct delivery *d, uint32_t i, struct store_result
 		.was_refused = was_refused(q),
 	};
 
+	/* refused once, less than its quarantine ago: released, or rescued */
+	int64_t since_ms = now.ms - q->last_attempt.ms;
+
+	question.is_early = question.was_refused && q->attempts <= 1 && since_ms >= 0 &&
+			    since_ms < policy->quarantine_ms - policy->quarantine_ms / EARLY_PART;
 	/* before RCPT nobody asked for the mailbox: the next hop has to be known good */
 	question.is_known = known_has(r, question.mailbox, true) ||
 			    (res->outcome.stage == STAGE_MAIL && hop_is_known_good(d->hop));
 	if (!guard_doubts(g ? &g->guard : NULL, &question, now))
 		return RESULT_FAILED;
-	out->due = wall_add(now,
-		guard_step(policy->quarantine_ms, question.was_refused, q->attempts + 1, &r->rng));
+	out->due = wall_add(now, guard_step(policy->quarantine_ms,
+				      question.was_refused && question.is_known, q->attempts + 1,
+				      &r->rng));
+	if (question.is_early && !question.is_known)
+		out->due.ms -= since_ms; /* what is left of it */
 	if (out->due.ms > end.ms)
 		out->due = end;
 	out->status.klass = 4;
@@ -331,7 +356,7 @@ void guard_note_recorded(struct delivery *d)
 				? guarded_of(d, i, false)
 				: NULL;
 
-		if (g && g->guard.is_open && !d->is_storm) {
+		if (g && g->guard.is_open && !g->is_joined && !d->is_storm) {
 			rescue(r, g, wall_add(now, -policy->notice_hold_ms));
 			return;
 		}

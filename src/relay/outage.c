@@ -272,6 +272,30 @@ void outage_end(struct relay *r, enum outage_kind kind, enum outage_scope scope,
 		outage_close(o, at);
 }
 
+void outage_seems_over(struct relay *r, enum outage_kind kind, enum outage_scope scope,
+	struct str name, struct wall at)
+{
+	struct outage *o = outage_find(r, kind, scope, name);
+
+	if (!o)
+		return;
+	o->rec.recovered = at;
+	o->look_ms = MINUTE_MS;
+	outage_save(o);
+}
+
+bool outage_resume(
+	struct relay *r, enum outage_kind kind, enum outage_scope scope, struct str name)
+{
+	struct outage *o = outage_find(r, kind, scope, name);
+
+	if (!o || o->rec.recovered.ms == WALL_NONE.ms)
+		return false;
+	o->rec.recovered = WALL_NONE;
+	outage_save(o);
+	return true;
+}
+
 void outage_close(struct outage *o, struct wall at)
 {
 	o->rec.ended = at.ms > o->rec.began.ms ? at : wall_add(o->rec.began, 1);

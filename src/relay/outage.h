@@ -14,6 +14,7 @@
 
 /* Some 1.5 KiB each. So many known-good sites that are down at once are our own trouble (OUTAGE_OFFLINE). */
 #define OUTAGES_OPEN_MAX 8192
+#define OUTAGE_JOIN_MS HOUR_MS
 
 struct delivery;
 
@@ -26,6 +27,12 @@ const struct outage_record *outage_begin(struct relay *r, enum outage_kind kind,
 /* outage_end - closes it; nothing when none is open. */
 void outage_end(struct relay *r, enum outage_kind kind, enum outage_scope scope, struct str name,
 	struct wall at);
+/* outage_seems_over - it ends as of then, unless outage_begin or outage_resume comes within OUTAGE_JOIN_MS. Its "recovered" says
+ * so, durably. outage_resume - true: one that seemed over goes on. */
+void outage_seems_over(struct relay *r, enum outage_kind kind, enum outage_scope scope,
+	struct str name, struct wall at);
+bool outage_resume(
+	struct relay *r, enum outage_kind kind, enum outage_scope scope, struct str name);
 /* outage_open - the open one of that kind, scope and name, or NULL. */
 const struct outage_record *outage_open(
 	const struct relay *r, enum outage_kind kind, enum outage_scope scope, struct str name);

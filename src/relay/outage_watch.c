@@ -458,6 +458,14 @@ static void ask_state(struct outage *o)
 
 /* ---- each minute ---- */
 
+/* A storm that did not begin anew. */
+static bool seems_over_long(const struct outage *o, struct wall now)
+{
+	return o->rec.kind == OUTAGE_STORM && o->rec.ended.ms == WALL_NONE.ms &&
+	       o->rec.recovered.ms != WALL_NONE.ms &&
+	       now.ms - o->rec.recovered.ms >= OUTAGE_JOIN_MS;
+}
+
 /* Starts the one thing that is to be done for o now; false: there is nothing. */
 static bool start(struct outage *o, struct wall now)
 {
@@ -465,6 +473,8 @@ static bool start(struct outage *o, struct wall now)
 
 	if (o->is_dirty)
 		outage_save(o);
+	if (seems_over_long(o, now))
+		outage_close(o, o->rec.recovered);
 	if (o->rec.ended.ms != WALL_NONE.ms)
 		return false;
 	watch_of(o)->is_last = false;

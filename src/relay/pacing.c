@@ -12,6 +12,7 @@
 #define CANDIDATES_MAX 64
 /* A limit that is met so soon after mail was taken is a limit; later it may as well be an outage. */
 #define LIMIT_MS (2 * MINUTE_MS)
+#define LIMIT_REAL_MS (2 * SECOND_MS) /* where a fast clock makes nothing of two minutes */
 
 static uint64_t sender_of(const struct delivery *d)
 {
@@ -193,13 +194,14 @@ bool pacing_takes_refusal(struct delivery *d)
 	struct site *s = d->site;
 	struct wall now = env_wall(s->relay->env);
 	bool is_limit = d->results[0].verdict.is_rate_limit;
+	int64_t limit_ms = LIMIT_REAL_MS * s->relay->env->rate;
 
 	if (is_working(s) && s->window.in_flight > 1) {
 		window_note_refused_extra(&s->window);
 		pace_note_other(&s->pace, now);
 		return true;
 	}
-	if (is_working(s) && is_limit && now.ms - s->pace.taken.ms <= LIMIT_MS) {
+	if (is_working(s) && is_limit && now.ms - s->pace.taken.ms <= (limit_ms > LIMIT_MS ? limit_ms : LIMIT_MS)) {
 		window_note_overload(&s->window);
 		pace_note_refused(&s->pace, now, s->window.in_flight, is_busy(d));
 		tell_limit(d);
@@ -247,4 +249,12 @@ void pacing_note_recovery(struct site *s)
 	s->blame = (struct blame){ 0 };
 	s->is_limited = false; /* it begins anew, and is told anew */
 	pace_recover(&s->pace, s->recovered);
+}
+
+double pacing_limit(const struct relay *r, struct str name)
+{
+	const struct map_entry *e = map_find(&r->sites, name);
+	const struct site *s = e ? CONTAINER_OF(e, struct site, entry) : NULL;
+
+	return s && pace_is_overloaded(&s->pace) ? pace_per_minute(&s->pace) : 0;
 }

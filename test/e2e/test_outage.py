@@ -68,6 +68,7 @@ class Outage:
                                   "dns.allow-addresses": ["127.0.1.0/24"], "outage.notice-hold": "10m"})
         self.loads, self.clients = [], []
         self.begun = 0
+        self.refused = []  # messages offered, and of these refused for the rate, at each capacity
 
     # time
 
@@ -160,9 +161,11 @@ class Outage:
         self.both("refuse")
         self.wait_until(0.5 + 149 / 24)
         self.say(f"back, with a tenth of the capacity; {self.relay.queued()} recipients wait")
+        self.offered = self.offers()
         self.waited_s = self.come_back()
         for day, rate in ((7.7, "120/s"), (8.7, "240/s"), (9.7, "off")):
             self.wait_until(day)
+            self.refused.append(self.tell_offers("until then"))
             self.both(f"rate {rate}")
             self.say(f"capacity {rate}; {self.relay.queued()} recipients wait")
         self.wait_until(11.7)
@@ -191,6 +194,8 @@ class Outage:
         expect(sums["ok"], "the ledger does not balance")
         self.report()
         limit_s = 1.1 * 600 / RATE + 0.6  # one probe interval; and what starting, connecting and a sync take in real time
+        asked, refused = (sum(column) for column in zip(*self.refused))
+        expect(refused <= 0.2 * asked, f"{refused} of {asked} messages offered were refused for their rate")
         expect(self.waited_s <= limit_s, f"the first message after the recovery came after {self.waited_s:.2f} s")
 
     def report(self):
@@ -208,13 +213,17 @@ class Outage:
                     (during if is_out else outside).append(max(0, message["t"] - at_ms))
             print(f"# {host}: median {statistics.median(during):.0f} ms during the outage ({len(during)} messages), "
                   f"{statistics.median(outside):.0f} ms otherwise ({len(outside)})")
-        self.report_refusals()
 
-    def report_refusals(self):
-        stats = self.italy.control.stats()
-        refused = sum(host["rate_refused"] + host["rejects"] for host in stats.values())
-        asked = sum(host["mail"] for host in stats.values())
-        print(f"# Libero and Virgilio refused {refused} attempts for their rate and connections, of {asked} messages offered")
+    def offers(self):
+        """Messages offered to Libero and Virgilio, and those refused for their rate; what is said to RCPT is no matter of it."""
+        hosts = self.italy.control.stats().values()
+        return [sum(host[what] for host in hosts) for what in ("mail", "rate_refused")]
+
+    def tell_offers(self, what):
+        asked, refused = (now - before for now, before in zip(self.offers(), self.offered))
+        self.say(f"{what}: {refused} of {asked} messages offered were refused for their rate")
+        self.offered = self.offers()
+        return asked, refused
 
 
 def test_outage(world):

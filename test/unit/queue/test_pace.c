@@ -176,6 +176,47 @@ static void test_pace_keeps_refusals_few_and_uses_what_is_there(void **state)
 	}
 }
 
+/* The site and the wire of a test run in real time: 60 and 600 messages a second, 5 ms for each. */
+static void test_pace_keeps_refusals_few_on_a_fast_clock(void **state)
+{
+	static const int64_t rates[] = { 100, 1000, 15000 };
+	static struct run r;
+	(void)state;
+
+	for (size_t i = 0; i < 2 * sizeof(rates) / sizeof(rates[0]); i++) {
+		int64_t rate = rates[i / 2], until_ms = 60 * SECOND_MS * rate;
+		struct site s = { .capacity_per_min = (i % 2 ? 36000.0 : 3600.0) / (double)rate,
+			.rtt_ms = 5 * rate };
+		struct pace p;
+
+		pace_init(&p, 0, rate);
+		pace_recover(&p, (struct wall){ 1000000 * MINUTE_MS });
+		play(&s, &p, until_ms, &r);
+
+		struct shares shares = shares_of(&r, until_ms);
+
+		printf("clock %6lld, %5.0f a second    refused %4.1f %%, used %5.1f %%\n",
+			(long long)rate, s.capacity_per_min * (double)rate / 60,
+			100 * shares.refused, 100 * shares.used);
+		assert_true(shares.refused <= 0.05);
+		assert_true(shares.used >= 0.70);
+	}
+}
+
+static void test_pace_pauses_for_a_while_of_real_time(void **state)
+{
+	struct wall now = { HOUR_MS };
+	struct pace p;
+	(void)state;
+
+	pace_init(&p, 0, 1000);
+	pace_note_refused(&p, now, 1, true);
+	assert_int_equal(pace_wait_ms(&p, now, 0), 30 * SECOND_MS);
+	pace_init(&p, 0, 1);
+	pace_note_refused(&p, now, 1, false); /* nothing else waits */
+	assert_int_equal(pace_wait_ms(&p, now, 0), 15 * SECOND_MS);
+}
+
 static void test_pace_follows_a_capacity_that_rises_over_days(void **state)
 {
 	static const double starts[] = { 2, 60, 600 };
@@ -333,6 +374,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pace_keeps_refusals_few_and_uses_what_is_there),
+		cmocka_unit_test(test_pace_keeps_refusals_few_on_a_fast_clock),
+		cmocka_unit_test(test_pace_pauses_for_a_while_of_real_time),
 		cmocka_unit_test(test_pace_follows_a_capacity_that_rises_over_days),
 		cmocka_unit_test(test_pace_is_no_limit_in_normal_times),
 		cmocka_unit_test(test_pace_limit_ends),

@@ -67,6 +67,13 @@ static bool peer_line(struct peer *p, struct str line)
 		peer_end(p, true);
 		return false;
 	}
+	if (!p->is_data && f->limit_count > 0 && str_starts_fold(line, str_from_c(f->limit_at))) {
+		f->limit_count--;
+		f->limited++;
+		peer_say(p, "421 4.7.0 slow down\r\n");
+		peer_end(p, false);
+		return false;
+	}
 	if (p->is_data) {
 		if (!str_equal(line, STR(".")))
 			return true;

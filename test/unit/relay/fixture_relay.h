@@ -30,6 +30,8 @@ struct fixture_relay {
 	int64_t rcpt_delay_ms; /* before the reply to RCPT, once it is set */
 	const char *drop_at;   /* command at which it hangs up */
 	uint32_t defer_count;  /* so many RCPT get 450 */
+	const char *limit_at;  /* so MAIL begins that hears 421, and how often */
+	uint32_t limit_count, limited; /* left, and done */
 };
 
 void fixture_relay_open(struct fixture_relay *f);

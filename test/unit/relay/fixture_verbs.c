@@ -365,6 +365,12 @@ static void on_outages_changed(void *user)
 	buf_append_str(&f->told, STR("changed;"));
 }
 
+static double on_site_limit(void *user, struct str site)
+{
+	(void)user;
+	return str_equal(site, STR("s2")) ? 12.5 : 0;
+}
+
 static const struct verb_daemon_ops daemon_ops = { .gauges = on_gauges,
 	.hop_ready = on_hop_ready,
 	.site_probe = on_site_probe,
@@ -374,7 +380,8 @@ static const struct verb_daemon_ops daemon_ops = { .gauges = on_gauges,
 	.hop_known = on_hop_known,
 	.mailbox_known = on_mailbox_known,
 	.outage_new_id = on_outage_new_id,
-	.outages_changed = on_outages_changed };
+	.outages_changed = on_outages_changed,
+	.site_limit = on_site_limit };
 
 static void on_line(void *user, struct str line)
 {

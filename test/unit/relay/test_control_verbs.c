@@ -382,6 +382,8 @@ static void test_sites_sums_up_hops_worst_first(void **state)
 	assert_int_equal(number(fixture_row(f, 0), "ready"), 800);
 	assert_string_equal(text(fixture_row(f, 1), "site"), "s2");
 	assert_int_equal(number(fixture_row(f, 1), "hops"), 400);
+	assert_null(json_object_get(fixture_row(f, 0), "limited"));
+	assert_true(json_real_value(json_object_get(fixture_row(f, 1), "limited")) == 12.5);
 	assert_string_equal(text(fixture_row(f, 2), "site"), "s0");
 	assert_int_equal(number(fixture_row(f, 2), "hops"), 401);
 	fixture_ask(f, "{\"verb\":\"sites\",\"state\":\"down\",\"site\":\"s*\"}");

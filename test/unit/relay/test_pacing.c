@@ -223,6 +223,67 @@ static void test_pacing_counts_a_refused_connection_as_a_limit_while_others_work
 	assert_int_equal(w->f.delivered, 2);
 }
 
+static void test_pacing_puts_back_what_a_limit_refused(void **state)
+{
+	struct pacing_world *w = *state;
+
+	w->f.conf->policy.rate_max = 0;
+	start(w);
+	w->f.limit_at = "MAIL";
+	w->f.limit_count = 2;
+	(void)offer_from(w, 1);
+	fixture_relay_run(&w->f, MINUTE_MS); /* its own retry time would be five */
+	assert_int_equal(w->f.limited, 2);
+	assert_int_equal(w->f.delivered, 1);
+	assert_true(pacing_limit(w->f.relay, hop_get(w->f.relay, STR(HOP))->site->name) > 0);
+}
+
+/* Nothing turns for ever: three times, then it takes a retry time of its own. */
+static void test_pacing_puts_a_message_back_three_times(void **state)
+{
+	struct pacing_world *w = *state;
+
+	w->f.conf->policy.rate_max = 0;
+	start(w);
+	w->f.limit_at = "MAIL";
+	w->f.limit_count = UINT32_MAX;
+	(void)offer_from(w, 1);
+	fixture_relay_run(&w->f, 4 * MINUTE_MS);
+	assert_int_equal(w->f.limited, 4);
+	assert_int_equal(fixture_relay_count(&w->f, RECIPIENT_WAITING), 1);
+}
+
+/* One sender's mail is always refused: the others' goes on, without a limit before long. */
+static void test_pacing_lets_others_pass_one_that_is_always_refused(void **state)
+{
+	struct pacing_world *w = *state;
+	uint32_t before;
+
+	w->f.conf->policy.rate_max = 0;
+	start(w);
+	w->f.limit_at = "MAIL FROM:<s7@";
+	w->f.limit_count = UINT32_MAX;
+	w->f.priority = 5;
+	for (unsigned i = 0; i < 20; i++)
+		(void)offer_from(w, 7);
+	w->f.priority = 0;
+	for (unsigned i = 0; i < 50; i++)
+		(void)offer_from(w, 1);
+	fixture_relay_run(&w->f, 4 * MINUTE_MS);
+	assert_int_equal(w->f.delivered, 50);
+	assert_int_equal(fixture_relay_count(&w->f, RECIPIENT_WAITING), 20);
+	assert_in_range(w->f.limited, 20, 80);
+	before = w->f.limited;
+	for (unsigned i = 0; i < 50; i++) {
+		(void)offer_from(w, 7);
+		(void)offer_from(w, 1);
+		fixture_relay_run(&w->f, SECOND_MS);
+	}
+	/* each of its own once, and nobody waits for it */
+	assert_true(w->f.delivered >= 95);
+	assert_in_range(w->f.limited - before, 45, 90);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +300,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_pacing_counts_a_refused_connection_as_a_limit_while_others_work,
 			open_world, close_world),
+		cmocka_unit_test_setup_teardown(
+			test_pacing_puts_back_what_a_limit_refused, open_world, close_world),
+		cmocka_unit_test_setup_teardown(
+			test_pacing_puts_a_message_back_three_times, open_world, close_world),
+		cmocka_unit_test_setup_teardown(
+			test_pacing_lets_others_pass_one_that_is_always_refused, open_world,
+			close_world),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
