@@ -17,8 +17,11 @@ struct sip {
 
 static char fold(char c);
 static uint64_t hash(struct str s, uint64_t seed, bool is_folded);
-static uint64_t load_word(struct str s, size_t from, bool is_folded);
-static void sip_round(struct sip *sip);
+static inline uint64_t load_word(const char *text);
+static inline uint64_t load_tail(struct str s, size_t from);
+static inline uint64_t fold_word(uint64_t word);
+static inline void sip_word(struct sip *sip, uint64_t word);
+static inline void sip_round(struct sip *sip);
 static uint64_t rotate_left(uint64_t x, unsigned bits);
 
 struct str str_from_c(const char *text)
@@ -194,31 +197,53 @@ static uint64_t hash(struct str s, uint64_t seed, bool is_folded)
 		~seed ^ UINT64_C(0x646f72616e646f6d), seed ^ UINT64_C(0x6c7967656e657261),
 		~seed ^ UINT64_C(0x7465646279746573) } };
 	size_t tail = s.len - s.len % 8;
-	for (size_t at = 0; at <= tail; at += 8) {
-		uint64_t word = load_word(s, at, is_folded);
-		if (at == tail)
-			word |= (uint64_t)(s.len & 0xff) << 56;
-		sip.v[3] ^= word;
-		sip_round(&sip);
-		sip.v[0] ^= word;
+	for (size_t at = 0; at < tail; at += 8) {
+		uint64_t word = load_word(s.data + at);
+		sip_word(&sip, is_folded ? fold_word(word) : word);
 	}
+	uint64_t last = load_tail(s, tail);
+	sip_word(&sip, (is_folded ? fold_word(last) : last) | (uint64_t)(s.len & 0xff) << 56);
 	sip.v[2] ^= 0xff;
 	for (int i = 0; i < 3; i++)
 		sip_round(&sip);
 	return sip.v[0] ^ sip.v[1] ^ sip.v[2] ^ sip.v[3];
 }
 
-static uint64_t load_word(struct str s, size_t from, bool is_folded)
+/* In this order on every machine; one load where that is its order. */
+static inline uint64_t load_word(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+	       (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+	       (uint64_t)p[7] << 56;
+}
+
+static inline uint64_t load_tail(struct str s, size_t from)
 {
 	uint64_t word = 0;
-	for (size_t i = 0; i < 8 && from + i < s.len; i++) {
-		char c = s.data[from + i];
-		word |= (uint64_t)(unsigned char)(is_folded ? fold(c) : c) << (8 * i);
-	}
+	for (size_t at = s.len; at-- > from;)
+		word = word << 8 | (unsigned char)s.data[at];
 	return word;
 }
 
-static void sip_round(struct sip *sip)
+/* fold of its eight octets at once: bit 7 of each tells of an octet below 128 whether it is as great as the limit. */
+static inline uint64_t fold_word(uint64_t word)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	uint64_t low = word & (0x7f * each);
+	uint64_t from_a = low + (0x80 - 'A') * each, after_z = low + (0x7f - 'Z') * each;
+	uint64_t is_upper = (from_a ^ after_z) & ~word & (0x80 * each);
+	return word | is_upper >> 2;
+}
+
+static inline void sip_word(struct sip *sip, uint64_t word)
+{
+	sip->v[3] ^= word;
+	sip_round(sip);
+	sip->v[0] ^= word;
+}
+
+static inline void sip_round(struct sip *sip)
 {
 	uint64_t *v = sip->v;
 	v[0] += v[1];

@@ -226,6 +226,29 @@ static void test_str_hash_depends_on_every_octet_length_and_seed(void **state)
 	assert_true(str_hash(STR("A"), 1) != str_hash(STR("a"), 1));
 }
 
+/* What is stored goes by them: they stay as they are. */
+static void test_str_hash_is_the_same_for_ever(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t plain, folded;
+	} cases[] = {
+		{ "", 0xba63d83647e6c281, 0xba63d83647e6c281 },
+		{ "a", 0xaf735cc441dab4bd, 0xaf735cc441dab4bd },
+		{ "Z", 0x7eada0aaa2a03f09, 0xf15c2bf82a2066d2 },
+		{ "abcdefg", 0xde3acbe191cab300, 0xde3acbe191cab300 },
+		{ "AbCdEfGh", 0x83e92d55680a9bbf, 0x6286630a064a699d },
+		{ "user@EXAMPLE.com", 0xd33154bbf4b6ae26, 0xae96374d8c8cf227 },
+		{ "@[`{AZaz\x80\xff\xc1\xda", 0x9f843f710d9ddac2, 0x039341e9a53afd1f },
+		{ "\xc3\x84pfel@Example.ORG-Z", 0x2e47490c837df81c, 0xdbc291826953ea93 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(str_hash(str_from_c(cases[i].text), 7), cases[i].plain);
+		assert_int_equal(str_hash_fold(str_from_c(cases[i].text), 7), cases[i].folded);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_str_match_glob_follows_the_table),
 		cmocka_unit_test(test_str_match_glob_agrees_with_the_model),
 		cmocka_unit_test(test_str_hash_depends_on_every_octet_length_and_seed),
+		cmocka_unit_test(test_str_hash_is_the_same_for_ever),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
