@@ -294,7 +294,7 @@ static void take_status(
 		struct str line = str_cut(&content, '\n');
 
 		line = str_slice(line, 0, str_find(line, '\r'));
-		if (str_starts_fold(line, STR("Content-Type: message/"))) {
+		if (is_digest && str_starts_fold(line, STR("Content-Type: message/"))) {
 			m = NULL;
 		} else if (str_starts_fold(line, STR("Original-Envelope-Id: t"))) {
 			m = mail_of(l, str_slice(line, 23, line.len));
@@ -316,14 +316,22 @@ static void take_status(
 
 static void take_notice(struct sim_ledger *l, struct str content, struct str recipient)
 {
-	struct str id, envid;
+	struct str id, envid, number;
 	size_t next = 0;
 
 	if (!find_field(content, STR("Message-ID:"), 0, &id, &next)) {
 		sim_violation(l, "a notice without Message-ID arrived");
 		return;
 	}
-	if (!find_field(content, STR("Original-Envelope-Id:"), 0, &envid, &next)) {
+	bool has_envelope = find_field(content, STR("Original-Envelope-Id:"), 0, &envid, &next);
+	bool has_token = find_field(content, STR("X-Sim-Token:"), 0, &number, &next);
+
+	if (!has_envelope && has_token) {
+		/* of a message that was sent without one: it is known by the header that is returned */
+		take_status(l, content, id, mail_of(l, number), false);
+		return;
+	}
+	if (!has_envelope) {
 		/* a notice that could not be delivered: it has no envelope id, and nobody but the postmaster hears of it */
 		l->double_bounces++;
 		if (!str_starts_fold(recipient, STR("postmaster@")))

@@ -27,4 +27,7 @@ void words_copy(struct words *w, char *out, size_t room);
 /* words_site - "NAME" or "NAME/2": then *host is that host of it. NULL: no such site. */
 struct sim_site *words_site(struct words *w, struct sim_host **host);
 
+/* sim_script_conf - a statement "conf KEY VALUE", from its second word on. */
+void sim_script_conf(struct words *w);
+
 #endif

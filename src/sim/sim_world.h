@@ -84,6 +84,8 @@ void sim_world_measure(struct sim_world *w, const char *name); /* what it cost s
 void sim_world_run(struct sim_world *w, int64_t end_ms);
 /* sim_world_close - stops the relay, checks it and the queue, and fills in the figures. */
 void sim_world_close(struct sim_world *w);
+/* sim_figures_fill - the end: what came of it, once the relay has stopped. */
+void sim_figures_fill(struct sim_world *w);
 void sim_world_set_figure(struct sim_world *w, const char *name, double value);
 const struct sim_figure *sim_world_figure(const struct sim_world *w, struct str name);
 
