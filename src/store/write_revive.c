@@ -144,7 +144,7 @@ static enum err count_matching(struct sqlite_engine *e, struct store_revive *op)
 static enum err pick(struct sqlite_engine *e, struct store_revive *op, struct picked *rows,
 	uint32_t limit, uint32_t *count)
 {
-	uint64_t hash = filter_hash(op->filter, 0x10u | op->only_untold << 1 | op->only_doubted);
+	uint64_t hash = filter_hash(op->filter, (op->only_untold ? 2u : 0u) | (op->only_doubted ? 1u : 0u));
 	uint64_t first = after_of(op), from = first;
 	if (e->revive_stop.hash == hash && e->revive_stop.at.ms > op->failed_after.ms)
 		from = (uint64_t)e->revive_stop.at.ms;
