@@ -5,6 +5,8 @@
 #include "mail/queue_id.h"
 #include "row.h"
 
+enum { HASHED_TEXT_BYTES = 8192 };
+
 static void append_start(
 	struct buf *text, const struct store_filter *f, unsigned states, enum filter_start start);
 static void append_hops(struct buf *text, const struct store_filter *f);
@@ -132,6 +134,16 @@ void filter_describe(struct buf *out, const struct store_filter *f)
 		buf_printf(out, "priority=%d ", f->priority);
 	if (f->is_all)
 		buf_append_str(out, STR("all "));
+}
+
+uint64_t filter_hash(const struct store_filter *f, unsigned salt)
+{
+	struct buf text;
+	buf_init(&text, HASHED_TEXT_BYTES);
+	filter_describe(&text, f);
+	uint64_t hash = str_hash(buf_str(&text), salt);
+	buf_fini(&text);
+	return hash;
 }
 
 static void append_start(

@@ -33,5 +33,7 @@ void filter_bind(
 	struct query *q, const struct store_filter *f, enum filter_start start, uint64_t id);
 /* filter_describe - for the audit: "from=... domain=...". */
 void filter_describe(struct buf *out, const struct store_filter *f);
+/* filter_hash - tells requests apart: what is done by the filter in salt. */
+uint64_t filter_hash(const struct store_filter *f, unsigned salt);
 
 #endif

@@ -19,6 +19,10 @@ struct sqlite_engine {
 		uint64_t hash; /* of filter and action */
 		uint64_t id;
 	} modify_stop;
+	struct {
+		uint64_t hash;
+		struct wall at; /* what failed before it was done, or did not match */
+	} revive_stop;
 	struct wall sweep_stop; /* where the last SWEEP stopped, had it more to do */
 	struct young young; /* ENGINE_WRITE; ENGINE_INSPECT: counted */
 	uint32_t wal_pages;

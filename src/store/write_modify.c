@@ -33,7 +33,6 @@ static enum recipient_state target_state(enum modify_action action);
 static enum err count_matching(struct sqlite_engine *e, struct store_modify *op, unsigned states);
 static enum err pick(struct sqlite_engine *e, struct store_modify *op, unsigned states,
 	struct picked *rows, uint32_t limit, uint32_t *count);
-static uint64_t hash_request(const struct store_modify *op);
 static enum err pick_from(struct sqlite_engine *e, struct store_modify *op, unsigned states,
 	uint64_t from, struct picked *rows, uint32_t limit, uint32_t *count);
 static bool is_by_hop(const struct store_filter *f);
@@ -139,7 +138,7 @@ static enum err count_matching(struct sqlite_engine *e, struct store_modify *op,
 static enum err pick(struct sqlite_engine *e, struct store_modify *op, unsigned states,
 	struct picked *rows, uint32_t limit, uint32_t *count)
 {
-	uint64_t hash = hash_request(op);
+	uint64_t hash = filter_hash(op->filter, op->action);
 	uint64_t from = e->modify_stop.hash == hash ? e->modify_stop.id : 0;
 	enum err err = pick_from(e, op, states, from, rows, limit, count);
 	if (err == OK && from > 0 && !is_by_hop(op->filter) && *count < limit) {
@@ -149,17 +148,6 @@ static enum err pick(struct sqlite_engine *e, struct store_modify *op, unsigned 
 	e->modify_stop.hash = hash;
 	e->modify_stop.id = err == OK && *count == limit ? rows[limit - 1].message : 0;
 	return err;
-}
-
-static uint64_t hash_request(const struct store_modify *op)
-{
-	struct buf text;
-	buf_init(&text, AUDIT_TEXT_BYTES);
-	buf_printf(&text, "%d ", (int)op->action);
-	filter_describe(&text, op->filter);
-	uint64_t hash = str_hash(buf_str(&text), 0);
-	buf_fini(&text);
-	return hash;
 }
 
 /* By next hop or site through its own index, where changed rows leave the part that is read

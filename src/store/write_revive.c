@@ -27,7 +27,7 @@ enum { REVIVE_LIMIT_MAX = 10000, AUDIT_TEXT_BYTES = 8192 };
 struct picked {
 	uint64_t message;
 	uint32_t number;
-	struct wall accepted;
+	struct wall failed, accepted;
 	struct str domain;
 };
 
@@ -45,6 +45,8 @@ static enum err count_matching(struct sqlite_engine *e, struct store_revive *op)
 static void append_matching(struct buf *text, const struct store_revive *op);
 static enum err pick(struct sqlite_engine *e, struct store_revive *op, struct picked *rows,
 	uint32_t limit, uint32_t *count);
+static enum err pick_from(struct sqlite_engine *e, struct store_revive *op, uint64_t from,
+	struct picked *rows, uint32_t limit, uint32_t *count);
 static int compare_picked(const void *a, const void *b);
 static enum err revive_message(struct sqlite_engine *e, struct store_revive *op,
 	const struct picked *rows, uint32_t count);
@@ -138,22 +140,41 @@ static enum err count_matching(struct sqlite_engine *e, struct store_revive *op)
 	return err;
 }
 
+/* Goes on where the last step stopped; when that is not enough, looks at all once more. */
 static enum err pick(struct sqlite_engine *e, struct store_revive *op, struct picked *rows,
 	uint32_t limit, uint32_t *count)
 {
+	uint64_t hash = filter_hash(op->filter, (op->only_untold ? 2u : 0u) | (op->only_doubted ? 1u : 0u));
+	uint64_t first = after_of(op), from = first;
+	if (e->revive_stop.hash == hash && e->revive_stop.at.ms > op->failed_after.ms)
+		from = (uint64_t)e->revive_stop.at.ms;
+	enum err err = pick_from(e, op, from, rows, limit, count);
+	if (err == OK && from > first && *count < limit) {
+		*count = 0;
+		err = pick_from(e, op, first, rows, limit, count);
+	}
+	e->revive_stop.hash = hash;
+	e->revive_stop.at = err == OK && *count == limit ? rows[limit - 1].failed : WALL_NONE;
+	return err;
+}
+
+static enum err pick_from(struct sqlite_engine *e, struct store_revive *op, uint64_t from,
+	struct picked *rows, uint32_t limit, uint32_t *count)
+{
 	struct buf text;
 	buf_init(&text, FILTER_TEXT_MAX_BYTES);
-	buf_append_str(&text, STR("SELECT r.message, r.number, m.accepted, r.domain"));
+	buf_append_str(&text, STR("SELECT r.message, r.number, r.finished, m.accepted, r.domain"));
 	append_matching(&text, op);
 	buf_append_str(&text, STR(" AND m.chunks > 0 LIMIT ?"));
 	CHECK(!text.is_full);
 	struct query q = sql_prepare_text(&e->sql, buf_str(&text));
-	filter_bind(&q, op->filter, FILTER_BY_FAILED, after_of(op));
+	filter_bind(&q, op->filter, FILTER_BY_FAILED, from);
 	bind_u64(&q, limit);
 	while (*count < limit && sql_next(&q)) {
 		struct picked *row = &rows[(*count)++];
 		row->message = get_u64(&q);
 		row->number = get_u32(&q);
+		row->failed = get_wall(&q);
 		row->accepted = get_wall(&q);
 		row->domain = get_text(&q, &e->scratch);
 	}

@@ -288,8 +288,8 @@ static void test_revive_goes_in_steps(void **state)
 	struct world *w = *state;
 	struct store_filter filter = { .hop = STR("a.example") };
 	uint32_t sum = 0, steps = 0;
-	for (int i = 0; i < 7; i++) {
-		uint64_t id = world_must_accept(w, "a.example");
+	for (int i = 0; i < 14; i++) {
+		uint64_t id = world_must_accept(w, i % 2 ? "a.example" : "b.example");
 		assert_int_equal(fail_with_notice(w, id, 0x2, 1, NULL, 0, false), OK);
 	}
 	for (bool is_more = true; is_more && steps < 10; steps++) {
@@ -301,6 +301,15 @@ static void test_revive_goes_in_steps(void **state)
 	}
 	assert_true(sum == 7 && steps == 3);
 	contract_assert_counts(w);
+	/* what failed meanwhile, before the place where the last step stopped */
+	struct store_revive op = { .filter = &filter, .limit = 100 };
+	w->fe.wall = wall_add(w->fe.wall, -MINUTE_MS);
+	uint64_t id = world_must_accept(w, "a.example");
+	assert_int_equal(fail_with_notice(w, id, 0x2, 1, NULL, 0, false), OK);
+	assert_int_equal(revive(w, &op), OK);
+	assert_int_equal(op.recipient_count, 1);
+	store_op_fini(&op.op);
+	assert_int_equal(revive_all(w), 7);
 }
 
 static void test_notices_within_the_hold_become_one(void **state)
