@@ -169,7 +169,8 @@ static int compare(struct change *c, struct str old_text, const struct conf *nex
 	buf_init(&text, CONFIG_MAX_BYTES);
 	conf_print(&text, next);
 	/* The first that matches counts: their order is a setting too. */
-	if (conf_diff(old_text, buf_str(&text), note_setting, c) == 0 && !str_equal(old_text, buf_str(&text)))
+	if (conf_diff(old_text, buf_str(&text), note_setting, c) == 0 &&
+		!str_equal(old_text, buf_str(&text)))
 		note_setting(c, STR("the order of entries"), STR("as it was"), STR("another"));
 	buf_fini(&text);
 	if (!json_array_size(c->settings))
@@ -350,7 +351,9 @@ static int preview_reload(struct cli *cli, struct change *c)
 {
 	json_t *config = NULL;
 	struct conf *next = NULL;
-	int status = cli_daemon_answers(cli) ? VERB_DONE : cli->is_conf_bad ? VERB_DATA : VERB_UNREACHABLE;
+	int status = cli_daemon_answers(cli) ? VERB_DONE
+		     : cli->is_conf_bad      ? VERB_DATA
+					     : VERB_UNREACHABLE;
 
 	if (status == VERB_UNREACHABLE && cli->is_dry_run)
 		cli_say("no daemon answers that could reload");

@@ -119,7 +119,8 @@ static int act(struct cli *cli, json_t *request, const char *said)
 	else if (status == VERB_DONE)
 		put_result(done, said);
 	if (json_is_true(json_object_get(done, "unknown")))
-		cli_say("no mail for that name is known so far. If it is a slip: 'outlast outage end %" PRId64 "'",
+		cli_say("no mail for that name is known so far. If it is a slip: 'outlast outage "
+			"end %" PRId64 "'",
 			cli_number(done, "outage"));
 	json_decref(done);
 	return status;

@@ -93,7 +93,7 @@ def test_notice_is_a_report_that_email_reads_field_by_field(world):
 
 
 def test_no_notice_about_a_notice(world):
-    relay, sink = between(world, "a.test", "client.test", changes={"postmaster": "postmaster@client.test"})
+    relay, sink = between(world, "a.test", "client.test", changes={"postmaster": "postmaster@client.test", "outage.storm-guard": "no"})
     sink.control("sink reply rcpt 550 5.1.1 no such user for nobody@*")
     with client(relay.at) as smtp:
         smtp.sendmail("", ["nobody@a.test"], ORIGINAL)
@@ -105,7 +105,7 @@ def test_no_notice_about_a_notice(world):
 
 
 def test_notice_that_fails_goes_to_the_postmaster_once(world):
-    relay, sink = between(world, "a.test", "client.test", changes={"postmaster": "postmaster@client.test"})
+    relay, sink = between(world, "a.test", "client.test", changes={"postmaster": "postmaster@client.test", "outage.storm-guard": "no"})
     sink.control("sink reply rcpt 550 5.1.1 no such user for nobody@*")
     sink.control("sink reply rcpt 550 5.2.1 closed for anna@*")
     with client(relay.at) as smtp:
