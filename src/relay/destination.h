@@ -133,14 +133,6 @@ void hop_note_parked(struct hop *h);
 /* hop_rest - we cannot deliver anything of it just now, through no fault of anybody: tried again in a minute. */
 void hop_rest(struct hop *h);
 void hop_drop_pending(struct hop *h);
-/* hop_find - the delivery of that message that is in memory, or NULL. */
-struct delivery *hop_find(const struct hop *h, uint64_t id);
-/* hop_holds - a delivery of that message is in memory, or was recorded since the CLAIM under way was asked for. */
-bool hop_holds(const struct hop *h, uint64_t id);
-/* hop_claim_begins, hop_claim_ends - around every CLAIM of its mail; hop_note_settled - a delivery was recorded. */
-void hop_claim_begins(struct hop *h);
-void hop_claim_ends(struct hop *h);
-void hop_note_settled(struct hop *h, uint64_t id);
 void hop_set_site(struct hop *h, struct str site_name);
 const struct conf_policy *hop_policy(const struct hop *h);
 bool hop_is_known_good(const struct hop *h);
@@ -172,6 +164,20 @@ void destination_reload(struct relay *r);       /* new configuration: routes and
 /* destination_cancel_attempts - out of time: drops open attempts, and results that found no space to be written. */
 void destination_cancel_attempts(struct relay *r);
 void destination_free_all(struct relay *r);
+
+/*
+ * claim.c: what the hop has of its mail in memory, and the CLAIMs that bring more.
+ */
+bool claim_is_wanted(const struct hop *h); /* there may be more, and little is left in memory */
+void claim_start(struct hop *h);
+/* hop_find - the delivery of that message that is in memory, or NULL. */
+struct delivery *hop_find(const struct hop *h, uint64_t id);
+/* hop_holds - a delivery of that message is in memory, or was recorded since the CLAIM under way was asked for. */
+bool hop_holds(const struct hop *h, uint64_t id);
+/* hop_claim_begins, hop_claim_ends - around every CLAIM of its mail; hop_note_settled - a delivery was recorded. */
+void hop_claim_begins(struct hop *h);
+void hop_claim_ends(struct hop *h);
+void hop_note_settled(struct hop *h, uint64_t id);
 
 /*
  * names.c: what DNS says of a next hop, over time.

@@ -1,5 +1,5 @@
 /*
- * hop - a next hop in memory: load its row, claim its mail, find its route, offer it to its site.
+ * hop - a next hop in memory: load its row, claim its mail (claim.c), find its route, offer it to its site.
  *
  * hop_advance is the one place that decides what a hop does next; every completion only stores its result and kicks
  * it. Order: loaded, not parked, mail in memory, a route, a loaded site; then the site's round robin has it.
@@ -12,14 +12,6 @@
 #include "relay/destination.h"
 #include "relay/outage.h"
 
-/* Mail is claimed this much ahead of what is started. */
-#define CLAIM_MESSAGES 32
-#define CLAIM_LOW_WATER 8
-/* With much in memory, what became READY again is looked for this often at most: the urgent of it comes first. Real time. */
-#define CLAIM_NEWS_MS (10 * SECOND_MS)
-/* A CLAIM that brought nothing new, or an error, is followed by the next not before; real time. */
-#define CLAIM_STALL_MS SECOND_MS
-#define CLAIM_ERROR_MS MINUTE_MS
 /* A route is used for new attempts this long without asking the resolver again; real time. */
 #define ROUTE_REUSE_MS (30 * SECOND_MS)
 /* While its mail is parked for its site's sake: has it moved to another? Asked when more mail comes; of a fast clock's time. */
@@ -28,7 +20,6 @@
 #define HOP_REST_MS MINUTE_MS
 
 static void hop_load(struct hop *h);
-static void hop_claim(struct hop *h);
 static void hop_find_route(struct hop *h);
 
 static bool has_work(const struct hop *h)
@@ -123,17 +114,6 @@ static bool has_fresh_route(const struct hop *h)
 	return h->route && h->route->conf == r->conf && env_now(r->env).ms < h->route->expires.ms;
 }
 
-static bool may_claim(const struct hop *h)
-{
-	bool is_short = h->relay->pending_count >= PENDING_MAX;
-
-	if (!h->has_more || h->is_claiming || h->is_stalled ||
-		h->active_count >= hop_policy(h)->connections_max + HOP_PENDING_MAX)
-		return false;
-	return h->pending_count < (is_short ? 1 : CLAIM_LOW_WATER) ||
-	       (h->is_news && env_now(h->relay->env).ms >= h->news_next.ms);
-}
-
 void hop_rest(struct hop *h)
 {
 	struct relay *r = h->relay;
@@ -206,8 +186,8 @@ static void hop_advance(struct hop *h)
 	}
 	if (h->site && !h->site->is_loaded)
 		return; /* its load kicks all members: its mail may be parked, and another site may have to inherit of it */
-	if (may_claim(h))
-		hop_claim(h);
+	if (claim_is_wanted(h))
+		claim_start(h);
 	if (h->pending_count == 0 || is_resting(h) || !may_try(h))
 		return;
 	if (!has_fresh_route(h)) {
@@ -298,8 +278,7 @@ void hop_note_parked(struct hop *h)
 
 	offline_note_waiting(h);
 	if (r->watch.is_offline || r->is_stopping || !h->site || !h->site->is_loaded ||
-		is_asleep(&h->health, env_wall(r->env)) ||
-		env_now(r->env).ms < h->route_next.ms)
+		is_asleep(&h->health, env_wall(r->env)) || env_now(r->env).ms < h->route_next.ms)
 		return;
 	hop_find_route(h);
 }
@@ -366,168 +345,6 @@ static void hop_load(struct hop *h)
 	h->is_loading = true;
 	h->lookup = (struct store_lookup){ .op.on_done = on_loaded, .hop = h->name };
 	store_submit(h->relay->store, &h->lookup.op, STORE_LOOKUP);
-}
-
-/* ---- claim ---- */
-
-struct delivery *hop_find(const struct hop *h, uint64_t id)
-{
-	const struct list *heads[] = { &h->pending, &h->active };
-
-	for (size_t i = 0; i < ARRAY_COUNT(heads); i++)
-		LIST_FOR_EACH (link, heads[i]) {
-			struct delivery *d = CONTAINER_OF(link, struct delivery, link);
-
-			if (d->message->env.id == id)
-				return d;
-		}
-	return NULL;
-}
-
-static bool was_settled(const struct hop *h, uint64_t id)
-{
-	for (uint32_t i = 0; i < h->settled_count; i++)
-		if (h->settled[i] == id)
-			return true;
-	return false;
-}
-
-bool hop_holds(const struct hop *h, uint64_t id)
-{
-	return hop_find(h, id) || was_settled(h, id);
-}
-
-void hop_claim_begins(struct hop *h)
-{
-	h->claims_out++;
-}
-
-void hop_claim_ends(struct hop *h)
-{
-	if (--h->claims_out > 0)
-		return;
-	h->settled_count = 0;
-	h->is_claim_stale = false;
-}
-
-/* A CLAIM reads the queue as it was; what was recorded meanwhile must not be started a second time. */
-void hop_note_settled(struct hop *h, uint64_t id)
-{
-	if (h->claims_out == 0)
-		return;
-	if (h->settled_count == h->settled_cap) {
-		h->settled_cap = h->settled_cap ? 2 * h->settled_cap : 16;
-		h->settled = mem_realloc(h->settled, h->settled_cap * sizeof(*h->settled));
-	}
-	h->settled[h->settled_count++] = id;
-}
-
-static bool has_recipient(const struct delivery *d, uint32_t number)
-{
-	for (uint32_t i = 0; i < d->recipient_count; i++)
-		if (d->recipients[i].rcpt.number == number)
-			return true;
-	return false;
-}
-
-/* Recipients of a message that is in memory already, and came due after the others: once that delivery has ended. */
-static void note_others(struct delivery *d, const struct queued_message *m)
-{
-	for (uint32_t i = 0; i < m->recipient_count; i++)
-		d->has_others |= !has_recipient(d, m->recipients[i].rcpt.number);
-}
-
-/* More urgent mail than any that waits finds a place also where others do not. */
-static bool has_place(const struct hop *h, int priority)
-{
-	if (h->pending_count < HOP_PENDING_MAX)
-		return true;
-	return h->pending_count < HOP_PENDING_BURST_MAX &&
-	       CONTAINER_OF(h->pending.prev, struct delivery, link)->message->env.priority <
-		       priority;
-}
-
-/* What was claimed becomes pending, but what is in memory. Then: is there more, and would another CLAIM bring it? */
-static void take_claimed(struct hop *h, const struct store_claim *c)
-{
-	uint32_t taken = 0;
-	bool is_cut = false, is_old = h->is_more_noted || h->is_claim_stale, has_settled = false;
-
-	for (uint32_t i = 0; !h->is_claim_stale && i < c->message_count; i++) {
-		const struct queued_message *m = &c->messages[i];
-		struct delivery *held = hop_find(h, m->env.id);
-
-		/* what is late stays so behind one that there was no room for: it would overtake it */
-		if (held) {
-			note_others(held, m);
-		} else if (was_settled(h, m->env.id)) {
-			has_settled = true;
-		} else if (!is_cut && (held = late_take(h, m->env.id)) != NULL) {
-			note_others(held, m);
-			taken++;
-		} else if (!has_place(h, m->env.priority)) {
-			is_cut = true;
-		} else {
-			taken += delivery_from_store(h, m);
-		}
-	}
-	h->has_more = c->is_more || is_cut || is_old;
-	/* What was recorded meanwhile took places in the answer that others would have had. */
-	h->is_stalled = h->has_more && !is_old && !has_settled && taken == 0;
-	if (!h->has_more)
-		late_admit(h);
-}
-
-static void on_claimed(struct store_op *op)
-{
-	struct hop *h = CONTAINER_OF(op, struct hop, claim.op);
-	struct store_claim *c = &h->claim;
-
-	h->is_claiming = false;
-	if (op->err == OK) {
-		take_claimed(h, c);
-	} else {
-		log_text(h->relay->env->log, LOG_ERROR, "qmgr",
-			"next hop %.*s: cannot read the queue: %s", STR_FMT(h->name),
-			err_name(op->err));
-		h->is_stalled = true;
-	}
-	if (h->is_stalled && !timer_is_active(&h->pause))
-		env_timer_after(
-			h->relay->env, &h->pause, op->err == OK ? CLAIM_STALL_MS : CLAIM_ERROR_MS);
-	h->is_more_noted = false;
-	if (op->err == OK && c->message_count == 0 && h->health.state == HEALTH_DOWN &&
-		h->active_count == 0) {
-		/* nothing to probe with: it sleeps until mail for it arrives */
-		h->health.next_probe = WALL_NEVER;
-		h->is_dirty = true;
-		destination_save(h);
-	}
-	store_op_fini(op);
-	hop_claim_ends(h);
-	hop_kick(h);
-}
-
-static void hop_claim(struct hop *h)
-{
-	/* What is late is in the store too, and more of it will be when this is read. */
-	uint32_t in_memory = h->pending_count + h->active_count + 2 * h->late_count;
-
-	if (h->pending_count >= CLAIM_LOW_WATER)
-		in_memory = 0; /* for news: the first in drain order */
-	h->is_news = false;
-	h->news_next = mono_add(env_now(h->relay->env), CLAIM_NEWS_MS);
-
-	h->is_claiming = true;
-	hop_claim_begins(h);
-	h->claim = (struct store_claim){
-		.op.on_done = on_claimed,
-		.hop = h->name,
-		.message_limit =
-			in_memory + (h->relay->pending_count < PENDING_MAX ? CLAIM_MESSAGES : 1),
-		.recipients_per_message = hop_policy(h)->recipients_per_message,
-	};
-	store_submit(h->relay->store, &h->claim.op, STORE_CLAIM);
 }
 
 /* ---- route ---- */
