@@ -4,7 +4,7 @@
  * Normally there is no limit. It begins with a recovery, or with a sign of overload, and ends when it has not been felt for
  * a minute and no sign of overload came for an hour:
  *
- *   recovery   a few messages at once, then the rate doubles each second up to what was learned before
+ *   recovery   a few messages at once, then the rate doubles each round trip up to what was learned before
  *   overload   0.85 of the rate at which mail was really taken, once a round trip; a pause; then one message alone, and
  *              another after twice the pause if that is refused as well
  *   growth     quick far below the last cut, flat near it, quicker again the longer it lies behind: by then the site
@@ -46,6 +46,7 @@ struct pace {
 	int64_t grown_ms;
 	struct wall grown_at;
 	struct wall doubled;
+	uint32_t before;        /* under way when it doubled last */
 	struct wall overloaded; /* last sign; WALL_NONE: none since the recovery */
 	struct wall felt;       /* something last waited for its turn */
 	uint64_t stale;         /* under way when it was cut: say nothing new */

@@ -14,7 +14,7 @@
 #define GATHER_MS 50
 #define START_RATE PACE_SECOND
 #define START_MESSAGES 3
-#define DOUBLE_MS SECOND_MS
+#define DOUBLE_MS 100
 #define CUT_PERCENT 85
 #define TRUST_PERCENT 108 /* growth runs ahead of what is measured by so much, not more */
 #define KNEE_PERCENT 97   /* of the rate that was too much */
@@ -226,11 +226,13 @@ static uint64_t cubic(const struct pace *p)
 	return clamp(p->knee * (uint64_t)(1000 + more) / 1000);
 }
 
-static void double_rate(struct pace *p, struct wall now)
+/* What was under way at the last step says nothing of the new rate. */
+static void double_rate(struct pace *p, struct wall now, uint32_t in_flight)
 {
-	if (++p->grown < START_MESSAGES || between(p->doubled, now) < DOUBLE_MS)
+	if (++p->grown < START_MESSAGES || p->grown <= p->before || between(p->doubled, now) < DOUBLE_MS)
 		return;
 	grow_anew(p, now, 0);
+	p->before = in_flight;
 	p->rate = clamp(2 * p->rate);
 	/* Less than it began with is no help: it will say so. */
 	if (p->learned <= START_RATE || p->rate < p->learned)
@@ -241,7 +243,7 @@ static void double_rate(struct pace *p, struct wall now)
 }
 
 /* Only mail that felt the limit shows that more would do. */
-static void grow(struct pace *p, struct wall now, bool is_busy)
+static void grow(struct pace *p, struct wall now, uint32_t in_flight, bool is_busy)
 {
 	int64_t gap_ms = between(p->grown_at, now);
 	int64_t gap_max_ms = SECOND_MS + 3 * MESSAGE / (int64_t)p->rate;
@@ -251,7 +253,7 @@ static void grow(struct pace *p, struct wall now, bool is_busy)
 	if (!is_busy || p->tokens >= (half > MESSAGE ? half : MESSAGE))
 		return;
 	if (p->knee == 0) {
-		double_rate(p, now);
+		double_rate(p, now, in_flight);
 		return;
 	}
 	p->grown++;
@@ -319,6 +321,7 @@ void pace_recover(struct pace *p, struct wall now)
 	empty(p, now, START_MESSAGES);
 	p->overloaded = WALL_NONE;
 	p->felt = now;
+	p->before = 0;
 	p->stale = 0;
 	p->pause_ms = 0;
 	p->latency = 0;
@@ -328,7 +331,6 @@ void pace_recover(struct pace *p, struct wall now)
 void pace_note_success(
 	struct pace *p, struct wall now, uint32_t in_flight, bool is_busy, int64_t latency_ms)
 {
-	(void)in_flight;
 	count_taken(p, now, is_busy);
 	if (p->rate == 0)
 		return;
@@ -342,7 +344,7 @@ void pace_note_success(
 	if (note_latency(p, now, latency_ms) && is_busy && p->pause_ms == 0)
 		cut(p, now);
 	else
-		grow(p, now, is_busy);
+		grow(p, now, in_flight, is_busy);
 	if (may_lift(p, now))
 		p->rate = p->knee = 0;
 }
