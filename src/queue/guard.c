@@ -287,7 +287,8 @@ static bool is_healthy(const struct guard *g, uint64_t mailbox, struct wall now)
 /* Over half of those tried are refused, lately and since it opened. */
 static bool is_everywhere(const struct guard *g)
 {
-	uint32_t count = g->open_count > GUARD_OPEN_MAILBOXES ? g->open_count : GUARD_OPEN_MAILBOXES;
+	uint32_t count =
+		g->open_count > GUARD_OPEN_MAILBOXES ? g->open_count : GUARD_OPEN_MAILBOXES;
 
 	if (!g->is_open || !g->is_parking)
 		return false;

@@ -181,8 +181,7 @@ static void measure_anew(struct pace *p, struct wall now)
 
 static void count_taken(struct pace *p, struct wall now, bool is_busy)
 {
-	bool was_idle =
-		p->rate == 0 && between(p->taken, now) > at_least(p, IDLE_MS, IDLE_REAL_MS);
+	bool was_idle = p->rate == 0 && between(p->taken, now) > at_least(p, IDLE_MS, IDLE_REAL_MS);
 
 	p->taken = now;
 	if (!is_busy || was_idle || p->now_span.began.ms == WALL_NONE.ms) {
@@ -263,8 +262,7 @@ static void grow(struct pace *p, struct wall now, uint32_t in_flight, bool is_bu
 
 static bool may_lift(const struct pace *p, struct wall now)
 {
-	if (p->pause_ms > 0 ||
-		between(p->felt, now) < at_least(p, LIFT_UNFELT_MS, UNFELT_REAL_MS))
+	if (p->pause_ms > 0 || between(p->felt, now) < at_least(p, LIFT_UNFELT_MS, UNFELT_REAL_MS))
 		return false;
 	return p->overloaded.ms == WALL_NONE.ms ||
 	       between(p->overloaded, now) >= at_least(p, LIFT_QUIET_MS, QUIET_REAL_MS);
@@ -363,10 +361,10 @@ void pace_note_refused(struct pace *p, struct wall now, uint32_t in_flight, bool
 		cut(p, now);
 	p->stale = in_flight > 0 ? in_flight - 1 : 0;
 	pause_ms = p->pause_ms > 0 ? 2 * p->pause_ms : 2 * MESSAGE / (int64_t)p->rate;
-	pause_ms = greatest(pause_ms,
-		at_least(p, is_busy ? SECOND_MS : IDLE_PAUSE_MS, PAUSE_REAL_MS));
-	p->pause_ms = (int64_t)least((uint64_t)pause_ms,
-		(uint64_t)at_least(p, PAUSE_MAX_MS, PAUSE_MAX_REAL_MS));
+	pause_ms =
+		greatest(pause_ms, at_least(p, is_busy ? SECOND_MS : IDLE_PAUSE_MS, PAUSE_REAL_MS));
+	p->pause_ms = (int64_t)least(
+		(uint64_t)pause_ms, (uint64_t)at_least(p, PAUSE_MAX_MS, PAUSE_MAX_REAL_MS));
 	p->pause_end = wall_add(now, p->pause_ms);
 }
 

@@ -330,9 +330,9 @@ enum result_kind guard_judge(struct delivery *d, uint32_t i, struct store_result
 			    (res->outcome.stage == STAGE_MAIL && hop_is_known_good(d->hop));
 	if (!guard_doubts(g ? &g->guard : NULL, &question, now))
 		return RESULT_FAILED;
-	out->due = wall_add(now, guard_step(policy->quarantine_ms,
-				      question.was_refused && question.is_known, q->attempts + 1,
-				      &r->rng));
+	out->due = wall_add(
+		now, guard_step(policy->quarantine_ms, question.was_refused && question.is_known,
+			     q->attempts + 1, &r->rng));
 	if (question.is_early && !question.is_known)
 		out->due.ms -= since_ms; /* what is left of it */
 	if (out->due.ms > end.ms)

@@ -201,7 +201,8 @@ bool pacing_takes_refusal(struct delivery *d)
 		pace_note_other(&s->pace, now);
 		return true;
 	}
-	if (is_working(s) && is_limit && now.ms - s->pace.taken.ms <= (limit_ms > LIMIT_MS ? limit_ms : LIMIT_MS)) {
+	if (is_working(s) && is_limit &&
+		now.ms - s->pace.taken.ms <= (limit_ms > LIMIT_MS ? limit_ms : LIMIT_MS)) {
 		window_note_overload(&s->window);
 		pace_note_refused(&s->pace, now, s->window.in_flight, is_busy(d));
 		tell_limit(d);
