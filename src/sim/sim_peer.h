@@ -85,9 +85,12 @@ struct sim_peers {
 void sim_peers_init(struct sim_peers *p, struct sim_clock *clock, struct sim_net *net,
 	struct sim_ledger *ledger, struct sim_dns *dns);
 void sim_peers_fini(struct sim_peers *p);
+void sim_sites_fini(struct sim_peers *p); /* of sim_peers_fini */
 struct sim_site *sim_site_new(struct sim_peers *p, const char *name, uint32_t host_count);
 struct sim_site *sim_site_find(struct sim_peers *p, struct str name);
 struct sim_site *sim_site_of(struct sim_peers *p, struct str domain); /* NULL: nobody's */
+/* sim_site_is_grey - it is too early for this sender and recipient; the first time begins their wait. */
+bool sim_site_is_grey(struct sim_site *s, const char *from, struct str address, int64_t now_ms);
 /* sim_site_add_domain - mail of the domain goes to the site: MX records to its hosts, in order of preference. */
 void sim_site_add_domain(struct sim_peers *p, struct sim_site *s, struct str domain);
 
