@@ -111,8 +111,8 @@ static void test_history_is_cleared_hourly_and_at_once_where_space_is_short(void
 	assert_int_equal(script.clears, 0);
 	fixture_relay_run(f, 5 * MINUTE_MS);
 	assert_int_equal(script.clears, 1);
-	assert_in_range(env_wall(f->relay->env).ms - script.history_before.ms, f->conf->queue.history_ms,
-		f->conf->queue.history_ms + 5 * MINUTE_MS);
+	assert_in_range(env_wall(f->relay->env).ms - script.history_before.ms,
+		f->conf->queue.history_ms, f->conf->queue.history_ms + 5 * MINUTE_MS);
 	fixture_relay_run(f, 2 * HOUR_MS);
 	assert_int_equal(script.clears, 3);
 	script.is_space_low = true;
