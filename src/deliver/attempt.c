@@ -348,8 +348,7 @@ static void run_job(struct attempt *a)
 		a->job_recipients[i] =
 			(struct smtp_job_recipient){ .rcpt = &a->recipients[i].rcpt };
 	a->is_job_running = true;
-	a->is_ourselves =
-		str_equal_fold(smtp_client_info(a->client)->greeting, a->conf->hostname);
+	a->is_ourselves = str_equal_fold(smtp_client_info(a->client)->greeting, a->conf->hostname);
 	smtp_client_deliver(a->client, &a->job);
 }
 

@@ -312,8 +312,8 @@ static void test_attempt_believes_itself_that_mail_loops(void **state)
 		for (unsigned n = 0; n < 2; n++) {
 			bench_run(&b, 1);
 			expect(&b, 0, SCOPE_MESSAGE, DISPOSE_FAIL);
-			assert_int_equal(b.attempt.results[0].verdict.is_doubted_fail,
-				rows[i].is_doubted);
+			assert_int_equal(
+				b.attempt.results[0].verdict.is_doubted_fail, rows[i].is_doubted);
 		}
 		bench_teardown(&b);
 	}

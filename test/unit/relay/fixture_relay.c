@@ -18,6 +18,7 @@
 
 struct peer {
 	struct fixture_relay *f;
+	struct list link; /* of the fixture's peers */
 	struct conn *conn;
 	struct buf line;
 	struct timer late;
@@ -38,6 +39,7 @@ static void peer_end(struct peer *p, bool is_reset)
 {
 	sim_stop(&p->f->clock, &p->late);
 	sim_sock_close(p->conn, is_reset);
+	list_remove(&p->link);
 	buf_fini(&p->line);
 	free(p);
 }
@@ -124,6 +126,7 @@ static void on_peer(void *user, const struct endpoint *to, struct conn *c)
 	(void)to;
 	p->f = f;
 	p->conn = c;
+	list_push_back(&f->peers, &p->link);
 	buf_init(&p->line, 4096);
 	sim_sock_use(c, &peer_handler, p);
 	peer_say(p, "220 mx.dest.test\r\n");
@@ -237,6 +240,7 @@ void fixture_relay_open(struct fixture_relay *f)
 	sim_clock_init(&f->clock, 7, NULL);
 	sim_net_init(&f->net, &f->clock);
 	sim_dns_init(&f->dns, &f->clock);
+	list_init(&f->peers);
 	f->net.ask = ask;
 	f->net.on_peer = on_peer;
 	f->net.user = f;
@@ -260,6 +264,8 @@ void fixture_relay_close(struct fixture_relay *f)
 
 	if (f->relay)
 		fixture_relay_end(f);
+	while (!list_is_empty(&f->peers))
+		peer_end(CONTAINER_OF(f->peers.next, struct peer, link), true);
 	store_close(f->inner);
 	sim_env_fini(&f->env);
 	sim_net_fini(&f->net);

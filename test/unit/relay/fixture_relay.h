@@ -26,6 +26,7 @@ struct fixture_relay {
 	int priority; /* of what is stored and offered next */
 
 	/* the destination */
+	struct list peers; /* its side of the connections */
 	bool is_refusing;
 	int64_t rcpt_delay_ms; /* before the reply to RCPT, once it is set */
 	const char *drop_at;   /* command at which it hangs up */

@@ -1,5 +1,5 @@
-/* Free space of the queue's file is given back when there is too much of it for a while, in steps with pauses. The figures
- * are scripted: the file of a test has none. */
+/* The history is cleared hourly; free space of the queue's file is given back when there is too much of it for a while, in
+ * steps with pauses. The figures are scripted: the file of a test has none. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,9 @@ struct script {
 	struct fixture_relay *f;
 	uint64_t used_bytes, free_bytes;
 	enum err err; /* of the steps */
-	uint32_t steps;
+	uint32_t steps, clears;
+	struct wall history_before; /* of the last clearing */
+	bool is_space_low;
 	int64_t last_ms, pause_min_ms;
 	void (*stats_done)(struct store_op *op);
 	void (*step_done)(struct store_op *op);
@@ -33,6 +35,8 @@ static void on_stats(struct store_op *op)
 
 	stats->used_bytes = script.used_bytes;
 	stats->free_bytes = script.free_bytes;
+	if (script.is_space_low)
+		stats->disk_free_bytes = 0;
 	script.stats_done(op);
 }
 
@@ -70,6 +74,9 @@ static void on_submit(struct store *store, struct store_op *op)
 	} else if (op->kind == STORE_SWEEP &&
 		   CONTAINER_OF(op, struct store_sweep, op)->may_shrink) {
 		note_step(op);
+	} else if (op->kind == STORE_SWEEP) {
+		script.clears++;
+		script.history_before = CONTAINER_OF(op, struct store_sweep, op)->history_before;
 	}
 	script.f->store.ops->submit(&script.f->store, op);
 }
@@ -94,6 +101,23 @@ static int close_fixture(void **state)
 {
 	fixture_relay_close(*state);
 	return 0;
+}
+
+static void test_history_is_cleared_hourly_and_at_once_where_space_is_short(void **state)
+{
+	struct fixture_relay *f = *state;
+
+	fixture_relay_run(f, 58 * MINUTE_MS);
+	assert_int_equal(script.clears, 0);
+	fixture_relay_run(f, 5 * MINUTE_MS);
+	assert_int_equal(script.clears, 1);
+	assert_in_range(env_wall(f->relay->env).ms - script.history_before.ms,
+		f->conf->queue.history_ms, f->conf->queue.history_ms + 5 * MINUTE_MS);
+	fixture_relay_run(f, 2 * HOUR_MS);
+	assert_int_equal(script.clears, 3);
+	script.is_space_low = true;
+	fixture_relay_run(f, MINUTE_MS);
+	assert_in_range(script.clears, 3 + 15, 3 + 30);
 }
 
 static void test_free_space_is_given_back_once_it_is_too_much_for_a_while(void **state)
@@ -160,6 +184,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
 	const struct CMUnitTest tests[] = {
+		TEST(test_history_is_cleared_hourly_and_at_once_where_space_is_short),
 		TEST(test_free_space_is_given_back_once_it_is_too_much_for_a_while),
 		TEST(test_free_space_that_comes_and_goes_is_kept),
 		TEST(test_a_step_that_fails_is_tried_again_later),
