@@ -394,17 +394,20 @@ static int on_access(sqlite3_vfs *vfs, const char *path, int flags, int *out)
 	return SQLITE_OK;
 }
 
-void memory_vfs_register(void)
+void memory_vfs_use(bool is_used)
 {
-	list_init(&nodes);
 	CHECK(sqlite3_initialize() == SQLITE_OK);
-	disk = sqlite3_vfs_find(NULL);
-	memory = *disk;
-	memory.zName = "memory";
-	memory.pNext = NULL;
-	memory.szOsFile = (int)sizeof(struct file);
-	memory.xOpen = on_open;
-	memory.xDelete = on_delete;
-	memory.xAccess = on_access;
-	CHECK(sqlite3_vfs_register(&memory, 1) == SQLITE_OK);
+	if (!disk) {
+		list_init(&nodes);
+		disk = sqlite3_vfs_find(NULL);
+		memory = *disk;
+		memory.zName = "memory";
+		memory.pNext = NULL;
+		memory.szOsFile = (int)sizeof(struct file);
+		memory.xOpen = on_open;
+		memory.xDelete = on_delete;
+		memory.xAccess = on_access;
+	}
+	CHECK(list_is_empty(&nodes));
+	CHECK(sqlite3_vfs_register(is_used ? &memory : disk, 1) == SQLITE_OK);
 }
