@@ -9,6 +9,7 @@
  */
 #include <dirent.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -246,6 +247,11 @@ int main(int argc, char **argv)
 	if (!read_options(&o, argc, argv))
 		return usage();
 	memory_vfs_use(!o.is_on_disk);
+	if (!o.is_on_disk) {
+		/* each life of the relay takes the same megabytes again: they are kept, not given back between */
+		(void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+		(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	}
 	if (strcmp(o.scenario, "all") == 0) {
 		play_all(&o, &passed, &failed);
 	} else {
