@@ -21,7 +21,7 @@ enum { SECTOR = 4096, ROOM_MIN = 64 * 1024 };
 
 struct node {
 	struct list link, files;
-	char *path; /* NULL: temporary */
+	char *path;   /* NULL: temporary */
 	bool is_gone; /* deleted while open */
 	bool is_dirty;
 	unsigned char *data;
@@ -86,8 +86,8 @@ static struct node *load_node(const char *path, int flags)
 		return n;
 	n->path = mem_strdup(path);
 
-	int fd = open(path, O_CLOEXEC | (flags & SQLITE_OPEN_CREATE ? O_RDWR | O_CREAT : O_RDONLY),
-		0600);
+	int fd = open(
+		path, O_CLOEXEC | (flags & SQLITE_OPEN_CREATE ? O_RDWR | O_CREAT : O_RDONLY), 0600);
 
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		list_remove(&n->link);
