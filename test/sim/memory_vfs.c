@@ -21,7 +21,7 @@ enum { SECTOR = 4096, ROOM_MIN = 64 * 1024 };
 
 struct node {
 	struct list link, files;
-	char *path; /* NULL: temporary */
+	char *path;   /* NULL: temporary */
 	bool is_gone; /* deleted while open */
 	bool is_dirty;
 	unsigned char *data;
@@ -86,8 +86,8 @@ static struct node *load_node(const char *path, int flags)
 		return n;
 	n->path = mem_strdup(path);
 
-	int fd = open(path, O_CLOEXEC | (flags & SQLITE_OPEN_CREATE ? O_RDWR | O_CREAT : O_RDONLY),
-		0600);
+	int fd = open(
+		path, O_CLOEXEC | (flags & SQLITE_OPEN_CREATE ? O_RDWR | O_CREAT : O_RDONLY), 0600);
 
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		list_remove(&n->link);
@@ -394,17 +394,20 @@ static int on_access(sqlite3_vfs *vfs, const char *path, int flags, int *out)
 	return SQLITE_OK;
 }
 
-void memory_vfs_register(void)
+void memory_vfs_use(bool is_used)
 {
-	list_init(&nodes);
 	CHECK(sqlite3_initialize() == SQLITE_OK);
-	disk = sqlite3_vfs_find(NULL);
-	memory = *disk;
-	memory.zName = "memory";
-	memory.pNext = NULL;
-	memory.szOsFile = (int)sizeof(struct file);
-	memory.xOpen = on_open;
-	memory.xDelete = on_delete;
-	memory.xAccess = on_access;
-	CHECK(sqlite3_vfs_register(&memory, 1) == SQLITE_OK);
+	if (!disk) {
+		list_init(&nodes);
+		disk = sqlite3_vfs_find(NULL);
+		memory = *disk;
+		memory.zName = "memory";
+		memory.pNext = NULL;
+		memory.szOsFile = (int)sizeof(struct file);
+		memory.xOpen = on_open;
+		memory.xDelete = on_delete;
+		memory.xAccess = on_access;
+	}
+	CHECK(list_is_empty(&nodes));
+	CHECK(sqlite3_vfs_register(is_used ? &memory : disk, 1) == SQLITE_OK);
 }

@@ -8,7 +8,9 @@
 #ifndef TEST_SIM_MEMORY_VFS_H
 #define TEST_SIM_MEMORY_VFS_H
 
-/* memory_vfs_register - as the default file system of this process. */
-void memory_vfs_register(void);
+#include <stdbool.h>
+
+/* memory_vfs_use - as the default file system of this process, or no more; only while no queue is open. */
+void memory_vfs_use(bool is_used);
 
 #endif

@@ -3,11 +3,13 @@
  *
  * One line for each scenario and seed, with the hash of its trace; exit status 1 when a promise or an expectation
  * does not hold. A failure is replayed with --scenario, --seed and --trace. --crashes adds so many kills at random
- * instants to any scenario: then only the promises are judged. --replay plays twice and compares the traces. The files of
- * the queue are in memory while they are open, or with --disk where SQLite's own file system puts them: the trace is the same.
+ * instants to any scenario: then only the promises are judged. The files of the queue are in
+ * memory while they are open, or with --disk where SQLite's own file system puts them. --replay plays twice, once on each, and
+ * compares the traces.
  */
 #include <dirent.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -128,7 +130,9 @@ static bool play_seed(const struct options *o, struct sim_script *s, uint64_t se
 	unsigned failed = play_variants(o, s, seed, &hash);
 
 	if (o->is_replayed && failed == 0) {
+		memory_vfs_use(false);
 		failed += play_variants(o, s, seed, &again);
+		memory_vfs_use(!o->is_on_disk);
 		if (hash != again) {
 			fprintf(stderr, "%s: seed %llu does not replay\n", s->file,
 				(unsigned long long)seed);
@@ -242,8 +246,12 @@ int main(int argc, char **argv)
 
 	if (!read_options(&o, argc, argv))
 		return usage();
-	if (!o.is_on_disk)
-		memory_vfs_register();
+	memory_vfs_use(!o.is_on_disk);
+	if (!o.is_on_disk) {
+		/* each life of the relay takes the same megabytes again: they are kept, not given back between */
+		(void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+		(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	}
 	if (strcmp(o.scenario, "all") == 0) {
 		play_all(&o, &passed, &failed);
 	} else {
