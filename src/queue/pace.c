@@ -225,10 +225,11 @@ static uint64_t cubic(const struct pace *p)
 	return clamp(p->knee * (uint64_t)(1000 + more) / 1000);
 }
 
-/* What was under way at the last step says nothing of the new rate. */
+/* What was under way at the last step says nothing of the new rate, nor does mail that did not have to wait for it. */
 static void double_rate(struct pace *p, struct wall now, uint32_t in_flight)
 {
-	if (++p->grown < START_MESSAGES || p->grown <= p->before || between(p->doubled, now) < DOUBLE_MS)
+	if (++p->grown < START_MESSAGES || p->grown <= p->before || p->felt.ms <= p->doubled.ms ||
+		between(p->doubled, now) < DOUBLE_MS)
 		return;
 	grow_anew(p, now, 0);
 	p->before = in_flight;

@@ -370,6 +370,66 @@ static void test_pace_starts_a_recovery_with_a_few(void **state)
 	assert_false(pace_is_recovered(&p));
 }
 
+/* Messages that start within ten seconds of a recovery at a site that takes all: so many under way at most, each for so long. */
+static unsigned started_in_ten_seconds(unsigned window, unsigned trip_ms, uint64_t *rate)
+{
+	unsigned ends[1000] = { 0 }, count = 0;
+	uint32_t in_flight = 0;
+	struct wall now = { HOUR_MS };
+	struct pace p;
+
+	pace_init(&p, 0, 1);
+	pace_recover(&p, now);
+	for (int i = 0; i < 10 * SECOND_MS; i++, now.ms++) {
+		for (unsigned *n = &ends[now.ms % 1000]; *n > 0; (*n)--, in_flight--)
+			pace_note_success(&p, now, in_flight, true, trip_ms);
+		for (; in_flight < window && pace_wait_ms(&p, now, in_flight) == 0; count++) {
+			pace_note_start(&p, now);
+			in_flight++;
+			ends[(now.ms + trip_ms) % 1000]++;
+		}
+	}
+	*rate = p.rate;
+	return count;
+}
+
+static void test_pace_finds_a_quick_site_in_seconds_and_asks_for_no_more_than_it_feels(void **state)
+{
+	uint64_t rate;
+	(void)state;
+
+	assert_in_range(started_in_ten_seconds(20, 2, &rate), 20000, 100000);
+	assert_in_range(rate, 5000 * PACE_SECOND, 40000 * PACE_SECOND);
+	/* a slow one: once a round trip */
+	assert_in_range(started_in_ten_seconds(1000, 900, &rate), 3, 2000);
+	assert_in_range(rate, PACE_SECOND, 1024 * PACE_SECOND);
+}
+
+static void test_pace_starts_several_together(void **state)
+{
+	struct pace p;
+	struct wall now = { HOUR_MS };
+	unsigned looks = 0, count = 0;
+	(void)state;
+
+	pace_init(&p, 0, 1);
+	pace_set_cap(&p, 6000);
+	for (; now.ms < HOUR_MS + MINUTE_MS; looks++) {
+		int64_t wait_ms = pace_wait_ms(&p, now, 0);
+
+		if (wait_ms == 0) {
+			pace_note_start(&p, now);
+			count++;
+		} else {
+			/* one that ends meanwhile starts none */
+			assert_true(pace_wait_ms(&p, wall_add(now, wait_ms - 1), 0) > 0);
+			now = wall_add(now, wait_ms);
+		}
+	}
+	assert_in_range(count, 5900, 6110);
+	assert_in_range(looks - count, 1, count / 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +443,9 @@ int main(void)
 		cmocka_unit_test(test_pace_cap_holds_and_learns_nothing),
 		cmocka_unit_test(test_pace_takes_slow_answers_for_overload),
 		cmocka_unit_test(test_pace_starts_a_recovery_with_a_few),
+		cmocka_unit_test(
+			test_pace_finds_a_quick_site_in_seconds_and_asks_for_no_more_than_it_feels),
+		cmocka_unit_test(test_pace_starts_several_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
