@@ -88,12 +88,16 @@ static uint64_t effective(const struct pace *p)
 	return p->rate == 0 || (p->cap > 0 && p->cap < p->rate) ? p->cap : p->rate;
 }
 
+/* What a recovery begins with is more than a second's worth. */
 static int64_t tokens_max(const struct pace *p)
 {
 	int64_t slack_ms = p->slack_ms < FILL_MAX_MS ? p->slack_ms : FILL_MAX_MS;
 	int64_t max = (int64_t)effective(p) * slack_ms;
+	int64_t few = p->knee == 0 && p->rate >= START_RATE && p->cap == 0
+			      ? START_MESSAGES * MESSAGE
+			      : MESSAGE;
 
-	return max > MESSAGE ? max : MESSAGE;
+	return max > few ? max : few;
 }
 
 static void fill(struct pace *p, struct wall now)
@@ -317,6 +321,7 @@ void pace_recover(struct pace *p, struct wall now)
 	p->knee = 0;
 	p->rate = START_RATE;
 	grow_anew(p, now, 0);
+	p->doubled = wall_add(now, -DOUBLE_MS);
 	empty(p, now, START_MESSAGES);
 	p->overloaded = WALL_NONE;
 	p->felt = now;
