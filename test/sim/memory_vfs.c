@@ -396,8 +396,12 @@ static int on_access(sqlite3_vfs *vfs, const char *path, int flags, int *out)
 
 void memory_vfs_use(bool is_used)
 {
-	CHECK(sqlite3_initialize() == SQLITE_OK);
+	if (!disk && !is_used)
+		return;
 	if (!disk) {
+		/* as the store does, which comes too late after this: without a lock at each allocation */
+		(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+		CHECK(sqlite3_initialize() == SQLITE_OK);
 		list_init(&nodes);
 		disk = sqlite3_vfs_find(NULL);
 		memory = *disk;
