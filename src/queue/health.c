@@ -228,8 +228,11 @@ void health_probe_now(struct health_record *h, struct wall now)
 
 void health_put_off_probe(struct health_record *h, struct wall now, int64_t wait_ms)
 {
+	int64_t step_ms = h->probe_step_ms > SECOND_MS ? h->probe_step_ms : SECOND_MS;
+
+	/* never at once: that would turn without end while there is nothing to probe with */
 	if (h->state == HEALTH_DOWN)
-		h->next_probe = wall_add(now, least(wait_ms, h->probe_step_ms));
+		h->next_probe = wall_add(now, least(wait_ms, step_ms));
 }
 
 const char *health_state_name(enum health_state s)

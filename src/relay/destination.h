@@ -96,6 +96,7 @@ struct hop {
 	bool is_stalled; /* but a CLAIM brings none now: not before a delivery ends or the pause is over */
 	struct mono rests_until; /* nothing is started before: hop_rest */
 	bool is_retry_wanted; /* an operator's word, or a probe, that came before it was loaded */
+	bool is_retry_told;   /* an operator's word: for its site too */
 	struct list pending;  /* of delivery.link, in drain order */
 	struct fair fair;     /* its senders' shares */
 	struct list
@@ -148,6 +149,8 @@ void site_free_all(struct relay *r); /* the relay ends: those without a hop */
 
 /* destination_retry - an operator's word: the hop's mail is looked at now; if it or its site is DOWN its probe is due now. */
 void destination_retry(struct relay *r, struct str hop);
+/* destination_take_turn - the hop's mail is to be the probe of its site, which is due. */
+void destination_take_turn(struct relay *r, struct str hop);
 /* destination_probe - the same for a site by name, in memory or not. Later; errors are logged. */
 void destination_probe(struct relay *r, struct str site);
 

@@ -449,20 +449,33 @@ void destination_retry(struct relay *r, struct str name)
 		return;
 	offline_look_now(r);
 	h->is_retry_wanted = true; /* what it is worth is known when it and its site are loaded */
+	h->is_retry_told = true;
+	hop_note_news(h);
+}
+
+void destination_take_turn(struct relay *r, struct str name)
+{
+	struct hop *h = hop_get(r, name);
+
+	if (!h)
+		return;
+	h->is_retry_wanted = true;
 	hop_note_news(h);
 }
 
 static void retry_now(struct hop *h)
 {
 	struct wall now = env_wall(h->relay->env);
+	bool is_told = h->is_retry_told;
 
-	h->is_retry_wanted = false;
+	h->is_retry_wanted = h->is_retry_told = false;
 	if (h->health.state == HEALTH_DOWN && h->health.next_probe.ms > now.ms) {
 		health_probe_now(&h->health, now);
 		h->is_dirty = true;
 		destination_save(h);
 	}
-	if (h->site && h->site->health.state == HEALTH_DOWN &&
+	/* the turn of a next hop that comes late must not bring its site's next probe forward, again and again */
+	if (is_told && h->site && h->site->health.state == HEALTH_DOWN &&
 		h->site->health.next_probe.ms > now.ms) {
 		health_probe_now(&h->site->health, now);
 		destination_save_site(h->site);

@@ -348,7 +348,7 @@ static void on_scanned(struct store_op *op)
 		s->is_dirty = true;
 		destination_save_site(s);
 	} else if (is_probe && op->err == OK && is_probe_due(s)) {
-		destination_retry(s->relay, pick_hop(s->relay, page));
+		destination_take_turn(s->relay, pick_hop(s->relay, page));
 	} else if (!is_probe && op->err == OK) {
 		take_page(s, page);
 	}

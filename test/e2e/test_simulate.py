@@ -30,7 +30,7 @@ def test_shape_is_played_and_estimated(world):
 
 def test_estimate_agrees_at_a_small_size(world):
     """Exit status 2 when it is off by more than 5 %."""
-    text = world.relay().cli("simulate", "--size", "1/20000", "--set", "connections=60000", "--compare")
+    text = world.relay().cli("simulate", "--size", "1/20000", "--set", "connections=20000", "--compare")
     expect("MORE THAN" not in text and "differ" in text, text)
 
 

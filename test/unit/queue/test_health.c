@@ -389,6 +389,10 @@ static void test_health_put_off_probe_waits_no_longer_than_its_interval(void **s
 	assert_false(health_may_try(&h, now, 0, &when));
 	assert_int_equal(when.ms, now.ms + 5 * MINUTE_MS);
 	assert_int_equal(h.probes, 7);
+	/* asked for so often that nothing is left of the interval: still not at once */
+	h.probe_step_ms = 0;
+	health_put_off_probe(&h, now, MINUTE_MS);
+	assert_false(health_may_try(&h, now, 0, &when));
 }
 
 int main(void)
