@@ -262,9 +262,21 @@ static uint64_t last_id(const struct late_sender *s)
 	return s->messages[s->message_count - 1].message.env.id;
 }
 
-static void note_told(struct teller *t, const struct late_sender *s, bool is_new, struct str hops)
+/* It begins: to nobody, or to one who heard once of mail that has settled since. Who heard again is owed the end. */
+static bool is_beginning(const struct late_sender *s)
 {
-	bool is_all = is_new || s->is_due;
+	return s->told.count == 0 || (s->is_settled && s->told.count == 1);
+}
+
+/* All late mail is named, not only what is news. */
+static bool names_all(const struct late_sender *s)
+{
+	return s->told.count == 0 || s->is_settled || s->is_due;
+}
+
+static void note_told(struct teller *t, const struct late_sender *s, struct str hops)
+{
+	bool is_new = is_beginning(s), is_all = names_all(s);
 
 	t->told = s->told;
 	t->told.sender = s->name;
@@ -281,22 +293,21 @@ static void note_told(struct teller *t, const struct late_sender *s, bool is_new
 	t->tell.told = &t->told;
 }
 
-static void tell_digest(
-	struct teller *t, const struct late_sender *s, const struct late_digest *d, bool is_new)
+static void tell_digest(struct teller *t, const struct late_sender *s, const struct late_digest *d)
 {
 	struct digest_params params = {
 		.kind = DIGEST_DELAYED,
 		.is_smtputf8 = d->has_utf8,
 		.messages = d->messages,
 		.message_count = d->message_count,
-		.more_messages = is_new || s->is_due ? s->more_messages : 0,
+		.more_messages = names_all(s) ? s->more_messages : 0,
 		.is_more_open = s->more_messages == LATE_COUNT_MAX,
 		.places = d->places,
 		.place_count = d->place_count,
 		.repeat_ms = t->relay->conf->notify.delay_repeat_ms,
 	};
 
-	note_told(t, s, is_new, d->hops);
+	note_told(t, s, d->hops);
 	build(t, s->name, &params);
 	submit(t, TELL_DIGEST);
 }
@@ -315,14 +326,13 @@ static void tell_settled(struct teller *t, const struct late_sender *s)
 
 static bool tell_late(struct teller *t, const struct late_sender *s)
 {
-	bool is_new = s->told.count == 0 || s->is_settled;
-	bool is_all = is_new || s->is_due;
+	bool is_all = names_all(s);
 	struct late_digest d;
 
 	late_digest_make(
 		t->relay, s, t->looked, is_all ? STR("") : s->told.hops, !is_all, &t->arena, &d);
 	if (d.message_count > 0) {
-		tell_digest(t, s, &d, is_new);
+		tell_digest(t, s, &d);
 		return true;
 	}
 	if (s->is_settled) {
