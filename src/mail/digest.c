@@ -27,17 +27,20 @@ static void put_head(struct buf *out, const struct digest_params *p)
 {
 	struct queue_id_text id = queue_id_format(p->notice_id);
 	const char *encoding = p->is_smtputf8 ? "8bit" : "7bit";
+	/* automatic: an answer to no message in particular */
+	const struct notice_head head = {
+		.from = p->postmaster,
+		.to = p->to,
+		.host = p->reporting_mta,
+		.subject = subject(p),
+		.kind = "digest",
+		.automatic = "auto-generated",
+		.id = p->notice_id,
+		.now = p->now,
+		.allow_utf8 = p->is_smtputf8,
+	};
 
-	buf_append_str(out, STR("From: Mail Delivery System <"));
-	fill_clean(out, p->postmaster, p->is_smtputf8);
-	buf_append_str(out, STR(">\r\nTo: <"));
-	fill_clean(out, p->to, p->is_smtputf8);
-	buf_printf(out, ">\r\nSubject: %s\r\nDate: ", subject(p));
-	instant_format_rfc5322(out, p->now);
-	buf_printf(out, "\r\nMessage-ID: <%s.digest@", id.text);
-	fill_clean(out, p->reporting_mta, p->is_smtputf8);
-	/* RFC 3834 5: an answer to no message in particular. */
-	buf_append_str(out, STR(">\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"));
+	notice_head_write(out, &head);
 	if (p->message_count > 0)
 		buf_printf(out, "Content-Type: multipart/mixed; boundary=\"=_%s\"\r\n", id.text);
 	else

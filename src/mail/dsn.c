@@ -86,18 +86,20 @@ static bool is_8bit(const struct dsn_params *p)
 
 static void put_head(struct buf *out, const struct dsn_params *p, const struct boundary *b)
 {
-	struct queue_id_text id = queue_id_format(p->notice_id);
+	/* automatic: keeps vacation programs and lists from answering */
+	const struct notice_head head = {
+		.from = p->postmaster,
+		.to = p->to,
+		.host = p->reporting_mta,
+		.subject = subject(p),
+		.kind = "notice",
+		.automatic = "auto-replied",
+		.id = p->notice_id,
+		.now = p->now,
+		.allow_utf8 = p->is_smtputf8,
+	};
 
-	buf_append_str(out, STR("From: Mail Delivery System <"));
-	fill_clean(out, p->postmaster, p->is_smtputf8);
-	buf_append_str(out, STR(">\r\nTo: <"));
-	fill_clean(out, p->to, p->is_smtputf8);
-	buf_printf(out, ">\r\nSubject: %s\r\nDate: ", subject(p));
-	instant_format_rfc5322(out, p->now);
-	buf_printf(out, "\r\nMessage-ID: <%s.notice@", id.text);
-	fill_clean(out, p->reporting_mta, p->is_smtputf8);
-	/* RFC 3834 5: keeps vacation programs and lists from answering. */
-	buf_append_str(out, STR(">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"));
+	notice_head_write(out, &head);
 	buf_append_str(
 		out, STR("Content-Type: multipart/report; report-type=delivery-status;\r\n"));
 	buf_printf(out, "\tboundary=\"%.*s\"\r\n", (int)b->len, b->text);

@@ -26,6 +26,16 @@ void fill_end(struct fill *f);
  * cut at 900 octets. */
 void fill_clean(struct buf *out, struct str text, bool allow_utf8);
 
+/* notice_head - From to MIME-Version of a mail of ours. kind: in its Message-ID; automatic: its Auto-Submitted (RFC 3834 5). */
+struct notice_head {
+	struct str from, to, host;
+	const char *subject, *kind, *automatic;
+	uint64_t id;
+	struct wall now;
+	bool allow_utf8;
+};
+void notice_head_write(struct buf *out, const struct notice_head *h);
+
 /* dsn_write_explanation - the part for people. */
 void dsn_write_explanation(struct buf *out, const struct dsn_params *p);
 /* dsn_write_status - the part for programs, RFC 3464. */

@@ -5,28 +5,14 @@
  * A recipient that was changed no longer matches the states the action starts from, so calling
  * again goes on where the last call ended. A dry run counts with one query and changes nothing.
  */
-#include <stdlib.h>
-
 #include "base/check.h"
-#include "base/map.h"
 #include "filter.h"
+#include "picked.h"
 #include "row.h"
 #include "settle.h"
 #include "sqlite_engine.h"
 
-enum { MODIFY_LIMIT_MAX = 10000, AUDIT_TEXT_BYTES = 8192 };
-
-struct picked {
-	uint64_t message, hop;
-	uint32_t number;
-	enum recipient_state state;
-	struct wall accepted;
-	struct str domain;
-};
-
-struct domain_entry {
-	struct map_entry entry;
-};
+enum { MODIFY_LIMIT_MAX = 10000 };
 
 static unsigned source_states(enum modify_action action);
 static enum recipient_state target_state(enum modify_action action);
@@ -36,7 +22,6 @@ static enum err pick(struct sqlite_engine *e, struct store_modify *op, unsigned 
 static enum err pick_from(struct sqlite_engine *e, struct store_modify *op, unsigned states,
 	uint64_t from, struct picked *rows, uint32_t limit, uint32_t *count);
 static bool is_by_hop(const struct store_filter *f);
-static int compare_picked(const void *a, const void *b);
 static enum err change_message(struct sqlite_engine *e, struct store_modify *op,
 	const struct picked *rows, uint32_t count);
 static enum err change_recipient(
@@ -68,7 +53,7 @@ enum err write_modify(struct sqlite_engine *e, struct store_modify *op)
 		return err;
 	op->is_more = count > limit;
 	count = op->is_more ? limit : count;
-	qsort(rows, count, sizeof(*rows), compare_picked);
+	picked_sort(rows, count);
 	e->ledger.listing++;
 	op->hops = arena_array(&op->op.arena, count, sizeof(*op->hops));
 	for (uint32_t from = 0, to = 0; err == OK && from < count; from = to) {
@@ -190,14 +175,6 @@ static bool is_by_hop(const struct store_filter *f)
 	return f->id_count == 0 && (f->hop.len > 0 || f->site.len > 0);
 }
 
-static int compare_picked(const void *a, const void *b)
-{
-	const struct picked *x = a, *y = b;
-	if (x->message != y->message)
-		return x->message < y->message ? -1 : 1;
-	return x->number < y->number ? -1 : x->number > y->number;
-}
-
 static enum err change_message(
 	struct sqlite_engine *e, struct store_modify *op, const struct picked *rows, uint32_t count)
 {
@@ -253,38 +230,15 @@ static enum err set_hold_reason(struct settle *s, struct store_modify *op)
 static void count_changed(
 	struct sqlite_engine *e, struct store_modify *op, const struct picked *rows, uint32_t count)
 {
-	struct map domains;
-	map_init(&domains, 0);
 	op->recipient_count = count;
-	op->oldest = rows[0].accepted;
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++)
 		op->message_count += i == 0 || rows[i].message != rows[i - 1].message;
-		if (rows[i].accepted.ms < op->oldest.ms)
-			op->oldest = rows[i].accepted;
-		if (!map_find(&domains, rows[i].domain)) {
-			struct domain_entry *domain = arena_alloc(&e->scratch, sizeof(*domain));
-			map_insert(&domains, &domain->entry, rows[i].domain);
-		}
-	}
-	op->domain_count = domains.count;
-	map_fini(&domains);
+	op->domain_count = picked_count_domains(e, rows, count, &op->oldest);
 }
 
 static enum err write_audit(struct sqlite_engine *e, struct store_modify *op)
 {
 	static const char *const names[] = { "hold", "release", "retry", "delete" };
-	struct buf filter;
-	buf_init(&filter, AUDIT_TEXT_BYTES);
-	filter_describe(&filter, op->filter);
-	struct query q = sql_prepare(&e->sql, SQL_AUDIT_INSERT);
-	bind_wall(&q, op->now);
-	bind_text(&q, op->actor);
-	bind_text(&q, str_from_c(names[op->action]));
-	bind_text(&q, op->reason);
-	bind_text(&q, buf_str(&filter));
-	bind_u64(&q, op->recipient_count);
-	bind_u64(&q, op->message_count);
-	enum err err = sql_run(&q);
-	buf_fini(&filter);
-	return err;
+	return audit_write(e, op->now, op->actor, names[op->action], op->reason, op->filter,
+		op->recipient_count, op->message_count);
 }

@@ -6,16 +6,14 @@
  * recipient is named by one notice or is in the queue again, in every state that a crash can leave. One that is not waiting
  * any more may be under way: those that it names are revived too when asked for, and counted as told.
  */
-#include <stdlib.h>
-
 #include "base/check.h"
-#include "base/map.h"
 #include "filter.h"
+#include "picked.h"
 #include "row.h"
 #include "settle.h"
 #include "sqlite_engine.h"
 
-enum { REVIVE_LIMIT_MAX = 10000, AUDIT_TEXT_BYTES = 8192 };
+enum { REVIVE_LIMIT_MAX = 10000 };
 
 #define DOUBTED                                                                                    \
 	" AND r.code BETWEEN 500 AND 599 AND ((r.status % 1000000) / 1000 IN (1, 4)"               \
@@ -24,21 +22,10 @@ enum { REVIVE_LIMIT_MAX = 10000, AUDIT_TEXT_BYTES = 8192 };
 	" AND (r.notice = 0 OR EXISTS(SELECT 1 FROM recipient AS n WHERE n.message = r.notice"     \
 	" AND n.number = 1 AND n.state = 1 AND n.attempts = 0))"
 
-struct picked {
-	uint64_t message;
-	uint32_t number;
-	struct wall failed, accepted;
-	struct str domain;
-};
-
 struct failed_row {
 	uint32_t number;
 	uint64_t hop, notice;
 	bool is_wanted;
-};
-
-struct domain_entry {
-	struct map_entry entry;
 };
 
 static enum err count_matching(struct sqlite_engine *e, struct store_revive *op);
@@ -47,7 +34,6 @@ static enum err pick(struct sqlite_engine *e, struct store_revive *op, struct pi
 	uint32_t limit, uint32_t *count);
 static enum err pick_from(struct sqlite_engine *e, struct store_revive *op, uint64_t from,
 	struct picked *rows, uint32_t limit, uint32_t *count);
-static int compare_picked(const void *a, const void *b);
 static enum err revive_message(struct sqlite_engine *e, struct store_revive *op,
 	const struct picked *rows, uint32_t count);
 static enum err load_failed(
@@ -59,9 +45,6 @@ static enum err take_back_notices(struct sqlite_engine *e, struct store_revive *
 static enum err revive_recipient(
 	struct settle *s, struct store_revive *op, const struct failed_row *row);
 static enum err reopen(struct settle *s, bool was_finished);
-static void count_domains(struct store_revive *op, struct sqlite_engine *e,
-	const struct picked *rows, uint32_t count);
-static enum err write_audit(struct sqlite_engine *e, struct store_revive *op);
 
 enum err write_revive(struct sqlite_engine *e, struct store_revive *op)
 {
@@ -88,7 +71,7 @@ enum err write_revive(struct sqlite_engine *e, struct store_revive *op)
 		return err;
 	op->is_more = count > limit;
 	count = op->is_more ? limit : count;
-	qsort(rows, count, sizeof(*rows), compare_picked);
+	picked_sort(rows, count);
 	e->ledger.listing++;
 	for (uint32_t from = 0, to = 0; err == OK && from < count; from = to) {
 		while (to < count && rows[to].message == rows[from].message)
@@ -97,8 +80,9 @@ enum err write_revive(struct sqlite_engine *e, struct store_revive *op)
 	}
 	if (err != OK)
 		return err;
-	count_domains(op, e, rows, count);
-	return write_audit(e, op);
+	op->domain_count = picked_count_domains(e, rows, count, &op->oldest);
+	return audit_write(e, op->now, op->actor, "revive", op->reason, op->filter,
+		op->recipient_count, op->message_count);
 }
 
 static void append_matching(struct buf *text, const struct store_revive *op)
@@ -181,14 +165,6 @@ static enum err pick_from(struct sqlite_engine *e, struct store_revive *op, uint
 	enum err err = sql_done(&q);
 	buf_fini(&text);
 	return err;
-}
-
-static int compare_picked(const void *a, const void *b)
-{
-	const struct picked *x = a, *y = b;
-	if (x->message != y->message)
-		return x->message < y->message ? -1 : 1;
-	return x->number < y->number ? -1 : x->number > y->number;
 }
 
 static enum err revive_message(
@@ -358,41 +334,5 @@ static enum err reopen(struct settle *s, bool was_finished)
 	err = sql_run(&q);
 	if (err == OK)
 		ledger_message(&s->e->ledger, 1, (int64_t)s->size_bytes);
-	return err;
-}
-
-static void count_domains(
-	struct store_revive *op, struct sqlite_engine *e, const struct picked *rows, uint32_t count)
-{
-	struct map domains;
-	map_init(&domains, 0);
-	op->oldest = rows[0].accepted;
-	for (uint32_t i = 0; i < count; i++) {
-		if (rows[i].accepted.ms < op->oldest.ms)
-			op->oldest = rows[i].accepted;
-		if (!map_find(&domains, rows[i].domain)) {
-			struct domain_entry *domain = arena_alloc(&e->scratch, sizeof(*domain));
-			map_insert(&domains, &domain->entry, rows[i].domain);
-		}
-	}
-	op->domain_count = domains.count;
-	map_fini(&domains);
-}
-
-static enum err write_audit(struct sqlite_engine *e, struct store_revive *op)
-{
-	struct buf filter;
-	buf_init(&filter, AUDIT_TEXT_BYTES);
-	filter_describe(&filter, op->filter);
-	struct query q = sql_prepare(&e->sql, SQL_AUDIT_INSERT);
-	bind_wall(&q, op->now);
-	bind_text(&q, op->actor);
-	bind_text(&q, STR("revive"));
-	bind_text(&q, op->reason);
-	bind_text(&q, buf_str(&filter));
-	bind_u64(&q, op->recipient_count);
-	bind_u64(&q, op->message_count);
-	enum err err = sql_run(&q);
-	buf_fini(&filter);
 	return err;
 }
