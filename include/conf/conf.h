@@ -28,13 +28,16 @@ struct conf_listener {
 	struct endpoint at;
 	enum listener_tls tls;
 	enum listener_allow allow;
+	bool is_submission; /* a missing Date and Message-ID is added, Bcc taken out (RFC 6409 section 8) */
+	bool is_proxied;    /* each connection begins with a PROXY protocol v2 header */
 };
 
 enum tls_policy {
 	TLS_NONE,
 	TLS_OPPORTUNISTIC, /* used when offered, any certificate; one attempt in clear text when the handshake fails */
 	TLS_REQUIRE, /* any certificate */
-	TLS_VERIFY   /* chain and name */
+	TLS_VERIFY,  /* chain and name */
+	TLS_DANE     /* only as TLSA records say (RFC 7672); without usable ones mail waits */
 };
 
 #define CONF_RETRY_STEPS_MAX 32
@@ -66,6 +69,8 @@ struct conf_policy {
 	int64_t delay_notice_ms;    /* the sender hears that mail is late, default 4 h; 0: never */
 	uint32_t rate_max;          /* messages per minute to a site, 0: no limit */
 	enum tls_policy tls;
+	bool has_dane; /* TLSA records are looked for and bind; default yes */
+	bool has_sts;  /* MTA-STS policies are fetched and bind; default yes */
 };
 
 struct conf_destination {
@@ -81,7 +86,7 @@ struct conf_site { /* sites: MX hosts that belong together */
 	struct str pattern; /* glob on MX host names */
 };
 
-enum route_via { ROUTE_MX, ROUTE_SMARTHOST };
+enum route_via { ROUTE_MX, ROUTE_SMARTHOST, ROUTE_LMTP };
 
 struct conf_route {
 	struct str name;
@@ -95,6 +100,9 @@ struct conf_route {
 	bool has_tls;
 	enum tls_policy tls;
 	struct str user, password; /* AUTH to it; empty: none */
+	struct str path;           /* LMTP over a UNIX socket; empty: host and port */
+	struct endpoint source_ipv4, source_ipv6; /* FAMILY_NONE: those of client */
+	struct str hostname;                      /* in EHLO and LHLO; empty: ours */
 };
 
 /* classes: what mail of a kind gets that its sender did not ask for himself. */
@@ -120,6 +128,22 @@ struct conf_user {
 	struct str hash; /* crypt(5) */
 };
 
+/* user-rules: what a user may do; the first whose pattern matches counts, none: anything. */
+struct conf_user_rule {
+	struct str pattern;  /* glob on the name of the user */
+	struct str *senders; /* globs on the reverse-path; none: any */
+	uint32_t sender_count;
+	uint32_t messages_per_hour, recipients_per_hour; /* 0: no limit */
+};
+
+/* relay-domains: mail for them is taken from anybody (backup MX). */
+struct conf_relay_domain {
+	struct str pattern;    /* glob on the recipient domain */
+	struct str recipients; /* file of addresses, one a line, "@domain" for all; empty: the next hop is asked */
+	struct str *addresses; /* of that file, sorted, lower case */
+	uint32_t address_count;
+};
+
 struct conf {
 	struct arena arena;  /* holds all strings and arrays */
 	unsigned references; /* private */
@@ -136,6 +160,15 @@ struct conf {
 	struct conf_user *users;
 	uint32_t user_count;
 	bool auth_without_tls; /* default false (loopback listeners may always) */
+	uint32_t auth_failures_max; /* wrong passwords of one address in ten minutes, 10; then 454 unheard */
+	struct conf_user_rule *user_rules;
+	uint32_t user_rule_count;
+	struct conf_relay_domain *relay_domains;
+	uint32_t relay_domain_count;
+	struct network *xclient; /* who may say XCLIENT and XFORWARD; default nobody */
+	uint32_t xclient_count;
+	struct network *proxies; /* who may send PROXY headers to the listeners that expect them */
+	uint32_t proxy_count;
 
 	struct {                       /* limits: of the SMTP server. Times are protocol time */
 		uint32_t sessions_max; /* 1000 */
@@ -220,6 +253,7 @@ struct conf {
 		uint32_t tries;                 /* 2 */
 		uint32_t cache_entries;         /* 20000 */
 		int64_t ttl_min_ms, ttl_max_ms; /* 30 s, 1 h; wall time */
+		bool has_trusted_ad; /* the AD bit of servers that are not on this host counts too; default no */
 		int64_t stale_max_ms; /* the last routing that worked stands in for DNS so long; 7 d; 0: never */
 		struct network *allow; /* dns.allow-addresses: exceptions to the refused ranges */
 		uint32_t allow_count;
@@ -227,7 +261,18 @@ struct conf {
 
 	struct {
 		struct str certificate, key; /* files; empty: no STARTTLS on our side */
+		struct str client_authorities; /* PEM file: clients are asked for a certificate of these; a good one logs in
+		                                * as its common name. Empty: none is asked for */
+		struct str authorities; /* PEM file for verify and MTA-STS; empty: those of the system */
 	} tls;
+
+	struct {                         /* tls-report: RFC 8460 */
+		bool is_on;              /* default no */
+		struct str organization; /* default: hostname */
+		struct str contact;      /* mailbox; default: postmaster */
+	} tls_report;
+
+	struct str fetch_helper; /* program that fetches policies by HTTPS; default PREFIX/libexec/outlast/outlast-fetch */
 
 	struct {
 		enum log_level level; /* info */

@@ -28,6 +28,10 @@ enum command_verb {
 	COMMAND_QUIT,
 	COMMAND_STARTTLS,
 	COMMAND_AUTH,
+	COMMAND_BDAT,     /* RFC 3030 */
+	COMMAND_ETRN,     /* RFC 1985 */
+	COMMAND_XCLIENT,  /* of trusted hosts: Postfix, XCLIENT_README, XFORWARD_README */
+	COMMAND_XFORWARD,
 	COMMAND_HTTP /* GET, POST, HOST: and the like: another protocol is talking (ALPACA); close */
 };
 
@@ -55,9 +59,21 @@ struct command {
 	enum dsn_ret ret;       /* RET= */
 	struct str envid;       /* ENVID=, decoded */
 	struct str auth_sender; /* AUTH=, decoded; ignored by policy */
+	bool is_requiretls;     /* REQUIRETLS, RFC 8689 */
+	bool has_priority;      /* MT-PRIORITY=, RFC 6710 */
+	int priority;
+	bool has_by; /* BY=, RFC 2852: seconds from now, may be negative with mode N */
+	int64_t by_s;
+	bool by_notify, by_trace;
+	bool has_hold; /* HOLDFOR= or HOLDUNTIL=, RFC 4865: one of them */
+	int64_t hold_for_s;
+	struct wall hold_until; /* WALL_NONE: HOLDFOR was given */
 	/* RCPT */
 	unsigned notify;  /* NOTIFY=, bits of enum notify; 0 when absent */
 	struct str orcpt; /* ORCPT=, "type;decoded address" */
+	/* BDAT */
+	uint64_t chunk_bytes;
+	bool is_last;
 };
 
 /*

@@ -16,8 +16,9 @@
 #include "base/endpoint.h"
 #include "base/list.h"
 #include "base/str.h"
+#include "port/net.h"
 
-enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_AAAA = 28 };
+enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
 
 enum dns_result {
 	DNS_FOUND,
@@ -30,15 +31,20 @@ struct dns_record {
 	uint16_t preference;     /* MX */
 	struct str host;         /* MX: lower case; "" for the null MX (RFC 7505) */
 	struct endpoint address; /* A, AAAA; port 0 */
+	struct net_tlsa tlsa;    /* TLSA; ill-formed ones are dropped and counted */
+	struct str text;         /* TXT: the strings joined */
 };
 
 #define DNS_MX_MAX 20
 #define DNS_ADDRESS_MAX 30
+#define DNS_TLSA_MAX 20
+#define DNS_TXT_MAX 20
+#define DNS_TEXT_BYTES_MAX 2048
 
 struct dns_answer {
 	enum dns_result result;
 	const char *problem; /* DNS_TEMPORARY: "SERVFAIL", "timeout", ... static */
-	bool is_authentic;   /* AD bit */
+	bool is_authentic;   /* AD bit, of a resolver whose word counts (on this host, or dns.trust-ad) */
 	uint32_t ttl_s;      /* least of the records, or of the SOA for negative answers */
 	struct dns_record *records;
 	uint32_t count;

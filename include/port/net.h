@@ -27,19 +27,45 @@ struct listener;
 
 enum tls_check {
 	TLS_CHECK_NONE, /* opportunistic: any certificate, old algorithms allowed */
-	TLS_CHECK_NAME  /* chain and host name must verify */
+	TLS_CHECK_NAME, /* chain and host name must verify */
+	TLS_CHECK_DANE  /* one of the TLSA records must match (RFC 6698, 7671, 7672: usages 2 and 3) */
 };
 
+struct net_tlsa {
+	uint8_t usage, selector, matching;
+	struct str data; /* octets */
+};
+
+/* All is copied. */
 struct tls_want {
 	bool is_server;
 	enum tls_check check;   /* client side */
-	struct str server_name; /* SNI and name to verify; copied */
+	struct str server_name; /* SNI; and the name to verify when names is empty */
+	const struct str *names; /* any of them will do; "*.example" in MTA-STS policies */
+	uint32_t name_count;
+	const struct net_tlsa *tlsa;
+	uint32_t tlsa_count;
+	struct str session_key; /* client side: sessions are resumed among connections of the same key; empty: never */
+};
+
+/* What went wrong, as RFC 8460 section 4.3 tells it apart. */
+enum tls_fault {
+	TLS_FAULT_NONE,
+	TLS_FAULT_HANDSHAKE, /* validation-failure, or the peer broke it off */
+	TLS_FAULT_UNTRUSTED, /* certificate-not-trusted */
+	TLS_FAULT_EXPIRED,   /* certificate-expired */
+	TLS_FAULT_NAME,      /* certificate-host-mismatch */
+	TLS_FAULT_TLSA,      /* no record matches: validation-failure under DANE */
+	TLS_FAULT_INJECTED   /* clear text before or inside the handshake */
 };
 
 struct tls_info {
 	struct str protocol; /* "TLSv1.3" */
 	struct str cipher;   /* "TLS_AES_256_GCM_SHA384" */
-	bool is_verified;    /* chain and name */
+	bool is_verified;    /* chain and name, or TLSA */
+	bool is_resumed;
+	enum tls_fault fault; /* of the check that was asked for, or would have failed it (TLS_CHECK_NONE goes on) */
+	struct str peer; /* common name in the peer's certificate; server side: only of a verified one; else empty */
 	struct str
 		problem; /* why the handshake or the check failed, for log and history; else empty */
 };

@@ -455,6 +455,40 @@ struct store_get {
 	struct str value; /* out */
 };
 
+/* SHELF_PUT, SHELF_GET, SHELF_LIST - small things learned from outsiders, each kept until its time and found by its key:
+ * policies, counts of TLS failures, mailboxes that a next hop vouched for. SHELF_PUT replaces, an empty value removes, and
+ * each takes away up to 100 whose time is over at now. A kind holds at most SHELF_MAX: then those that end first go.
+ * SHELF_GET of an absent or ended key: ERR_NOT_FOUND. SHELF_LIST: in the order of keys, ended ones left out. */
+enum shelf_kind { SHELF_STS_POLICY, SHELF_TLS_REPORT, SHELF_MAILBOX, SHELF_KIND_COUNT };
+#define SHELF_MAX 100000
+struct shelf_item {
+	struct str key, value;
+	struct wall until;
+};
+struct store_shelf_put {
+	struct store_op op;
+	enum shelf_kind kind;
+	struct shelf_item item;
+	struct wall now;
+};
+struct store_shelf_get {
+	struct store_op op;
+	enum shelf_kind kind;
+	struct str key;
+	struct wall now;
+	struct shelf_item item; /* out */
+};
+struct store_shelf_list {
+	struct store_op op;
+	enum shelf_kind kind;
+	struct str after; /* empty: from the start */
+	uint32_t limit;
+	struct wall now;
+	struct shelf_item *items; /* out */
+	uint32_t count;
+	bool is_more;
+};
+
 /* CLAIM - READY recipients of one next hop in drain order, grouped by message: priority, highest first, exactly; within a
  * priority fair shares among the senders' buckets: the oldest message of each before the second of any, and so on, and
  * by arrival among those. A plain read: the caller leaves out what it already has in flight, which counts, so that

@@ -18,6 +18,7 @@
 #include "mail/outcome.h"
 #include "port/env.h"
 #include "port/net.h"
+#include "smtp/tls_rule.h"
 
 struct smtp_client;
 
@@ -61,7 +62,8 @@ struct smtp_client_params {
 	struct endpoint source; /* FAMILY_NONE: the system chooses */
 	struct str host;        /* MX host name: SNI, verification, log */
 	struct str hostname;    /* ours, for EHLO */
-	enum tls_policy tls;
+	struct tls_rule tls;    /* copied */
+	bool is_lmtp;           /* LHLO, and a reply for each recipient after the dot (RFC 2033) */
 	struct str user,
 		password;   /* AUTH PLAIN or LOGIN, only under TLS or to loopback; empty: none */
 	int64_t connect_ms; /* already scaled by the caller */
@@ -87,6 +89,9 @@ void smtp_client_close(struct smtp_client *c);
 /* What the peer offered, after on_ready. */
 struct smtp_client_info {
 	bool has_pipelining, has_8bitmime, has_smtputf8, has_size, has_dsn, has_starttls;
+	bool has_requiretls, has_priority, has_deliverby;
+	int64_t by_min_s;        /* DELIVERBY: 0: not stated */
+	uint32_t mail_max, rcpt_max; /* LIMITS (RFC 9422); 0: not stated */
 	uint64_t size_max_bytes; /* 0: not stated */
 	struct str tls;          /* "TLSv1.3 cipher", empty: clear text */
 	bool is_tls_verified;

@@ -29,6 +29,13 @@ struct smtp_answer {
 	struct status status;
 	struct str text; /* borrowed during the call */
 	bool is_closing; /* close after this reply (421) */
+	bool is_later;   /* of on_rcpt and on_etrn: the answer comes by smtp_server_answer, the rest of the input waits for it */
+};
+
+enum smtp_auth_result {
+	SMTP_AUTH_GOOD,
+	SMTP_AUTH_BAD,  /* 535 5.7.8 */
+	SMTP_AUTH_LATER /* 454 4.7.0: too many wrong ones, this one was not even looked at */
 };
 
 /* One mail transaction. The session owns it until on_message, whose handler then owns it (smtp_transaction_free). */
@@ -45,7 +52,10 @@ struct smtp_transaction {
 
 /* Facts about the session for policy, trace and log; valid as long as it lives. */
 struct smtp_server_info {
-	struct endpoint client, local;
+	struct endpoint client, local; /* as XCLIENT or PROXY have it; peer: who really is connected */
+	struct endpoint peer;
+	struct str client_name; /* as XCLIENT has it, or empty */
+	struct str forwarded;   /* "name[address] helo=...", as XFORWARD has it: of the original client, for log and trace */
 	struct str helo; /* empty before EHLO or HELO */
 	bool is_esmtp;
 	bool is_tls;
@@ -53,6 +63,8 @@ struct smtp_server_info {
 	struct str user; /* authenticated as; empty: not */
 	bool is_trusted; /* by address */
 	enum listener_allow allow;
+	bool is_submission;
+	struct str certificate; /* name in the client's verified certificate; empty: none */
 	uint64_t session; /* number for the log */
 };
 
@@ -76,6 +88,9 @@ struct smtp_server_handler {
 	void (*on_abort)(void *user, struct smtp_server *s, struct smtp_transaction *t);
 	/* on_auth: check a name and password (borrowed during the call); smtp_server_auth_done follows later, once. */
 	void (*on_auth)(void *user, struct smtp_server *s, struct str name, struct str password);
+	/* on_etrn: RFC 1985; argument as given (a domain, "@domain" or "#queue"). */
+	void (*on_etrn)(void *user, struct smtp_server *s, struct str argument,
+		struct smtp_answer *answer);
 	/* on_close: the session is gone; reason for the log. Once; on a later turn than the end itself, but at once in
 	 * smtp_server_drop. Answers that come between the end and on_close are ignored. */
 	void (*on_close)(void *user, struct smtp_server *s, const char *reason);
@@ -90,7 +105,9 @@ const struct smtp_server_info *smtp_server_info(const struct smtp_server *s);
 void smtp_server_spooled(struct smtp_server *s, enum err err);
 /* smtp_server_finish - the reply to the end of data. */
 void smtp_server_finish(struct smtp_server *s, const struct smtp_answer *answer);
-void smtp_server_auth_done(struct smtp_server *s, bool is_good);
+void smtp_server_auth_done(struct smtp_server *s, enum smtp_auth_result result);
+/* smtp_server_answer - to a RCPT or ETRN whose handler said is_later; code 0: accepted (rcpt of on_rcpt stays valid till then). */
+void smtp_server_answer(struct smtp_server *s, const struct smtp_answer *answer);
 /* smtp_server_shutdown - 421 4.3.2 now if idle, else after the message in progress (at most what limits allow). */
 void smtp_server_shutdown(struct smtp_server *s);
 /* smtp_server_drop - closes at once without a reply: an unknown commit outcome. on_close comes before it returns, unless

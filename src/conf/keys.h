@@ -87,11 +87,11 @@ const char *keys_section(struct str name);
  * keys_item - the key of an item by name; *out is a copy whose offset counts from the item. The
  * result numbers the keys of items from 0 to KEYS_ITEM_MAX - 1; -1: no such key.
  */
-#define KEYS_ITEM_MAX 128
+#define KEYS_ITEM_MAX 256
 int keys_item(const struct key_items *items, struct str name, struct key *out);
 /* keys_item_at - the same by number; false past the last and for numbers without a key. */
 bool keys_item_at(const struct key_items *items, size_t number, struct key *out);
-#define KEYS_MAX 120 /* no less than conf_key_count */
+#define KEYS_MAX 200 /* no less than conf_key_count */
 /* keys_in_destination - key, a setting of the policy, as a key of struct conf_destination. */
 struct key keys_in_destination(const struct key *key);
 

@@ -298,7 +298,7 @@ static void open_session(struct attempt *a)
 		.source = is_ipv6 ? a->conf->client.source_ipv6 : a->conf->client.source_ipv4,
 		.host = target->host,
 		.hostname = a->conf->hostname,
-		.tls = a->tls_now,
+		.tls.policy = a->tls_now,
 		.connect_ms = connect_ms(a),
 	};
 

@@ -65,7 +65,7 @@ static bool is_http(struct str word)
 static enum command_verb find_verb(struct str word)
 {
 	for (size_t i = COMMAND_EHLO; i < COMMAND_HTTP; i++)
-		if (str_equal_fold(word, verbs[i].name))
+		if (verbs[i].name.len > 0 && str_equal_fold(word, verbs[i].name))
 			return (enum command_verb)i;
 	return is_http(word) ? COMMAND_HTTP : COMMAND_UNKNOWN;
 }

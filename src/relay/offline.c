@@ -232,7 +232,6 @@ static void ask(struct inquiry *q, struct str host)
 		.source = is_ipv6 ? q->conf->client.source_ipv6 : q->conf->client.source_ipv4,
 		.host = host,
 		.hostname = q->conf->hostname,
-		.tls = TLS_NONE,
 		.connect_ms = connect_ms > CONNECT_FLOOR_MS ? connect_ms : CONNECT_FLOOR_MS,
 	};
 

@@ -97,9 +97,10 @@ static void go_on_without_tls(struct smtp_client *c)
 
 static void decide_tls(struct smtp_client *c)
 {
-	bool is_required = c->params.tls == TLS_REQUIRE || c->params.tls == TLS_VERIFY;
+	enum tls_policy policy = c->params.tls.policy;
+	bool is_required = policy != TLS_NONE && policy != TLS_OPPORTUNISTIC;
 
-	if (c->info.tls.len > 0 || c->params.tls == TLS_NONE) {
+	if (c->info.tls.len > 0 || policy == TLS_NONE) {
 		go_on_without_tls(c);
 	} else if (c->info.has_starttls) {
 		client_write(c, STR("STARTTLS\r\n"));
@@ -147,7 +148,7 @@ void client_on_helo(struct smtp_client *c, const struct reply *reply)
 static void start_tls(struct smtp_client *c)
 {
 	struct tls_want want = {
-		.check = c->params.tls == TLS_VERIFY ? TLS_CHECK_NAME : TLS_CHECK_NONE,
+		.check = c->params.tls.policy == TLS_VERIFY ? TLS_CHECK_NAME : TLS_CHECK_NONE,
 		.server_name = c->params.host,
 	};
 
@@ -164,7 +165,7 @@ void client_on_starttls(struct smtp_client *c, const struct reply *reply)
 			"clear text behind the reply to STARTTLS");
 	else if (reply->code / 100 == 2)
 		start_tls(c);
-	else if (c->params.tls == TLS_OPPORTUNISTIC)
+	else if (c->params.tls.policy == TLS_OPPORTUNISTIC)
 		go_on_without_tls(c);
 	else
 		client_fail_reply(c, STAGE_STARTTLS, reply);
@@ -175,7 +176,7 @@ void client_on_tls(void *user, enum err err, const struct tls_info *info)
 	struct smtp_client *c = user;
 
 	client_begin_call(c);
-	if (err == OK && c->params.tls == TLS_VERIFY && !info->is_verified)
+	if (err == OK && c->params.tls.policy == TLS_VERIFY && !info->is_verified)
 		err = ERR_TLS;
 	if (err == OK) {
 		c->info.tls = arena_printf(

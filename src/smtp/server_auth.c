@@ -125,15 +125,21 @@ static void check(struct smtp_server *s, struct str name, struct str password)
 	s->handler->on_auth(s->user, s, buf_str(&s->auth_name), password);
 }
 
-void smtp_server_auth_done(struct smtp_server *s, bool is_good)
+void smtp_server_auth_done(struct smtp_server *s, enum smtp_auth_result result)
 {
 	if (s->state != SESSION_CHECKING)
 		return; /* closed meanwhile */
 	server_enter(s, SESSION_COMMAND);
-	if (is_good) {
+	switch (result) {
+	case SMTP_AUTH_GOOD:
 		s->info.user = arena_dup(&s->arena, buf_str(&s->auth_name));
 		server_reply(s, 235, STATUS(2, 7, 0), "authentication successful");
-	} else {
+		break;
+	case SMTP_AUTH_BAD:
 		server_refuse(s, 535, STATUS(5, 7, 8), "authentication credentials invalid");
+		break;
+	case SMTP_AUTH_LATER:
+		server_refuse(s, 454, STATUS(4, 7, 0), "too many failures, try again later");
+		break;
 	}
 }

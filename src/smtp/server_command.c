@@ -48,6 +48,10 @@ static const struct rule {
 	[COMMAND_QUIT] = { on_quit, 0 },
 	[COMMAND_STARTTLS] = { server_on_starttls, NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_AUTH] = { server_on_auth, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
+	[COMMAND_BDAT] = { NULL, IS_REFUSED },
+	[COMMAND_ETRN] = { NULL, IS_REFUSED },
+	[COMMAND_XCLIENT] = { NULL, IS_REFUSED },
+	[COMMAND_XFORWARD] = { NULL, IS_REFUSED },
 	[COMMAND_HTTP] = { NULL, 0 },
 };
 

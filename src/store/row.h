@@ -8,11 +8,11 @@
 
 /* In the order of get_message, get_recipient, get_health and get_attempt. m, r, h: message,
  * recipient, its hop. */
-#define MESSAGE_COLUMNS MESSAGE_COLUMNS_WITH("m.late_notice")
-#define MESSAGE_COLUMNS_WITH(late_notice)                                                          \
+#define MESSAGE_COLUMNS MESSAGE_COLUMNS_WITH("m.late_notice", "m.by_trace", "m.requiretls")
+#define MESSAGE_COLUMNS_WITH(late_notice, by_trace, requiretls)                                    \
 	"m.id, m.accepted, m.reverse_path, m.body, m.smtputf8, m.ret, m.envid, m.priority,"        \
 	" m.deliver_by, m.deliver_by_notify, m.hold_until, m.origin, m.user, m.client, m.helo,"    \
-	" m.message_id, m.size, " late_notice ", m.chunks, m.finished, m.hold_reason"
+	" m.message_id, m.size, " late_notice ", " by_trace ", " requiretls ", m.chunks, m.finished, m.hold_reason"
 #define RECIPIENT_COLUMNS RECIPIENT_COLUMNS_WITH("r.held", "r.notice")
 #define RECIPIENT_COLUMNS_WITH(held, notice)                                                       \
 	"r.number, r.address, r.domain, h.name, r.orcpt, r.notify, r.state, r.attempts, r.due,"    \

@@ -26,7 +26,7 @@
 #include "store/store_sqlite.h"
 
 /* A damaged file is not migrated: one of an older version is read as it is (schema step 3). */
-#define OLDER_MESSAGE "SELECT " MESSAGE_COLUMNS_WITH("0") " FROM message AS m WHERE m.id=?1"
+#define OLDER_MESSAGE "SELECT " MESSAGE_COLUMNS_WITH("0", "0", "0") " FROM message AS m WHERE m.id=?1"
 #define OLDER_RECIPIENTS                                                                           \
 	"SELECT " RECIPIENT_COLUMNS_WITH("0", "0")                                                 \
 	" FROM recipient AS r JOIN hop AS h ON h.id = r.hop WHERE r.message=?1 ORDER BY r.number"

@@ -167,7 +167,17 @@ static const char step_outages[] =
 	" outage INTEGER NOT NULL, at INTEGER NOT NULL, recipients INTEGER NOT NULL,"
 	" bytes INTEGER NOT NULL, delivered INTEGER NOT NULL, PRIMARY KEY(outage, at)) WITHOUT ROWID;";
 
-const char *const schema_steps[] = { step_places, step_messages, step_operator, step_outages };
+/* What SMTP extensions ask for, and small things of outsiders that are kept for a time (STORE_SHELF). */
+static const char step_extensions[] =
+	"ALTER TABLE message ADD COLUMN by_trace INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE message ADD COLUMN requiretls INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE shelf("
+	" kind INTEGER NOT NULL, key TEXT NOT NULL, until INTEGER NOT NULL, value BLOB NOT NULL,"
+	" PRIMARY KEY(kind, key)) WITHOUT ROWID;"
+	"CREATE INDEX shelf_until ON shelf(until);";
+
+const char *const schema_steps[] = { step_places, step_messages, step_operator, step_outages,
+	step_extensions };
 const unsigned schema_version = ARRAY_COUNT(schema_steps);
 
 static enum err run(sqlite3 *db, const char *text);

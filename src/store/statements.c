@@ -40,7 +40,8 @@
 
 #define ENVELOPE_COLUMNS                                                                           \
 	"id, accepted, reverse_path, body, smtputf8, ret, envid, priority, deliver_by,"            \
-	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size, late_notice"
+	" deliver_by_notify, hold_until, origin, user, client, helo, message_id, size, late_notice,"     \
+	" by_trace, requiretls"
 
 const char *const sql_texts[SQL_COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -129,10 +130,10 @@ const char *const sql_texts[SQL_COUNT] = {
 
 	[SQL_MESSAGE_INSERT] = "INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued)"
 			       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
-			       "?18,?19,?20)",
+			       "?18,?19,?20,?21,?22)",
 	[SQL_MESSAGE_INSERT_FINISHED] =
 		"INSERT INTO message(" ENVELOPE_COLUMNS ", chunks, queued, finished)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,0,0,?19)",
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,0,0,?21)",
 	[SQL_MESSAGE_LOAD] = "SELECT size, priority, queued, kept FROM message WHERE id=?1",
 	[SQL_MESSAGE_GET] = "SELECT " MESSAGE_COLUMNS " FROM message AS m WHERE m.id=?1",
 	[SQL_MESSAGE_SET_QUEUED] = "UPDATE message SET queued=?2 WHERE id=?1",

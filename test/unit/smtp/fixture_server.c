@@ -68,7 +68,7 @@ static void do_later(struct deferred *d)
 		smtp_server_finish(fs->server, &fs->finish);
 		break;
 	case LATER_AUTH:
-		smtp_server_auth_done(fs->server, fs->is_password_good);
+		smtp_server_auth_done(fs->server, fs->is_password_good ? SMTP_AUTH_GOOD : SMTP_AUTH_BAD);
 		break;
 	}
 }

@@ -118,7 +118,7 @@ static const struct opening openings[] = {
 
 static void set_params(struct fixture_client *fc, const struct opening *o)
 {
-	fc->params.tls = o->tls;
+	fc->params.tls.policy = o->tls;
 	fc->params.user = str_from_c(o->user);
 	fc->params.password = STR("secret");
 	CHECK(endpoint_parse(&fc->params.to, str_from_c(o->to), 25) == OK);
@@ -219,7 +219,7 @@ static void test_client_reports_failed_handshakes(void **state)
 
 	(void)state;
 	fixture_client_init(&fc);
-	fc.params.tls = TLS_OPPORTUNISTIC;
+	fc.params.tls.policy = TLS_OPPORTUNISTIC;
 	fc.f.tls_err = ERR_TLS;
 	fixture_client_open(&fc);
 	fixture_client_say(&fc, "220 mx\r\n");
@@ -237,7 +237,7 @@ static void test_client_aborts_on_octets_behind_starttls_reply(void **state)
 
 	(void)state;
 	fixture_client_init(&fc);
-	fc.params.tls = TLS_OPPORTUNISTIC;
+	fc.params.tls.policy = TLS_OPPORTUNISTIC;
 	fixture_client_open(&fc);
 	fixture_client_say(&fc, "220 mx\r\n");
 	fixture_client_say(&fc, "250-mx\r\n250 STARTTLS\r\n");
@@ -254,7 +254,7 @@ static void test_client_trusts_no_capability_from_before_tls(void **state)
 
 	(void)state;
 	fixture_client_init(&fc);
-	fc.params.tls = TLS_VERIFY;
+	fc.params.tls.policy = TLS_VERIFY;
 	fc.f.is_tls_verified = true;
 	fixture_client_open(&fc);
 	fixture_client_say(&fc, "220 mx.example hello\r\n");

@@ -1,0 +1,248 @@
+/*
+ * accept - the 250 that is a promise: the transaction becomes a message, and its client hears once it is durable.
+ *
+ * A client that leaves before its 250 changes nothing: the message is stored and will be delivered (RFC 1047: that
+ * window is one commit). No space: 452 4.3.1 and nothing is stored.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "queue/class.h"
+#include "queue/late_notice.h"
+#include "relay/intake_private.h"
+
+/* A message on its way into the store. Outlives its session. */
+struct accept {
+	struct loose loose;
+	struct flow_hold hold; /* while the 250 waits */
+	struct store_accept op;
+	struct intake *intake;
+	struct session *session; /* NULL: the client left */
+	struct message *message;
+	struct recipient *recipients;
+	uint32_t recipient_count;
+};
+
+static void log_accepted(const struct accept *a)
+{
+	struct log *log = a->intake->relay->env->log;
+	const struct envelope *e = &a->message->env;
+	struct queue_id_text id = queue_id_format(e->id);
+	struct buf size, count;
+
+	buf_init(&size, 32);
+	buf_init(&count, 32);
+	buf_append_number(&size, e->size_bytes, 1);
+	buf_append_number(&count, a->recipient_count, 1);
+
+	const struct log_field client[] = {
+		{ "client", e->client, LOG_PLAIN, false },
+		{ "sasl_username", e->user, LOG_PLAIN, false },
+	};
+	const struct log_field message_id[] = {
+		{ "message-id", e->message_id.len ? str_trim(e->message_id) : STR("<>"), LOG_PLAIN,
+			false },
+	};
+	const struct log_field envelope[] = {
+		{ "from", e->reverse_path, LOG_BRACKETED, false },
+		{ "size", buf_str(&size), LOG_PLAIN, false },
+		{ "nrcpt", buf_str(&count), LOG_PLAIN, false },
+	};
+	const struct log_event events[] = {
+		{ LOG_INFO, "smtpd", str_from_c(id.text), client, e->user.len ? 2 : 1, STR("") },
+		{ LOG_INFO, "cleanup", str_from_c(id.text), message_id, 1, STR("") },
+		{ LOG_INFO, "qmgr", str_from_c(id.text), envelope, 3, STR("queue active") },
+	};
+
+	for (size_t i = 0; i < ARRAY_COUNT(events); i++)
+		log_event(log, &events[i]);
+	buf_fini(&size);
+	buf_fini(&count);
+}
+
+static void count_accepted(const struct accept *a)
+{
+	struct metrics *m = a->intake->relay->env->metrics;
+
+	metric_add(m, METRIC_messages_accepted_total, 1);
+	metric_add(m, METRIC_recipients_accepted_total, a->recipient_count);
+	metric_add(m, METRIC_bytes_accepted_total, a->message->env.size_bytes);
+}
+
+/* The 250 leaves at the end of the loop's turn; timers due at once, and deferred calls, would come before that. */
+void accept_on_replied(struct timer *t)
+{
+	struct intake *in = CONTAINER_OF(t, struct intake, replied);
+
+	(void)fault_hit(in->relay->env->fault, FAULT_accept_replied);
+}
+
+static void answer_accepted(struct accept *a)
+{
+	struct relay *r = a->intake->relay;
+	struct queue_id_text id = queue_id_format(a->message->env.id);
+	char text[64] = "Ok: queued as ";
+	struct smtp_answer answer = { .code = 250, .status = STATUS(2, 0, 0) };
+
+	memcpy(text + 14, id.text, QUEUE_ID_LEN);
+	answer.text = str_of(text, 14 + QUEUE_ID_LEN);
+	if (!a->session)
+		return;
+	a->session->accept = NULL;
+	smtp_server_finish(a->session->server, &answer);
+	/* Not put off by the next reply: in a burst it would never come. */
+	if (r->env->fault && !timer_is_active(&a->intake->replied))
+		env_timer_after(r->env, &a->intake->replied, 1);
+}
+
+static void refuse_accepted(struct accept *a, enum err err)
+{
+	struct smtp_answer answer;
+
+	intake_refuse(&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
+	log_text(a->intake->relay->env->log, LOG_ERROR, "smtpd",
+		"a message could not be stored and was refused with 452: %s", err_name(err));
+	metric_add(a->intake->relay->env->metrics, METRIC_messages_refused_total, 1);
+	if (a->op.spooled_chunks > 0)
+		spool_discard(a->intake, a->message->env.id);
+	if (!a->session)
+		return;
+	a->session->accept = NULL;
+	smtp_server_finish(a->session->server, &answer);
+}
+
+/* Spooled content, and content beyond what memory may hold, is read back from the store when its turn comes. */
+static void offer(struct relay *r, struct accept *a)
+{
+	if (!a->message->has_content || r->fresh_bytes > FRESH_BYTES_MAX)
+		message_drop_content(a->message);
+	sched_offer(r, a->message, a->recipients, a->recipient_count);
+}
+
+static void accept_free(struct loose *l)
+{
+	struct accept *a = CONTAINER_OF(l, struct accept, loose);
+
+	loose_end(l);
+	list_remove(&a->hold.link);
+	message_unref(a->message);
+	store_op_fini(&a->op.op);
+	free(a);
+}
+
+static void finish_accept(struct accept *a)
+{
+	struct intake *in = a->intake;
+
+	accept_free(&a->loose);
+	intake_done_one(in);
+}
+
+static void on_go(struct flow_hold *hold)
+{
+	struct accept *a = CONTAINER_OF(hold, struct accept, hold);
+
+	answer_accepted(a);
+	finish_accept(a);
+}
+
+static void on_accepted(struct store_op *op)
+{
+	struct accept *a = CONTAINER_OF(op, struct accept, op.op);
+	struct relay *r = a->intake->relay;
+	struct message *m = a->message;
+
+	if (op->err != OK) {
+		refuse_accepted(a, op->err);
+		finish_accept(a);
+		return;
+	}
+	log_accepted(a);
+	count_accepted(a);
+	bool must_hold = a->session && flow_must_hold(&r->flow);
+	if (!must_hold)
+		answer_accepted(a);
+	m->env.recipients = NULL;
+	m->env.recipient_count = 0;
+	if (m->env.hold_until.ms > env_wall(r->env).ms)
+		agenda_note_due(r, m->env.hold_until);
+	else
+		offer(r, a);
+	if (must_hold) {
+		a->hold.on_go = on_go;
+		flow_hold(&r->flow, &a->hold);
+	} else {
+		finish_accept(a);
+	}
+}
+
+/* What neither the client nor its user asked for: class rules, and who hears of a delay. */
+static void classify(struct relay *r, struct smtp_transaction *t)
+{
+	const struct header_scan *h = &t->header;
+	/* After a reload the marks of the old rules say nothing about the new. */
+	uint64_t hits = h->watches == r->conf->header_watches ? h->watch_hits : 0;
+	const struct conf_class *class =
+		r->conf->class_count > 0 ? class_of(r->conf, &t->env, hits) : NULL;
+
+	if (class)
+		class_apply(class, &t->env);
+	t->env.late_notice = late_notice_of(&t->env, h->is_bulk);
+}
+
+/* The transaction becomes a message: strings and content move, nothing is copied. */
+static struct message *message_of(struct relay *r, struct smtp_transaction *t)
+{
+	struct message *m = message_new();
+	struct recipient *recipients =
+		arena_array(&t->arena, t->env.recipient_count, sizeof(*recipients));
+
+	classify(r, t);
+	memcpy(recipients, t->env.recipients, t->env.recipient_count * sizeof(*recipients));
+	t->env.message_id = arena_dup(&t->arena, buf_str(&t->header.message_id));
+	t->env.size_bytes = t->content_bytes;
+	m->env = t->env;
+	m->env.recipients = recipients;
+	arena_move(&m->arena, &t->arena);
+	m->content = t->content;
+	buf_init(&t->content, 0);
+	m->has_content = t->spooled_chunks == 0;
+	m->chunk_count = t->spooled_chunks + 1;
+	m->held_bytes = &r->fresh_bytes;
+	r->fresh_bytes += m->content.len;
+	return m;
+}
+
+void accept_on_message(void *user, struct smtp_server *server, struct smtp_transaction *t)
+{
+	struct session *s = user;
+	struct intake *in = s->intake;
+	struct relay *r = in->relay;
+	struct accept *a = mem_zalloc(sizeof(*a));
+	uint32_t spooled = t->spooled_chunks;
+
+	(void)server;
+	a->intake = in;
+	a->session = s;
+	a->message = message_of(r, t);
+	a->recipients = a->message->env.recipients;
+	a->recipient_count = a->message->env.recipient_count;
+	smtp_transaction_free(t);
+	s->accept = a;
+	a->op = (struct store_accept){
+		.op.on_done = on_accepted,
+		.env = &a->message->env,
+		.content = buf_str(&a->message->content),
+		.spooled_chunks = spooled,
+	};
+	in->accept_count++;
+	loose_begin(r, &a->loose, accept_free);
+	store_submit(r->store, &a->op.op, STORE_ACCEPT);
+}
+
+void accept_forget_session(struct accept *a)
+{
+	if (a)
+		a->session = NULL;
+}

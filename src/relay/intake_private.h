@@ -1,0 +1,67 @@
+/*
+ * intake_private - what the files of the intake share: the sessions, and the seams between access, content and commit.
+ *
+ * intake.c knows who may send what to whom; spool.c moves large content away while it comes in; accept.c makes the
+ * message and answers once it is durable.
+ */
+#ifndef RELAY_INTAKE_PRIVATE_H
+#define RELAY_INTAKE_PRIVATE_H
+
+#include "relay/auth.h"
+#include "relay/destination.h"
+#include "smtp/server.h"
+
+struct accept;
+struct spool;
+struct credential;
+
+struct intake {
+	struct relay *relay;
+	struct auth *auth;
+	struct list sessions; /* of session.link */
+	uint32_t session_count;
+	uint32_t accept_count; /* messages, chunks and checks under way */
+	struct map clients;    /* struct client by address */
+	uint64_t next_session;
+	bool is_closing, is_ended;
+	struct timer replied; /* for the fault point of that name */
+	struct smtp_server_handler handler;
+};
+
+/* Sessions of one address. */
+struct client {
+	struct map_entry entry;
+	struct endpoint address;
+	uint32_t sessions;
+};
+
+struct session {
+	struct list link;
+	struct intake *intake;
+	struct smtp_server *server;
+	struct client *client;
+	struct accept *accept; /* waiting for its commit, or NULL */
+	struct spool *spool;
+	struct credential *credential;
+};
+
+/* intake_done_one - a message, chunk or check of accept_count has ended. */
+void intake_done_one(struct intake *in);
+/* intake_refuse - text lives as long as the answer is used. */
+void intake_refuse(
+	struct smtp_answer *answer, unsigned code, struct status status, struct str text);
+
+/* spool.c */
+void spool_on_spool(void *user, struct smtp_server *server, struct smtp_transaction *t);
+void spool_on_abort(void *user, struct smtp_server *server, struct smtp_transaction *t);
+/* spool_discard - the stored chunks of a message that will not be. */
+void spool_discard(struct intake *in, uint64_t id);
+/* spool_forget_session - the session is gone before its chunk was stored. */
+void spool_forget_session(struct spool *sp);
+
+/* accept.c */
+void accept_on_message(void *user, struct smtp_server *server, struct smtp_transaction *t);
+void accept_on_replied(struct timer *t);
+void accept_forget_session(struct accept *a);
+
+#endif
