@@ -50,6 +50,7 @@ void os_net_fini(struct os_net *n)
 		close(net->inherited_fds[i]);
 	free(net->inherited_fds);
 	SSL_CTX_free(net->client_context);
+	SSL_CTX_free(net->lax_context);
 	SSL_CTX_free(net->server_context);
 	free(net);
 	n->uv = NULL;

@@ -41,13 +41,21 @@ static SSL_CTX *make_context(const SSL_METHOD *method)
 	return context;
 }
 
+/* RFC 6698 section 7.4: 1 is SHA-256, which OpenSSL knows by itself, 2 is SHA-512. */
+static bool enable_dane(SSL_CTX *context)
+{
+	return SSL_CTX_dane_enable(context) > 0 &&
+	       SSL_CTX_dane_mtype_set(context, EVP_sha512(), 2, 2) > 0;
+}
+
 static SSL_CTX *make_client(const struct os_net_tls *files, struct buf *problem)
 {
 	SSL_CTX *context = make_context(TLS_client_method());
 	const char *path = files->authorities_path;
 
-	if (!context) {
+	if (!context || !enable_dane(context)) {
 		tell(problem, "TLS", NULL);
+		SSL_CTX_free(context);
 		return NULL;
 	}
 	int result = path ? SSL_CTX_load_verify_file(context, path)
@@ -57,6 +65,20 @@ static SSL_CTX *make_client(const struct os_net_tls *files, struct buf *problem)
 		SSL_CTX_free(context);
 		return NULL;
 	}
+	return context;
+}
+
+/* Against a passive listener weak TLS is better than none, which is the alternative. The authorities are shared. */
+static SSL_CTX *make_lax(SSL_CTX *client, struct buf *problem)
+{
+	SSL_CTX *context = make_context(TLS_client_method());
+
+	if (!context || SSL_CTX_set_cipher_list(context, "DEFAULT:@SECLEVEL=0") != 1) {
+		tell(problem, "TLS", NULL);
+		SSL_CTX_free(context);
+		return NULL;
+	}
+	SSL_CTX_set1_cert_store(context, SSL_CTX_get_cert_store(client));
 	return context;
 }
 
@@ -83,23 +105,32 @@ static SSL_CTX *make_server(const struct os_net_tls *files, struct buf *problem)
 
 enum err os_net_load_tls(struct os_net *n, const struct os_net_tls *files, struct buf *problem)
 {
-	SSL_CTX *server = NULL;
+	SSL_CTX *server = NULL, *lax, *client;
 
 	ERR_clear_error();
 	CHECK(!files->certificate_path || files->key_path);
-	SSL_CTX *client = make_client(files, problem);
+	client = make_client(files, problem);
 	if (!client)
 		return ERR_TLS;
+	lax = make_lax(client, problem);
+	if (!lax)
+		goto free_client;
 	if (files->certificate_path) {
 		server = make_server(files, problem);
-		if (!server) {
-			SSL_CTX_free(client);
-			return ERR_TLS;
-		}
+		if (!server)
+			goto free_lax;
 	}
 	SSL_CTX_free(n->uv->client_context);
+	SSL_CTX_free(n->uv->lax_context);
 	SSL_CTX_free(n->uv->server_context);
 	n->uv->client_context = client;
+	n->uv->lax_context = lax;
 	n->uv->server_context = server;
 	return OK;
+
+free_lax:
+	SSL_CTX_free(lax);
+free_client:
+	SSL_CTX_free(client);
+	return ERR_TLS;
 }
