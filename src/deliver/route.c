@@ -217,14 +217,16 @@ static void resolve_socket(struct work *w, const struct conf_route *route)
 	w->route->is_smarthost = true;
 	w->name = arena_dup(&w->route->arena, route->path);
 	if (endpoint_parse(&target.address, at, 0) != OK) {
-		fail(w, STAGE_POLICY, ERR_SYNTAX, STATUS(4, 3, 5), "no path of a socket");
+		route_fail(w, STAGE_POLICY, ERR_SYNTAX, STATUS(4, 3, 5), "no path of a socket");
 		return;
 	}
-	set_site(w);
+	route_set_site(w);
 	w->route->tls = TLS_NONE;
 	target.host = arena_dup(&w->route->arena, w->request->conf->hostname);
+	target.session_key = route_key_of(
+		w->request->conf, route, target.host, &target.tls, &w->route->arena);
 	w->route->targets[w->route->target_count++] = target;
-	conclude(w);
+	route_conclude(w);
 }
 
 void route_resolve(

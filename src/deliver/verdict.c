@@ -82,6 +82,7 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(3, 5), THEN(OURS, PARK) },
 	{ ON(DNS), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(HOP, PARK) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(4, ALL), THEN(HOP, PARK) },
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 30), THEN(MESSAGE, RETRY) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, ALL), THEN(HOP, PARK) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(MESSAGE, RETRY) },
 	{ ON(DNS), ERR(ANY_ERR), ENH(1, ALL), IF(KNOWN_GOOD), THEN(HOP, PARK) },
@@ -99,6 +100,7 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(SOME, ALL), IF(KNOWN_GOOD), THEN(MESSAGE, RETRY),
 		STAT(5, 0) },
 	{ ON(POLICY), ERR(ANY_ERR), ENH(6, ALL), THEN(MESSAGE, FAIL), SET(ANSWERS) },
+	{ ON(POLICY), ERR(ANY_ERR), ENH(7, 30), THEN(MESSAGE, FAIL), SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), ANY_ENH, THEN(MESSAGE, RETRY), STAT(5, 0) },
 
 	/* No session: the host, but what we ourselves lack or demand. */

@@ -147,12 +147,16 @@ static bool is_refused_here(struct smtp_client *c)
 	} else if (c->info.size_max_bytes > 0 && env->size_bytes > c->info.size_max_bytes) {
 		outcome.status = STATUS(5, 3, 4);
 		outcome.text = STR("message is larger than the next hop takes");
+	} else if (env->is_requiretls && !(c->info.has_requiretls && c->info.is_tls_verified)) {
+		outcome.status = STATUS(5, 7, 30);
+		outcome.text = STR("message needs REQUIRETLS, which the next hop does not offer");
 	} else if (!client_line_is_safe(env->reverse_path)) {
 		outcome.status = STATUS(5, 1, 7);
 		outcome.text = STR("reverse-path cannot be sent");
 	} else {
 		return false;
 	}
+	c->job->is_lacking = !status_is(outcome.status, 5, 1, 7);
 	client_settle_rest(c, &outcome);
 	return true;
 }
@@ -183,7 +187,7 @@ void smtp_client_deliver(struct smtp_client *c, struct smtp_job *job)
 {
 	CHECK(c->state == CLIENT_IDLE && !c->job && job->recipient_count > 0);
 	c->job = job;
-	job->is_untouched = job->is_dot_sent = job->is_reusable = false;
+	job->is_untouched = job->is_dot_sent = job->is_reusable = job->is_lacking = false;
 	job->mail_ms = 0;
 	c->accepted_count = 0;
 	c->reply_count = 0;
@@ -193,7 +197,9 @@ void smtp_client_deliver(struct smtp_client *c, struct smtp_job *job)
 	c->answered = c->sent;
 	env_timer_after(c->env, &c->session_end, c->conf->client.session_ms);
 	bool has_recipients = check_recipients(job);
-	if (is_refused_here(c) || !has_recipients)
+	bool is_refused = is_refused_here(c);
+	job->is_lacking &= has_recipients;
+	if (is_refused || !has_recipients)
 		env_defer(c->env, &c->turn);
 	else
 		client_pump(c);
