@@ -15,7 +15,6 @@
 
 static void start(struct tls_policies *p, struct tls_policy_query *q);
 static void cancel(struct tls_policies *p, struct tls_policy_query *q);
-static void on_unasked(struct deferred *deferred);
 static void on_step(struct deferred *deferred);
 
 static const struct tls_policies_ops ops = { .start = start, .cancel = cancel };
@@ -154,12 +153,6 @@ static void start(struct tls_policies *p, struct tls_policy_query *q)
 
 	q->policy = NULL;
 	q->problem = NULL;
-	if (!conf_policy_for(s->conf, q->domain, STR(""))->has_sts) {
-		q->adapter = s;
-		q->deferred.on_run = on_unasked;
-		env_defer(s->params.env, &q->deferred);
-		return;
-	}
 	struct sts_domain *d = sts_find_or_add(s, q->domain);
 	q->adapter = d;
 	list_push_back(&d->waiting, &q->link);
@@ -168,23 +161,11 @@ static void start(struct tls_policies *p, struct tls_policy_query *q)
 
 static void cancel(struct tls_policies *p, struct tls_policy_query *q)
 {
-	struct sts *s = CONTAINER_OF(p, struct sts, policies);
-
+	(void)p;
 	if (!q->adapter)
 		return;
 	q->adapter = NULL;
-	if (list_is_linked(&q->link))
-		list_remove(&q->link);
-	env_undefer(s->params.env, &q->deferred);
-}
-
-/* delivery.mta-sts is off for it. */
-static void on_unasked(struct deferred *deferred)
-{
-	struct tls_policy_query *q = CONTAINER_OF(deferred, struct tls_policy_query, deferred);
-
-	q->adapter = NULL;
-	q->on_done(q);
+	list_remove(&q->link);
 }
 
 void sts_go_on(struct sts_domain *d)
