@@ -24,29 +24,6 @@
 #define TEXT_MAX_BYTES 1024
 #define ALERT_MAX 255
 
-enum tls_state {
-	TLS_HANDSHAKING,
-	TLS_SETTLED, /* done or failed; not told yet */
-	TLS_OPEN,
-	TLS_FAILED
-};
-
-struct tls {
-	enum tls_state state;
-	SSL *ssl; /* NULL: failed before it was made */
-	BIO *in, *out;
-	bool is_large; /* in has held more than BIO_KEEP_BYTES */
-	bool has_said_goodbye;
-	enum tls_check check;
-	bool has_names;    /* to check the certificate against */
-	bool has_input;    /* something came from the wire */
-	bool is_rejected;  /* failed: by the check of the peer's certificate */
-	bool is_alert;     /* failed: the peer told us so */
-	enum tls_fault fault; /* failed: how, unless the certificate says it */
-	enum err err;
-	const char *problem; /* static */
-};
-
 bool tls_is_handshaking(const struct conn *c)
 {
 	return c->tls && c->tls->state == TLS_HANDSHAKING;
@@ -137,6 +114,7 @@ static const char *make_ssl(struct conn *c, const struct tls_want *want, SSL_CTX
 	CHECK(tls->ssl && tls->in && tls->out);
 	BIO_set_mem_eof_return(tls->in, -1);
 	SSL_set_bio(tls->ssl, tls->in, tls->out);
+	SSL_set_app_data(tls->ssl, c);
 	tls->check = want->check;
 	if (want->is_server) {
 		SSL_set_accept_state(tls->ssl);
@@ -179,7 +157,6 @@ static void fail_handshake(struct conn *c)
 
 	conn_flush(c); /* our alert, before the user closes */
 	tls->is_alert = reason > SSL_AD_REASON_OFFSET;
-	tls->is_rejected = reason == SSL_R_CERTIFICATE_VERIFY_FAILED;
 	tls_fail(c, ERR_TLS, problem ? problem : "TLS handshake failed");
 }
 
@@ -250,7 +227,8 @@ static void describe(const struct tls *tls, struct tls_info *info, struct buf *p
 		info->cipher = str_from_c(SSL_get_cipher_name(tls->ssl));
 		info->is_resumed = SSL_session_reused(tls->ssl);
 		judge(tls, info, problem);
-	} else if (tls->ssl && tls->is_rejected) {
+	} else if (tls->rejected && tls->fault == TLS_FAULT_HANDSHAKE) {
+		x = tls->rejected;
 		info->fault = tls_verify_fault(SSL_get_verify_result(tls->ssl));
 		tls_verify_tell(x, SSL_get_verify_result(tls->ssl), problem);
 	} else {
@@ -379,6 +357,7 @@ void tls_free(struct conn *c)
 	if (!c->tls)
 		return;
 	SSL_free(c->tls->ssl); /* and its BIOs */
+	X509_free(c->tls->rejected);
 	free(c->tls);
 	c->tls = NULL;
 }

@@ -7,7 +7,7 @@
  */
 #include <openssl/err.h>
 
-#include "net_uv.h"
+#include "tls_private.h"
 
 #define CHAIN_DEPTH_MAX 10
 
@@ -34,6 +34,7 @@ static SSL_CTX *make_context(const SSL_METHOD *method)
 					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify_depth(context, CHAIN_DEPTH_MAX);
+	SSL_CTX_set_cert_verify_callback(context, tls_verify_chain, NULL);
 	if (SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1) {
 		SSL_CTX_free(context);
 		return NULL;

@@ -108,6 +108,25 @@ const char *tls_verify_set(SSL *ssl, const struct tls_want *want, bool *has_name
 	return problem;
 }
 
+int tls_verify_chain(X509_STORE_CTX *store, void *arg)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct conn *c = SSL_get_app_data(ssl);
+	X509 *x = X509_STORE_CTX_get0_cert(store);
+	bool is_good = X509_verify_cert(store) == 1;
+
+	(void)arg;
+	if (is_good)
+		return 1;
+	if (X509_STORE_CTX_get_error(store) == X509_V_OK) /* out of memory, and the like */
+		X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
+	if (SSL_is_server(ssl) || c->tls->check == TLS_CHECK_NONE)
+		return 1;
+	if (x && !c->tls->rejected && X509_up_ref(x))
+		c->tls->rejected = x;
+	return 0;
+}
+
 /* --- after --- */
 
 enum tls_fault tls_verify_fault(long result)
