@@ -19,10 +19,10 @@ struct tls {
 	bool is_large; /* in has held more than BIO_KEEP_BYTES */
 	bool has_said_goodbye;
 	enum tls_check check;
-	bool has_names;    /* to check the certificate against */
-	bool has_input;    /* something came from the wire */
-	X509 *rejected;    /* the peer's certificate, which the check refused; OpenSSL does not keep it then */
-	bool is_alert;     /* failed: the peer told us so */
+	bool has_names; /* to check the certificate against */
+	bool has_input; /* something came from the wire */
+	X509 *rejected; /* the peer's certificate, which the check refused; OpenSSL does not keep it then */
+	bool is_alert;        /* failed: the peer told us so */
 	enum tls_fault fault; /* failed: how, unless the certificate says it */
 	enum err err;
 	const char *problem; /* static */

@@ -79,8 +79,9 @@ static const char *add_tlsa(SSL *ssl, const struct tls_want *want)
 	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
 	for (uint32_t i = 0; i < want->tlsa_count; i++) {
 		const struct net_tlsa *r = &want->tlsa[i];
-		if (net_tlsa_is_usable(r) && SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->matching,
-							 (const unsigned char *)r->data.data, r->data.len) > 0)
+		if (net_tlsa_is_usable(r) &&
+			SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->matching,
+				(const unsigned char *)r->data.data, r->data.len) > 0)
 			count++;
 	}
 	ERR_clear_error();
@@ -89,8 +90,8 @@ static const char *add_tlsa(SSL *ssl, const struct tls_want *want)
 
 const char *tls_verify_set(SSL *ssl, const struct tls_want *want, bool *has_names)
 {
-	unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-			 X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS;
+	unsigned flags =
+		X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS;
 	const char *problem = NULL;
 
 	/* RFC 7672 section 3.2.3 lets DANE look at the common name of certificates without a DNS name; nobody else. */
@@ -104,7 +105,8 @@ const char *tls_verify_set(SSL *ssl, const struct tls_want *want, bool *has_name
 	*has_names = add_names(ssl, want) > 0;
 	if (!*has_names && want->check != TLS_CHECK_NONE)
 		return "no usable server name";
-	SSL_set_verify(ssl, want->check == TLS_CHECK_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+	SSL_set_verify(
+		ssl, want->check == TLS_CHECK_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
 	return problem;
 }
 
@@ -164,8 +166,7 @@ static bool append_common_name(struct buf *out, const X509_NAME *name)
 {
 	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
 
-	return at >= 0 &&
-	       append_asn1(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+	return at >= 0 && append_asn1(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
 }
 
 /* The first few DNS names, comma between them. */

@@ -64,6 +64,9 @@ static void on_tls(void *user, enum err err, const struct tls_info *info)
 	s->has_tls = true;
 	s->tls = err;
 	s->is_verified = info->is_verified;
+	s->is_resumed = info->is_resumed;
+	s->fault = info->fault;
+	snprintf(s->peer, sizeof(s->peer), "%.*s", STR_FMT(info->peer));
 	snprintf(s->protocol, sizeof(s->protocol), "%.*s", STR_FMT(info->protocol));
 	snprintf(s->problem, sizeof(s->problem), "%.*s", STR_FMT(info->problem));
 	/* after a failed handshake no end is told */
