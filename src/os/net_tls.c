@@ -57,6 +57,7 @@ void tls_fail(struct conn *c, enum err err, const char *problem)
 {
 	c->tls->problem = problem;
 	c->tls->fault = TLS_FAULT_HANDSHAKE;
+	tls_session_forget(c);
 	settle(c, err);
 }
 
@@ -121,7 +122,10 @@ static const char *make_ssl(struct conn *c, const struct tls_want *want, SSL_CTX
 		return NULL;
 	}
 	SSL_set_connect_state(tls->ssl);
-	return tls_verify_set(tls->ssl, want, &tls->has_names);
+	const char *problem = tls_verify_set(tls->ssl, want, &tls->has_names);
+	if (!problem)
+		tls_session_offer(c, want);
+	return problem;
 }
 
 /* Octets in the kernel now were sent in clear, unless our side had already told the peer to begin.
@@ -356,6 +360,9 @@ void tls_free(struct conn *c)
 {
 	if (!c->tls)
 		return;
+	/* Most peers hang up without a goodbye, which is no reason to forget the session. */
+	if (c->tls->state == TLS_OPEN)
+		SSL_set_shutdown(c->tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(c->tls->ssl); /* and its BIOs */
 	X509_free(c->tls->rejected);
 	free(c->tls);

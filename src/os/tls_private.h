@@ -5,6 +5,9 @@
 
 #include "net_uv.h"
 
+#define TICKET_LIFETIME_MS (HOUR_MS)
+#define TLS_SESSION_KEY_BYTES 32
+
 enum tls_state {
 	TLS_HANDSHAKING,
 	TLS_SETTLED, /* done or failed; not told yet */
@@ -19,6 +22,8 @@ struct tls {
 	bool is_large; /* in has held more than BIO_KEEP_BYTES */
 	bool has_said_goodbye;
 	enum tls_check check;
+	bool has_session_key;
+	unsigned char session_key[TLS_SESSION_KEY_BYTES];
 	bool has_names; /* to check the certificate against */
 	bool has_input; /* something came from the wire */
 	X509 *rejected; /* the peer's certificate, which the check refused; OpenSSL does not keep it then */
@@ -41,5 +46,16 @@ enum tls_fault tls_verify_fault(long result);
 void tls_verify_name(const X509 *x, struct buf *out);
 /* tls_verify_tell - appends what is wrong, and with whose certificate (x may be NULL). */
 void tls_verify_tell(const X509 *x, long result, struct buf *out);
+
+/* tls_session.c */
+void tls_sessions_clear(struct net_uv *net);
+void tls_session_set_up(SSL_CTX *client);
+/* tls_session_offer - a kept session of the same key, if there is one. */
+void tls_session_offer(struct conn *c, const struct tls_want *want);
+/* tls_session_forget - all of the connection's key. */
+void tls_session_forget(struct conn *c);
+
+/* tls_ticket.c */
+MUST_USE bool tls_ticket_set_up(SSL_CTX *server);
 
 #endif

@@ -179,7 +179,7 @@ void net_fixture_fini(struct net_fixture *f)
 void net_fixture_connect(struct net_fixture *f)
 {
 	f->client.is_opened = f->server.is_opened = false;
-	side_connect(&f->client, &f->net.net, &f->at, NULL, 5000);
+	side_connect(&f->client, f->client.net, &f->at, NULL, 5000);
 	fixture_wait(&f->base, &f->client.is_opened);
 	assert_int_equal(f->client.open, OK);
 	fixture_wait(&f->base, &f->server.is_opened);
