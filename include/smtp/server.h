@@ -106,7 +106,8 @@ void smtp_server_spooled(struct smtp_server *s, enum err err);
 /* smtp_server_finish - the reply to the end of data. */
 void smtp_server_finish(struct smtp_server *s, const struct smtp_answer *answer);
 void smtp_server_auth_done(struct smtp_server *s, enum smtp_auth_result result);
-/* smtp_server_answer - to a RCPT or ETRN whose handler said is_later; code 0: accepted (rcpt of on_rcpt stays valid till then). */
+/* smtp_server_answer - to a RCPT or ETRN whose handler said is_later; code 0: accepted. rcpt of on_rcpt and its strings
+ * stay valid till then, its address does not. Once, from a later turn, within two minutes: then 421 ends the session. */
 void smtp_server_answer(struct smtp_server *s, const struct smtp_answer *answer);
 /* smtp_server_shutdown - 421 4.3.2 now if idle, else after the message in progress (at most what limits allow). */
 void smtp_server_shutdown(struct smtp_server *s);

@@ -54,10 +54,12 @@ static const struct {
 	[SESSION_HANDSHAKE] = { NULL, handshake_ms, on_handshake_late,
 		TO(DELAY) | TO(COMMAND) | TO(CLOSED) },
 	[SESSION_COMMAND] = { server_on_command_input, idle_ms, on_idle,
-		TO(HANDSHAKE) | TO(AUTH) | TO(CHECKING) | TO(DATA) | TO(CLOSED) },
+		TO(HANDSHAKE) | TO(AUTH) | TO(CHECKING) | TO(ASKING) | TO(DATA) | TO(CLOSED) },
 	[SESSION_AUTH] = { server_on_command_input, idle_ms, on_idle,
 		TO(AUTH) | TO(CHECKING) | TO(COMMAND) | TO(CLOSED) },
 	[SESSION_CHECKING] = { NULL, no_deadline, NULL, TO(COMMAND) | TO(CLOSED) },
+	[SESSION_ASKING] = { NULL, server_answer_ms, server_on_answer_late,
+		TO(COMMAND) | TO(CLOSED) },
 	[SESSION_DATA] = { server_on_content, server_data_tick_ms, server_on_data_tick,
 		TO(SPOOLING) | TO(COMMITTING) | TO(COMMAND) | TO(CLOSED) },
 	[SESSION_SPOOLING] = { NULL, no_deadline, NULL, TO(DATA) | TO(CLOSED) },
@@ -131,6 +133,7 @@ void smtp_server_shutdown(struct smtp_server *s)
 	case SESSION_COMMAND:
 	case SESSION_AUTH:
 	case SESSION_CHECKING:
+	case SESSION_ASKING:
 		server_end(s, STATUS(4, 3, 2), "service is shutting down");
 		break;
 	case SESSION_HANDSHAKE:
