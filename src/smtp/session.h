@@ -2,7 +2,7 @@
  * session - what the files of the server share: the session, its states, and the seams between them.
  *
  * server.c runs the states and ends the session; server_reply.c is the only writer; server_command.c takes command
- * lines apart; server_mail.c, server_data.c, server_auth.c and server_tls.c hold one idea each.
+ * lines apart; server_mail.c, server_data.c, server_submission.c, server_auth.c and server_tls.c hold one idea each.
  */
 #ifndef SMTP_SESSION_H
 #define SMTP_SESSION_H
@@ -118,6 +118,12 @@ void server_on_data(struct smtp_server *s, const struct command *c);
 void server_on_content(struct smtp_server *s, struct str *in);
 void server_on_data_tick(struct smtp_server *s);
 int64_t server_data_tick_ms(const struct smtp_server *s);
+
+/* server_submission.c: on submission listeners */
+void server_begin_mending(struct smtp_server *s);
+/* server_mend - what stands in t->content from before on is the message as it came; returns what stands there afterwards. */
+struct str server_mend(struct smtp_server *s, size_t before);
+void server_end_mending(struct smtp_server *s);
 
 /* server_auth.c */
 bool server_offers_auth(const struct smtp_server *s);
