@@ -310,6 +310,8 @@ const struct conf_route *conf_route_for(
 	const struct conf *conf, struct str domain, struct str reverse_path);
 /* conf_route_named - NULL when the configuration has none. */
 const struct conf_route *conf_route_named(const struct conf *conf, struct str name);
+/* conf_route_site - the site of a route that is not by MX: "[host]:port", "lmtp:[host]:port" or "lmtp:unix:/path". */
+struct str conf_route_site(const struct conf_route *route, struct arena *arena);
 bool conf_is_trusted(const struct conf *conf, const struct endpoint *client);
 
 /* conf_print - the configuration in effect as YAML, secrets left out; what `outlast config show` prints. */

@@ -18,7 +18,9 @@
 #include "base/rng.h"
 #include "conf/conf.h"
 #include "deliver/resolver.h"
+#include "deliver/tls_policies.h"
 #include "mail/outcome.h"
+#include "smtp/tls_rule.h"
 
 #define ROUTE_TARGETS_MAX 30
 /* A route whose text would be longer is not remembered. */
@@ -28,6 +30,8 @@ struct route_target {
 	struct str host; /* MX host or smarthost name */
 	uint16_t preference;
 	struct endpoint address; /* with port */
+	struct tls_rule tls; /* strings in the route's arena */
+	struct str session_key; /* sessions to this address may be shared by those of one key only (deliver/pool.h) */
 	bool is_near; /* this machine or network, and not listed as an ordinary one: says nothing of the Internet */
 };
 
@@ -37,7 +41,7 @@ struct route {
 	bool is_smarthost;
 	const struct conf_route
 		*conf_route; /* NULL by MX; valid as long as the conf that was passed in */
-	enum tls_policy tls;
+	enum tls_policy tls; /* by configuration; targets[].tls is what binds */
 	struct route_target targets[ROUTE_TARGETS_MAX];
 	uint32_t target_count;
 	uint32_t mx_count;
@@ -50,6 +54,7 @@ struct route_request {
 	/* in */
 	struct str hop;    /* domain, "[literal]", or "route:NAME"; borrowed */
 	struct conf *conf; /* borrowed until on_done */
+	struct tls_policies *policies; /* of recipient domains; NULL: none are heeded; borrowed until on_done */
 	struct str remembered; /* text of the last route that worked, used when DNS fails temporarily; empty: none; borrowed */
 	void (*on_done)(struct route_request *r); /* later, once */
 	/* out: err in outcome.stage STAGE_NONE: *route is filled; else why not: STAGE_DNS or STAGE_POLICY

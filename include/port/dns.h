@@ -48,7 +48,7 @@ struct dns_answer {
 	uint32_t ttl_s;      /* least of the records, or of the SOA for negative answers */
 	struct dns_record *records;
 	uint32_t count;
-	uint32_t bad_count; /* records dropped: ill-formed names */
+	uint32_t bad_count; /* records dropped: ill-formed names, ill-formed TLSA, TXT that is too long */
 	struct arena arena; /* holds the above */
 };
 

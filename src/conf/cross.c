@@ -104,6 +104,8 @@ static void check_listener(struct loader *l, const struct conf_listener *listene
 static bool is_at_home(const struct conf_route *route)
 {
 	struct endpoint at;
+	if (route->path.len > 0)
+		return true;
 	if (!route->is_host_literal)
 		return str_equal(route->host, STR("localhost"));
 	return endpoint_parse_ip(&at, route->host) == OK && endpoint_is_loopback(&at);
@@ -117,6 +119,10 @@ static void check_route(struct loader *l, const struct conf_route *route, struct
 		if (str_equal(c->routes[i].name, route->name))
 			problem_add(&l->problems, at, "there is a route '%.*s' already",
 				STR_FMT(route->name));
+	if (route->path.len > 0 && route->has_tls && route->tls != TLS_NONE)
+		problem_add(&l->problems, at, "a socket of this host needs no TLS");
+	if (route->path.len > 0 && (route->source_ipv4.family || route->source_ipv6.family))
+		problem_add(&l->problems, at, "a socket of this host has no source address");
 	if (route->user.len == 0)
 		return;
 	if (route->via == ROUTE_MX)

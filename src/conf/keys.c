@@ -24,7 +24,8 @@
 
 static const char *const listener_tls[] = { "none", "starttls", "implicit", NULL };
 static const char *const listener_allow[] = { "trusted", "authenticated", NULL };
-static const char *const policy_tls[] = { "none", "opportunistic", "require", "verify", NULL };
+static const char *const policy_tls[] = { "none", "opportunistic", "require", "verify", "dane",
+	NULL };
 static const char *const log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 static const char *const log_formats[] = { "text", "json", NULL };
 
@@ -103,7 +104,8 @@ static const struct key route_keys[] = {
 		.kind = KEY_VIA,
 		FIELD(struct conf_route, host),
 		.is_required = true,
-		.doc = "mx, \"[host]:port\" (that host) or host:port (the MX of that name)" },
+		.doc = "mx, \"[host]:port\" (that host), host:port (the MX of that name), "
+		       "\"lmtp:[host]:port\" or lmtp:unix:/path" },
 	{ .name = "tls",
 		.kind = KEY_CHOICE,
 		FIELD(struct conf_route, tls),
@@ -114,6 +116,18 @@ static const struct key route_keys[] = {
 		.kind = KEY_SECRET,
 		FIELD(struct conf_route, user),
 		.doc = "file with one line user:password, closed to others" },
+	{ .name = "source-ipv4",
+		.kind = KEY_IPV4,
+		FIELD(struct conf_route, source_ipv4),
+		.doc = "as delivery.source-ipv4, for this route" },
+	{ .name = "source-ipv6",
+		.kind = KEY_IPV6,
+		FIELD(struct conf_route, source_ipv6),
+		.doc = "as delivery.source-ipv6, for this route" },
+	{ .name = "hostname",
+		.kind = KEY_HOST,
+		FIELD(struct conf_route, hostname),
+		.doc = "name in EHLO and LHLO; not given: ours" },
 };
 static const struct key_items route_items = { .what = "route",
 	.keys = route_keys,
@@ -400,7 +414,10 @@ const struct key conf_keys[] = {
 		.doc = "how long an idle connection waits for mail" },
 	{ POLICY("delivery", "tls", tls), .kind = KEY_CHOICE, .choices = policy_tls,
 		.initial = "opportunistic",
-		.doc = "none, opportunistic, require (any certificate), verify (chain and name)" },
+		.doc = "none, opportunistic, require (any certificate), verify (chain and name), "
+		       "dane (TLSA records alone)" },
+	{ POLICY("delivery", "dane", has_dane), .kind = KEY_BOOL, .initial = "yes",
+		.doc = "heed TLSA records (DANE) where tls is opportunistic or require" },
 	{ CLIENT("port", port), .kind = KEY_COUNT, RANGE(1, 65535), .initial = "25",
 		.doc = "port of other mail servers" },
 	{ CLIENT("source-ipv4", source_ipv4), .kind = KEY_IPV4, .initial = "",
@@ -501,6 +518,12 @@ const struct key conf_keys[] = {
 		RANGE(0, 90 * DAY),
 		.initial = "7d",
 		.doc = "while DNS gives no answer the last hosts that worked are used so long; 0: never" },
+	{ .section = "dns",
+		.name = "trust-ad",
+		.kind = KEY_BOOL,
+		AT(dns.has_trusted_ad),
+		.initial = "no",
+		.doc = "believe resolvers that are not on this host when they say that DNSSEC holds" },
 	{ .section = "dns",
 		.name = "allow-addresses",
 		.kind = KEY_NETWORKS,

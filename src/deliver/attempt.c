@@ -48,6 +48,7 @@ static struct verdict judge(
 	struct verdict_context context = {
 		.is_known_good = is_hoped_for(a, outcome),
 		.is_smarthost = a->route->is_smarthost,
+		.is_lmtp = a->route->conf_route && a->route->conf_route->via == ROUTE_LMTP,
 		.has_accepted_other = has_accepted_other,
 		.is_ourselves = a->is_ourselves,
 	};
@@ -151,9 +152,13 @@ static void set_host(struct attempt *a)
 	buf_init(&host, HOST_BYTES_MAX);
 	buf_append_str(&host, target->host);
 	buf_append_char(&host, '[');
-	endpoint_format_ip(&host, &target->address);
-	buf_append_str(&host, STR("]:"));
-	buf_append_number(&host, target->address.port, 1);
+	if (target->address.family == FAMILY_UNIX) {
+		buf_printf(&host, "%s]", target->address.path);
+	} else {
+		endpoint_format_ip(&host, &target->address);
+		buf_append_str(&host, STR("]:"));
+		buf_append_number(&host, target->address.port, 1);
+	}
 	a->host = arena_dup(&a->arena, buf_str(&host));
 	a->host_name = arena_dup(&a->arena, target->host);
 	buf_fini(&host);
@@ -288,6 +293,20 @@ static int64_t connect_ms(const struct attempt *a)
 	return ms > CONNECT_FLOOR_MS ? ms : CONNECT_FLOOR_MS;
 }
 
+static void apply_route(
+	struct smtp_client_params *params, const struct conf_route *route, bool is_ipv6)
+{
+	const struct endpoint *source = is_ipv6 ? &route->source_ipv6 : &route->source_ipv4;
+
+	params->user = route->user;
+	params->password = route->password;
+	params->is_lmtp = route->via == ROUTE_LMTP;
+	if (source->family != FAMILY_NONE)
+		params->source = *source;
+	if (route->hostname.len > 0)
+		params->hostname = route->hostname;
+}
+
 static void open_session(struct attempt *a)
 {
 	const struct route_target *target = target_of(a);
@@ -302,10 +321,8 @@ static void open_session(struct attempt *a)
 		.connect_ms = connect_ms(a),
 	};
 
-	if (route) {
-		params.user = route->user;
-		params.password = route->password;
-	}
+	if (route)
+		apply_route(&params, route, is_ipv6);
 	metric_add(a->env->metrics, METRIC_connections_opened_total, 1);
 	metric_add(a->env->metrics, METRIC_connections_open, 1);
 	a->is_reused = false;
@@ -334,6 +351,17 @@ static void engage(struct attempt *a, bool may_reuse)
 
 static void on_job(struct smtp_job *job);
 
+/* LMTP servers of this host may well greet with its name. */
+static bool is_our_name(const struct attempt *a, struct str name)
+{
+	const struct conf_route *route = a->route->conf_route;
+
+	if (route && route->via == ROUTE_LMTP)
+		return false;
+	return str_equal_fold(name, a->conf->hostname) ||
+	       (route && route->hostname.len > 0 && str_equal_fold(name, route->hostname));
+}
+
 static void run_job(struct attempt *a)
 {
 	arena_fini(&a->job.arena);
@@ -348,7 +376,7 @@ static void run_job(struct attempt *a)
 		a->job_recipients[i] =
 			(struct smtp_job_recipient){ .rcpt = &a->recipients[i].rcpt };
 	a->is_job_running = true;
-	a->is_ourselves = str_equal_fold(smtp_client_info(a->client)->greeting, a->conf->hostname);
+	a->is_ourselves = is_our_name(a, smtp_client_info(a->client)->greeting);
 	smtp_client_deliver(a->client, &a->job);
 }
 
@@ -458,7 +486,7 @@ static void on_deadline(struct timer *t)
 	a->is_job_running = false;
 	lost.stage = a->job.is_dot_sent ? STAGE_DOT : STAGE_CONTENT;
 	for (uint32_t i = 0; i < a->recipient_count; i++)
-		if (a->job_recipients[i].outcome.code < 400)
+		if (a->job_recipients[i].outcome.code < 400 && !a->job_recipients[i].is_delivered)
 			a->job_recipients[i].outcome = lost;
 	take_results(a);
 	finish(a);

@@ -167,7 +167,7 @@ struct str route_hop_of(
 
 	if (!route || route->from.len == 0)
 		return arena_lower(arena, domain);
-	if (route->via == ROUTE_SMARTHOST)
+	if (route->via != ROUTE_MX)
 		return arena_printf(arena, "route:%.*s", STR_FMT(route->name));
 	/* By MX, but past the rules without a sender condition: the domain has to be in the key. */
 	struct str hop =
@@ -201,7 +201,7 @@ static void set_site(struct work *w)
 	struct str domain = w->name;
 
 	if (route->is_smarthost) {
-		route->site = arena_printf(&route->arena, "[%.*s]:%u", STR_FMT(w->name), w->port);
+		route->site = conf_route_site(route->conf_route, &route->arena);
 		domain = STR("");
 	} else {
 		for (uint32_t i = 0; i < w->host_count; i++)
@@ -272,6 +272,25 @@ static void resolve_smarthost(struct work *w, const struct conf_route *route)
 	}
 }
 
+/* LMTP on a socket of this host: nothing to look up, nobody to listen. */
+static void resolve_socket(struct work *w, const struct conf_route *route)
+{
+	struct route_target target = { .is_near = true };
+	struct str at = arena_printf(&w->arena, "unix:%.*s", STR_FMT(route->path));
+
+	w->route->is_smarthost = true;
+	w->name = arena_dup(&w->route->arena, route->path);
+	if (endpoint_parse(&target.address, at, 0) != OK) {
+		fail(w, STAGE_POLICY, ERR_SYNTAX, STATUS(4, 3, 5), "no path of a socket");
+		return;
+	}
+	set_site(w);
+	w->route->tls = TLS_NONE;
+	target.host = arena_dup(&w->route->arena, w->request->conf->hostname);
+	w->route->targets[w->route->target_count++] = target;
+	conclude(w);
+}
+
 void route_resolve(
 	struct env *env, struct resolver *resolver, struct rng *rng, struct route_request *r)
 {
@@ -304,7 +323,9 @@ void route_resolve(
 		w->name = arena_lower(&w->route->arena, hop);
 	}
 	w->route->conf_route = route;
-	if (route && route->via == ROUTE_SMARTHOST)
+	if (route && route->path.len > 0)
+		resolve_socket(w, route);
+	else if (route && route->via != ROUTE_MX)
 		resolve_smarthost(w, route);
 	else if (is_named && (!route || !has_domain))
 		fail(w, STAGE_POLICY, ERR_NOT_FOUND, STATUS(4, 3, 5),

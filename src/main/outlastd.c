@@ -282,6 +282,7 @@ static int open_ports(struct daemon *d, struct buf *message)
 		.server_count = conf->dns.server_count,
 		.timeout_ms = conf->dns.timeout_ms,
 		.tries = conf->dns.tries,
+		.trusts_ad = conf->dns.has_trusted_ad,
 	};
 	int first_fd, fds[64];
 	unsigned fd_count = daemon_inherited_fds(&first_fd);

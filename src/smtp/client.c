@@ -195,7 +195,7 @@ static void on_open(void *user, enum err err)
 static void on_reply(struct smtp_client *c, const struct reply *reply)
 {
 	/* The peer's good-bye may come in place of any reply, RFC 5321 3.8. */
-	if (reply->code == 421)
+	if (reply->code == 421 && !client_is_one_of_many(c))
 		client_fail_reply(c, current_stage(c), reply);
 	else
 		states[c->state].on_reply(c, reply);

@@ -14,7 +14,8 @@
 
 static void say_ehlo(struct smtp_client *c)
 {
-	client_printf(c, "EHLO %.*s\r\n", STR_FMT(c->params.hostname));
+	client_printf(c, "%s %.*s\r\n", c->params.is_lmtp ? "LHLO" : "EHLO",
+		STR_FMT(c->params.hostname));
 	client_enter(c, CLIENT_EHLO);
 }
 
@@ -123,10 +124,10 @@ void client_on_ehlo(struct smtp_client *c, const struct reply *reply)
 		while (lines.len > 0)
 			read_capability(c, str_trim(str_cut(&lines, '\n')));
 		decide_tls(c);
-	} else if (reply->code / 100 == 5) {
+	} else if (reply->code / 100 == 5 && !c->params.is_lmtp) { /* LMTP has no HELO */
 		client_printf(c, "HELO %.*s\r\n", STR_FMT(c->params.hostname));
 		client_enter(c, CLIENT_HELO);
-	} else if (reply->code / 100 == 4) {
+	} else if (reply->code / 100 == 4 || reply->code / 100 == 5) {
 		client_fail_reply(c, STAGE_EHLO, reply);
 	} else {
 		client_fail_protocol(c, STAGE_EHLO, reply);

@@ -77,6 +77,12 @@ enum stage client_job_stage(const struct smtp_client *c)
 	return client_is_in_content(c) ? STAGE_CONTENT : steps[c->answered.step].stage;
 }
 
+bool client_is_one_of_many(const struct smtp_client *c)
+{
+	return c->params.is_lmtp && c->state == CLIENT_JOB && c->answered.step == STEP_DOT &&
+	       c->sent.step == STEP_END;
+}
+
 int64_t client_job_limit_ms(const struct smtp_client *c)
 {
 	if (client_is_in_content(c))
@@ -181,7 +187,7 @@ void smtp_client_deliver(struct smtp_client *c, struct smtp_job *job)
 	job->mail_ms = 0;
 	c->accepted_count = 0;
 	c->reply_count = 0;
-	c->is_hopeless = c->is_empty_dot = c->is_dot_noted = false;
+	c->is_hopeless = c->is_empty_dot = c->is_dot_noted = c->has_goodbye = false;
 	c->mail_started = env_now(c->env);
 	c->sent = (struct cursor){ .step = c->needs_rset ? STEP_RSET : STEP_MAIL };
 	c->answered = c->sent;
@@ -316,6 +322,9 @@ static void on_data(struct smtp_client *c, uint32_t index, const struct reply *r
 	case 3:
 		if (c->accepted_count > 0) {
 			client_start_content(c);
+		} else if (c->params.is_lmtp) {
+			/* RFC 2033 4.2: this had to be 503, and a dot would get no reply. */
+			client_fail_protocol(c, STAGE_DATA, reply);
 		} else {
 			/* RFC 2920 3.1: DATA was pipelined, nobody is there; the peer must refuse this. */
 			client_write(c, STR(".\r\n"));
@@ -330,6 +339,25 @@ static void on_data(struct smtp_client *c, uint32_t index, const struct reply *r
 	}
 }
 
+/* RFC 2033 4.2: a reply for each accepted recipient, in their order. Those that came stand, whatever befalls the rest. */
+static void on_lmtp_dot(struct smtp_client *c, const struct reply *reply)
+{
+	struct smtp_job_recipient *r = c->job->recipients;
+
+	while (!is_accepted(r))
+		r++; /* there is one: accepted_count says so */
+	r->outcome = client_reply_outcome(STAGE_DOT, reply);
+	r->outcome.text = keep_text(c->job, reply->text);
+	r->is_delivered = reply->code / 100 == 2;
+	c->has_goodbye |= reply->code == 421;
+	if (--c->accepted_count > 0) {
+		c->answered = (struct cursor){ .step = STEP_DOT };
+		return;
+	}
+	c->needs_rset = false;
+	client_end_job(c, !c->has_goodbye);
+}
+
 static void on_dot(struct smtp_client *c, uint32_t index, const struct reply *reply)
 {
 	bool is_good = reply->code / 100 == 2 && !c->is_empty_dot;
@@ -338,6 +366,10 @@ static void on_dot(struct smtp_client *c, uint32_t index, const struct reply *re
 	if (!c->is_empty_dot) {
 		if (!client_note_dot(c))
 			return;
+		if (c->params.is_lmtp) {
+			on_lmtp_dot(c, reply);
+			return;
+		}
 		c->needs_rset = false;
 	}
 	for (uint32_t i = 0; i < c->job->recipient_count && is_good; i++)
