@@ -278,7 +278,6 @@ void tls_feed(struct conn *c, const char *data, size_t len)
 		return;
 	if (!tls->has_input && !is_record(data[0])) {
 		tls_fail(c, ERR_TLS, "clear text in place of the TLS handshake");
-		tls->fault = TLS_FAULT_INJECTED;
 		return;
 	}
 	tls->has_input = true;
