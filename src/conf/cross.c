@@ -28,6 +28,10 @@ void cross_check(struct loader *l)
 	if (c->tls.key.len > 0 && c->tls.certificate.len == 0)
 		problem_add(&l->problems, loader_place(l, "tls", "key", NULL),
 			"tls.key needs tls.certificate");
+	if (c->tls.client_authorities.len > 0 && c->tls.certificate.len == 0)
+		problem_add(&l->problems, loader_place(l, "tls", "client-authorities", NULL),
+			"tls.client-authorities needs tls.certificate: without TLS nobody can show "
+			"a certificate");
 }
 
 void cross_check_item(

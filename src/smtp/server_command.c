@@ -96,7 +96,8 @@ void server_on_command_input(struct smtp_server *s, struct str *in)
 	/* Nothing of a password stays behind, nor a buffer of an idle session. */
 	server_wipe(&s->line);
 	buf_init(&s->line, s->conf->smtpd.line_bytes_max);
-	arena_fini(&s->scratch);
+	if (s->state != SESSION_ASKING)
+		arena_fini(&s->scratch);
 	server_await(s);
 }
 
