@@ -48,12 +48,48 @@ static const struct key listener_keys[] = {
 		.initial = "trusted",
 		.doc = "trusted (networks, and users if there are any) or authenticated (users "
 		       "only)" },
+	{ .name = "submission",
+		.kind = KEY_BOOL,
+		FIELD(struct conf_listener, is_submission),
+		.initial = "no",
+		.doc = "add a missing Date and Message-ID, take Bcc out (RFC 6409)" },
 };
 static const struct key_items listener_items = { .what = "listener",
 	.keys = listener_keys,
 	.key_count = ARRAY_COUNT(listener_keys),
 	.size = sizeof(struct conf_listener),
 	.has_shorthand = true };
+
+static const struct key user_rule_keys[] = {
+	{ .name = "user",
+		.kind = KEY_PATTERN,
+		FIELD(struct conf_user_rule, pattern),
+		.is_required = true,
+		.doc = "glob on the name that the client logged in with" },
+	{ .name = "senders",
+		.kind = KEY_PATTERNS,
+		FIELD(struct conf_user_rule, senders),
+		.count_offset = offsetof(struct conf_user_rule, sender_count),
+		RANGE(0, 1000),
+		.initial = "",
+		.doc = "globs on the addresses it may send from, and \"<>\"; empty: any" },
+	{ .name = "messages-per-hour",
+		.kind = KEY_COUNT,
+		FIELD(struct conf_user_rule, messages_per_hour),
+		RANGE(0, 100000000),
+		.initial = "0",
+		.doc = "messages in any hour, more get 451; 0: any number" },
+	{ .name = "recipients-per-hour",
+		.kind = KEY_COUNT,
+		FIELD(struct conf_user_rule, recipients_per_hour),
+		RANGE(0, 100000000),
+		.initial = "0",
+		.doc = "recipients in any hour, more get 450; 0: any number" },
+};
+static const struct key_items user_rule_items = { .what = "user rule",
+	.keys = user_rule_keys,
+	.key_count = ARRAY_COUNT(user_rule_keys),
+	.size = sizeof(struct conf_user_rule) };
 
 static const struct key destination_keys[] = {
 	{ .name = "match",
@@ -160,7 +196,7 @@ const struct key conf_keys[] = {
 		RANGE(1, 64),
 		.items = &listener_items,
 		.initial = "127.0.0.1:2525",
-		.doc = "where clients bring mail: a list of address, tls, allow" },
+		.doc = "where clients bring mail: a list of address, tls, allow, submission" },
 	{ .name = "trusted",
 		.kind = KEY_NETWORKS,
 		LIST(trusted, trusted_count),
@@ -180,6 +216,20 @@ const struct key conf_keys[] = {
 		AT(auth_without_tls),
 		.initial = "no",
 		.doc = "offer AUTH in clear text too; loopback clients always may" },
+
+	{ .section = "auth",
+		.name = "failures-max",
+		.kind = KEY_COUNT,
+		AT(auth_failures_max),
+		RANGE(0, 100000),
+		.initial = "10",
+		.doc = "wrong passwords of one address in ten minutes; then AUTH gets 454; 0: any" },
+	{ .name = "user-rules",
+		.kind = KEY_ITEMS,
+		LIST(user_rules, user_rule_count),
+		RANGE(0, 10000),
+		.items = &user_rule_items,
+		.doc = "what users may do; the first that matches counts, without one anything" },
 
 #define SMTPD(text, member) .section = "limits", .name = (text), AT(smtpd.member)
 	{ SMTPD("sessions-max", sessions_max), .kind = KEY_COUNT, RANGE(1, 100000),
