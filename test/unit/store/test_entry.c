@@ -618,7 +618,7 @@ static void test_numbers_out_of_range_are_refused(void **state)
 	X(env.ret, (enum dsn_ret)3)
 	X(env.priority, 10)
 	X(env.priority, -10)
-	X(env.origin, (enum message_origin)2)
+	X(env.origin, ORIGIN_COUNT)
 	X(env.size_bytes, (uint64_t)INT64_MAX + 1)
 	X(env.recipient_count, 0)
 #undef X
