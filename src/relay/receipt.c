@@ -29,7 +29,7 @@ static enum success_notice wish_of(const struct delivery *d, const struct store_
 
 bool receipt_is_needed(const struct delivery *d)
 {
-	bool has_wish = d->message->env.deliver_by.ms != WALL_NONE.ms;
+	bool has_wish = d->message->env.deliver_by.ms != WALL_NONE.ms; /* rare */
 
 	for (uint32_t i = 0; i < d->recipient_count && !has_wish; i++)
 		has_wish = (d->recipients[i].rcpt.notify & NOTIFY_SUCCESS) != 0;

@@ -15,7 +15,7 @@
 
 static void test_success_notice_follows_wish_and_next_hop(void **state)
 {
-	enum { NONE, TRACE, TELL, TRACE_AND_TELL, RETURN };
+	enum { NONE, TRACE, TELL, TRACE_AND_TELL, RETURN, RULE };
 	static const struct {
 		const char *what, *from;
 		enum message_origin origin;
@@ -57,6 +57,8 @@ static void test_success_notice_follows_wish_and_next_hop(void **state)
 			SUCCESS_NOTICE_NONE },
 		{ "word by a time, null sender", "", ORIGIN_SMTP, 0, 0, TRACE_AND_TELL,
 			SUCCESS_NOTICE_NONE },
+		{ "word by a time, by a class rule", "a@x", ORIGIN_SMTP, 0, 0, RULE,
+			SUCCESS_NOTICE_NONE },
 		{ "to be returned by a time", "a@x", ORIGIN_SMTP, 0, 0, RETURN,
 			SUCCESS_NOTICE_NONE },
 	};
@@ -68,7 +70,9 @@ static void test_success_notice_follows_wish_and_next_hop(void **state)
 			.origin = rows[i].origin,
 			.deliver_by = { rows[i].by != NONE ? 1000 : WALL_NONE.ms },
 			.deliver_by_trace = rows[i].by == TRACE || rows[i].by == TRACE_AND_TELL,
-			.deliver_by_notify = rows[i].by == TELL || rows[i].by == TRACE_AND_TELL,
+			.deliver_by_notify = rows[i].by == TELL || rows[i].by == TRACE_AND_TELL ||
+					     rows[i].by == RULE,
+			.deliver_by_rule = rows[i].by == RULE,
 		};
 		const struct recipient rcpt = { .notify = rows[i].notify };
 		const struct success_hop hop = {
