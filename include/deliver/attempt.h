@@ -54,6 +54,7 @@ struct attempt {
 	struct str host;      /* "name[ip]:port" last talked to, or tried */
 	struct str host_name; /* its name alone, for Remote-MTA */
 	struct str tls;
+	bool has_dsn, has_deliverby; /* what the host of the job offered in that session */
 	int64_t connect_ms, transmit_ms; /* real time: for "delays=" */
 	uint32_t hosts_tried;
 	/* Of addresses that are not near, by family: connections that were refused to us on the way or not answered at all;

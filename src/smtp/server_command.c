@@ -224,7 +224,7 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("STARTTLS\n"));
 	if (server_offers_auth(s))
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
-	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8"));
+	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8"));
 	server_reply(s, 250, (struct status){ 0 }, "%.*s", STR_FMT(buf_str(&text)));
 	buf_fini(&text);
 }
