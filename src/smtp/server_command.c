@@ -48,7 +48,7 @@ static const struct rule {
 	[COMMAND_QUIT] = { on_quit, 0 },
 	[COMMAND_STARTTLS] = { server_on_starttls, NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_AUTH] = { server_on_auth, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
-	[COMMAND_BDAT] = { NULL, IS_REFUSED },
+	[COMMAND_BDAT] = { server_on_bdat, 0 }, /* knows its order: its octets come whatever we say */
 	[COMMAND_ETRN] = { NULL, IS_REFUSED },
 	[COMMAND_XCLIENT] = { NULL, IS_REFUSED },
 	[COMMAND_XFORWARD] = { NULL, IS_REFUSED },
@@ -181,12 +181,22 @@ static bool count_idle(struct smtp_server *s, const struct rule *rule)
 	return false;
 }
 
+/* Content follows, and nobody knows how much: it must not be taken for commands. */
+static bool hides_content(const struct smtp_server *s, struct str line)
+{
+	return s->state == SESSION_COMMAND && str_starts_fold(line, STR("BDAT"));
+}
+
 static void on_line(struct smtp_server *s, enum line_result result, struct str line)
 {
 	struct command c;
 
 	if (result != LINE_WHOLE) {
+		bool is_bdat = hides_content(s, line);
+
 		refuse_line(s, result);
+		if (is_bdat)
+			server_close(s, "BDAT of unknown size", true);
 		return;
 	}
 	if (s->state == SESSION_AUTH) {
@@ -202,10 +212,13 @@ static void on_line(struct smtp_server *s, enum line_result result, struct str l
 	} else if (fault == COMMAND_BAD_VERB) {
 		refuse_fault(s, fault, &c);
 	} else if (is_in_order(s, rule, command_name(c.verb))) {
-		if (fault != COMMAND_OK)
+		if (fault != COMMAND_OK) {
 			refuse_fault(s, fault, &c);
-		else if (count_idle(s, rule))
+			if (c.verb == COMMAND_BDAT)
+				server_close(s, "BDAT of unknown size", true);
+		} else if (count_idle(s, rule)) {
 			rule->run(s, &c);
+		}
 	}
 }
 
@@ -220,7 +233,7 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("STARTTLS\n"));
 	if (server_offers_auth(s))
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
-	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8"));
+	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8\nCHUNKING"));
 	server_reply(s, 250, (struct status){ 0 }, "%.*s", STR_FMT(buf_str(&text)));
 	buf_fini(&text);
 }
@@ -263,7 +276,7 @@ static void on_help(struct smtp_server *s, const struct command *c)
 {
 	(void)c;
 	server_reply(s, 214, STATUS(2, 0, 0),
-		"commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS AUTH QUIT");
+		"commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH ETRN QUIT");
 }
 
 static void on_quit(struct smtp_server *s, const struct command *c)

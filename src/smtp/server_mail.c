@@ -103,6 +103,10 @@ void server_on_rcpt(struct smtp_server *s, const struct command *c)
 	struct smtp_transaction *t = s->t;
 	struct smtp_answer answer = { 0 };
 
+	if (t->is_chunked) {
+		server_refuse(s, 503, STATUS(5, 5, 1), "RCPT is not allowed after BDAT");
+		return;
+	}
 	if (t->env.recipient_count >= s->conf->smtpd.recipients_max) {
 		/* RFC 5321 4.5.3.1.10: the client sends the others the rest. */
 		server_reply(s, 452, STATUS(4, 5, 3), "too many recipients, send the others later");

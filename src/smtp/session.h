@@ -2,7 +2,7 @@
  * session - what the files of the server share: the session, its states, and the seams between them.
  *
  * server.c runs the states and ends the session; server_reply.c is the only writer; server_command.c takes command
- * lines apart; server_mail.c, server_data.c, server_auth.c and server_tls.c hold one idea each.
+ * lines apart; server_mail.c, server_data.c, server_bdat.c, server_auth.c and server_tls.c hold one idea each.
  */
 #ifndef SMTP_SESSION_H
 #define SMTP_SESSION_H
@@ -18,6 +18,7 @@ enum session_state {
 	SESSION_AUTH,     /* a line of an AUTH exchange is awaited */
 	SESSION_CHECKING, /* on_auth is out */
 	SESSION_DATA,
+	SESSION_CHUNK, /* octets of a BDAT are awaited */
 	SESSION_SPOOLING,   /* on_spool is out */
 	SESSION_COMMITTING, /* on_message is out */
 	SESSION_CLOSED,
@@ -63,6 +64,9 @@ struct smtp_server {
 	uint64_t received_bytes; /* content as decoded, without our trace header */
 	bool is_too_big;
 	enum err spool_err;
+	uint64_t chunk_left;              /* octets of the BDAT at hand that have not come yet */
+	bool is_chunk_last;
+	struct smtp_answer chunk_refusal; /* code not 0: its octets are dropped, then this is said */
 	struct mono data_started;
 	uint64_t data_window_bytes; /* raw octets at the start of the rate window */
 
@@ -107,6 +111,25 @@ void server_on_data(struct smtp_server *s, const struct command *c);
 void server_on_content(struct smtp_server *s, struct str *in);
 void server_on_data_tick(struct smtp_server *s);
 int64_t server_data_tick_ms(const struct smtp_server *s);
+/* What DATA and BDAT share: content arrives. server_begin_content returns false with the handler's refusal in *answer, or
+ * when it closed the session. server_feed_content takes octets up to the end of *in or of the data (then it returns
+ * true). */
+bool server_begin_content(struct smtp_server *s, struct smtp_answer *answer);
+bool server_feed_content(struct smtp_server *s, struct str *in);
+void server_spool(struct smtp_server *s);
+/* server_judge_content - returns false, and has answered, when what came so far may not pass. */
+bool server_judge_content(struct smtp_server *s);
+/* server_end_content - all of it is there. */
+void server_end_content(struct smtp_server *s);
+/* server_drop_content - it was refused, and that was said. */
+void server_drop_content(struct smtp_server *s);
+/* server_resume - the next command, or the end that was put off. */
+void server_resume(struct smtp_server *s);
+bool server_is_content_late(const struct smtp_server *s);
+
+/* server_bdat.c */
+void server_on_bdat(struct smtp_server *s, const struct command *c);
+void server_on_chunk(struct smtp_server *s, struct str *in);
 
 /* server_auth.c */
 bool server_offers_auth(const struct smtp_server *s);

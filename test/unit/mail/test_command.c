@@ -66,7 +66,11 @@ static void test_command_line_is_parsed_or_refused(void **state)
 		{ "DAT", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
 		{ "UNKNOWN", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
 		{ "HTTP", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
-		{ "BDAT 1", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
+		{ "ETRN a.example", COMMAND_OK, COMMAND_ETRN, "a.example", "" },
+		{ "etrn @a.example ", COMMAND_OK, COMMAND_ETRN, "@a.example", "" },
+		{ "ETRN #queue", COMMAND_OK, COMMAND_ETRN, "#queue", "" },
+		{ "ETRN", COMMAND_BAD_SYNTAX, COMMAND_ETRN, "", "" },
+		{ "ETRN a b", COMMAND_BAD_SYNTAX, COMMAND_ETRN, "", "" },
 		{ "MAIL\tFROM:<>", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
 		{ "\x16\x03\x01", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
 		{ "GET / HTTP/1.1", COMMAND_OK, COMMAND_HTTP, "", "" },
@@ -87,6 +91,52 @@ static void test_command_line_is_parsed_or_refused(void **state)
 		assert_int_equal(c.verb, rows[i].verb);
 		assert_true(str_equal(c.argument, str_from_c(rows[i].argument)));
 		assert_true(str_equal(c.initial, str_from_c(rows[i].initial)));
+		arena_fini(&arena);
+	}
+}
+
+static void test_bdat_has_a_size_and_may_be_the_last(void **state)
+{
+	static const struct {
+		const char *line;
+		enum command_fault fault;
+		uint64_t bytes;
+		bool is_last;
+	} rows[] = {
+		{ "BDAT 0", COMMAND_OK, 0, false },
+		{ "BDAT 0 LAST", COMMAND_OK, 0, true },
+		{ "bdat 12 last ", COMMAND_OK, 12, true },
+		{ "BDAT 86400", COMMAND_OK, 86400, false },
+		{ "BDAT 0000000000000000000000000000012", COMMAND_OK, 12, false },
+		{ "BDAT 9223372036854775808 LAST", COMMAND_OK, 9223372036854775808u, true },
+		{ "BDAT 18446744073709551615", COMMAND_OK, UINT64_MAX, false },
+		{ "BDAT 18446744073709551616", COMMAND_OK, UINT64_MAX, false },
+		{ "BDAT 18446744073709551617 LAST", COMMAND_OK, UINT64_MAX, true },
+		{ "BDAT 99999999999999999999999999", COMMAND_OK, UINT64_MAX, false },
+		{ "BDAT", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT LAST", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT -1", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT +1", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT 0x10", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT 1 FIRST", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT 1 LAST x", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT 1LAST", COMMAND_BAD_SYNTAX, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct arena arena = { 0 };
+		struct command c;
+		enum command_fault fault =
+			command_parse(&c, str_from_c(rows[i].line), false, &arena);
+		if (fault != rows[i].fault)
+			print_message("row %zu: %s\n", i, rows[i].line);
+		assert_int_equal(fault, rows[i].fault);
+		assert_int_equal(c.verb, COMMAND_BDAT);
+		if (fault == COMMAND_OK) {
+			assert_true(c.chunk_bytes == rows[i].bytes);
+			assert_int_equal(c.is_last, rows[i].is_last);
+		}
 		arena_fini(&arena);
 	}
 }
@@ -307,6 +357,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_command_line_is_parsed_or_refused),
+		cmocka_unit_test(test_bdat_has_a_size_and_may_be_the_last),
 		cmocka_unit_test(test_mail_and_rcpt_refuse_what_is_malformed),
 		cmocka_unit_test(test_parameters_are_checked_in_form),
 		cmocka_unit_test(test_parameters_arrive_decoded),
