@@ -131,6 +131,16 @@ bool server_is_content_late(const struct smtp_server *s);
 void server_on_bdat(struct smtp_server *s, const struct command *c);
 void server_on_chunk(struct smtp_server *s, struct str *in);
 
+/* server_wish.c: what a message is asked to have beyond delivery (RFC 8689, 6710, 2852, 4865) */
+bool server_knows_client(const struct smtp_server *s);
+/* server_offer_wishes - the EHLO keywords, each behind a line end. */
+void server_offer_wishes(const struct smtp_server *s, struct buf *text);
+/* server_may_wish - returns false, and has answered, when a wish cannot be kept. */
+bool server_may_wish(struct smtp_server *s, const struct command *c);
+void server_keep_wishes(const struct smtp_server *s, const struct command *c, struct envelope *env);
+/* server_is_priority_lost - the reply to MAIL must say so. */
+bool server_is_priority_lost(const struct smtp_server *s, const struct command *c);
+
 /* server_auth.c */
 bool server_offers_auth(const struct smtp_server *s);
 void server_on_auth(struct smtp_server *s, const struct command *c);

@@ -255,6 +255,51 @@ static void test_parameters_are_checked_in_form(void **state)
 		{ " AUTH=a+2Bb@c.example", COMMAND_OK, 0 },
 		{ " AUTH=a+0Ab", COMMAND_BAD_PARAMETER, 0 },
 		{ " AUTH", COMMAND_BAD_PARAMETER, 0 },
+		{ " REQUIRETLS", COMMAND_OK, 0 },
+		{ " requiretls", COMMAND_OK, 0 },
+		{ " REQUIRETLS=1", COMMAND_BAD_PARAMETER, 0 },
+		{ " REQUIRETLS REQUIRETLS", COMMAND_BAD_PARAMETER, 0 },
+		{ " REQUIRETLS", COMMAND_UNKNOWN_PARAMETER, 1 },
+		{ " MT-PRIORITY=0", COMMAND_OK, 0 },
+		{ " MT-PRIORITY=9", COMMAND_OK, 0 },
+		{ " mt-priority=-9", COMMAND_OK, 0 },
+		{ " MT-PRIORITY=10", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=-10", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=-0", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=+1", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=-", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=x", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;R", COMMAND_OK, 0 },
+		{ " by=+120;nt", COMMAND_OK, 0 },
+		{ " BY=-120;N", COMMAND_OK, 0 },
+		{ " BY=0;N", COMMAND_OK, 0 },
+		{ " BY=999999999;RT", COMMAND_OK, 0 },
+		{ " BY=1000000000;R", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=0;R", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=-1;R", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=;R", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=-;N", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=+-1;N", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;X", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;TR", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;RX", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;RTT", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=1", COMMAND_OK, 0 },
+		{ " HOLDFOR=999999999", COMMAND_OK, 0 },
+		{ " HOLDFOR=0", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=01", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=1000000000", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=-1", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDUNTIL=2026-11-22T09:00:00Z", COMMAND_OK, 0 },
+		{ " HOLDUNTIL=2026-11-22T09:00:00+01:00", COMMAND_OK, 0 },
+		{ " HOLDUNTIL=2026-11-22", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDUNTIL=tomorrow", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=1 HOLDUNTIL=2026-11-22T09:00:00Z", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDUNTIL=2026-11-22T09:00:00Z HOLDFOR=1", COMMAND_BAD_PARAMETER, 0 },
 		{ " FOO", COMMAND_UNKNOWN_PARAMETER, 0 },
 		{ " FOO=BAR", COMMAND_UNKNOWN_PARAMETER, 0 },
 		{ " NOTIFY=NEVER", COMMAND_UNKNOWN_PARAMETER, 0 },
@@ -317,6 +362,21 @@ static void test_parameters_arrive_decoded(void **state)
 	assert_int_equal(c.ret, RET_FULL);
 	assert_true(str_equal(c.envid, STR("q+1")));
 	assert_true(str_equal(c.auth_sender, STR("x=y@z.example")));
+
+	assert_int_equal(command_parse(&c,
+				 STR("MAIL FROM:<> REQUIRETLS MT-PRIORITY=-4 BY=-12;NT "
+				     "HOLDUNTIL=1970-01-02T00:00:01Z"),
+				 false, &arena),
+		COMMAND_OK);
+	assert_true(c.is_requiretls && c.has_priority && c.has_by && c.by_notify && c.by_trace);
+	assert_int_equal(c.priority, -4);
+	assert_int_equal(c.by_s, -12);
+	assert_true(c.has_hold && c.hold_until.ms == DAY_MS + SECOND_MS);
+	assert_int_equal(
+		command_parse(&c, STR("MAIL FROM:<> BY=120;R HOLDFOR=60"), false, &arena),
+		COMMAND_OK);
+	assert_true(!c.by_notify && !c.by_trace && c.by_s == 120);
+	assert_true(c.has_hold && c.hold_for_s == 60 && c.hold_until.ms == WALL_NONE.ms);
 
 	assert_int_equal(
 		command_parse(&c,
