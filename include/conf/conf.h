@@ -182,6 +182,7 @@ struct conf {
 		uint32_t errors_max;                /* 20 */
 		uint32_t commands_without_mail_max; /* NOOP, RSET, VRFY ... : 100 */
 		uint32_t messages_per_session;      /* 0: no limit */
+		int64_t hold_max_ms;                /* FUTURERELEASE, 30 d; wall time; 0: not offered */
 		uint32_t hops_max;                  /* Received fields, 100 */
 		uint32_t own_hops_max;              /* Received fields of ours, 5 */
 		int64_t greeting_delay_ms;          /* 0 */

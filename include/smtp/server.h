@@ -44,6 +44,7 @@ struct smtp_transaction {
 	struct arena arena; /* strings of env */
 	struct envelope env;
 	uint32_t recipient_cap;    /* private */
+	bool is_chunked;           /* private: its content has begun, by BDAT */
 	struct buf content;        /* received and not spooled; bound: limits */
 	uint32_t spooled_chunks;   /* chunks the handler has stored, maintained by it */
 	uint64_t content_bytes;    /* all content so far, trace header included */
