@@ -36,6 +36,8 @@ static const struct verb {
 	[COMMAND_QUIT] = { { "QUIT", 4 }, NO_ARGUMENT },
 	[COMMAND_STARTTLS] = { { "STARTTLS", 8 }, NO_ARGUMENT },
 	[COMMAND_AUTH] = { { "AUTH", 4 }, MECHANISM },
+	[COMMAND_XCLIENT] = { { "XCLIENT", 7 }, SOME_TEXT },
+	[COMMAND_XFORWARD] = { { "XFORWARD", 8 }, SOME_TEXT },
 	[COMMAND_HTTP] = { { "HTTP", 4 }, ANY_TEXT },
 };
 

@@ -50,8 +50,8 @@ static const struct rule {
 	[COMMAND_AUTH] = { server_on_auth, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_BDAT] = { NULL, IS_REFUSED },
 	[COMMAND_ETRN] = { NULL, IS_REFUSED },
-	[COMMAND_XCLIENT] = { NULL, IS_REFUSED },
-	[COMMAND_XFORWARD] = { NULL, IS_REFUSED },
+	[COMMAND_XCLIENT] = { server_on_xclient, NEED_NO_MAIL | IS_IDLE },
+	[COMMAND_XFORWARD] = { server_on_xforward, NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_HTTP] = { NULL, 0 },
 };
 
@@ -221,6 +221,8 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("STARTTLS\n"));
 	if (server_offers_auth(s))
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
+	if (server_offers_front(s))
+		buf_append_str(&text, STR(SESSION_FRONT_KEYWORDS));
 	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8"));
 	server_reply(s, 250, (struct status){ 0 }, "%.*s", STR_FMT(buf_str(&text)));
 	buf_fini(&text);

@@ -104,6 +104,7 @@ static void commit(struct smtp_server *s)
 	s->id = t->env.id;
 	server_enter(s, SESSION_COMMITTING);
 	s->handler->on_message(s->user, s, t);
+	server_forget_forward(s);
 }
 
 /* Returns false, and has answered, when the content may not pass. */
