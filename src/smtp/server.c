@@ -79,9 +79,11 @@ static const struct conn_handler conn_handler = {
 
 static void set_info(struct smtp_server *s, const struct conf_listener *listener, uint64_t number)
 {
-	s->net->conn_peer(s->conn, &s->info.client);
-	s->net->conn_local(s->conn, &s->info.local);
-	s->info.is_trusted = conf_is_trusted(s->conf, &s->info.client);
+	struct endpoint local;
+
+	s->net->conn_peer(s->conn, &s->info.peer);
+	s->net->conn_local(s->conn, &local);
+	smtp_server_set_origin(s, &s->info.peer, &local);
 	s->info.allow = listener->allow;
 	s->info.is_submission = listener->is_submission;
 	s->info.session = number;
@@ -294,6 +296,7 @@ static void free_session(struct smtp_server *s)
 	server_wipe(&s->input);
 	server_wipe(&s->line);
 	server_wipe(&s->auth_name);
+	free(s->front);
 	conf_unref(s->conf);
 	free(s);
 }

@@ -53,8 +53,8 @@ static const struct rule {
 	[COMMAND_AUTH] = { server_on_auth, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_BDAT] = { server_on_bdat, 0 }, /* knows its order: its octets come whatever we say */
 	[COMMAND_ETRN] = { on_etrn, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
-	[COMMAND_XCLIENT] = { NULL, IS_REFUSED },
-	[COMMAND_XFORWARD] = { NULL, IS_REFUSED },
+	[COMMAND_XCLIENT] = { server_on_xclient, NEED_NO_MAIL | IS_IDLE },
+	[COMMAND_XFORWARD] = { server_on_xforward, NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_HTTP] = { NULL, 0 },
 };
 
@@ -256,6 +256,8 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("STARTTLS\n"));
 	if (server_offers_auth(s))
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
+	if (server_offers_front(s))
+		buf_append_str(&text, STR(SESSION_FRONT_KEYWORDS));
 	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING"));
 	server_offer_wishes(s, &text);
 	offer_limits(s, &text);

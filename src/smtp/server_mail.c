@@ -16,9 +16,12 @@ static void set_client(struct smtp_server *s, struct smtp_transaction *t)
 {
 	struct buf name;
 
-	buf_init(&name, 256);
-	buf_append_str(
-		&name, endpoint_is_loopback(&s->info.client) ? STR("localhost") : STR("unknown"));
+	buf_init(&name, 512);
+	if (s->info.client_name.len > 0)
+		buf_append_str(&name, s->info.client_name);
+	else
+		buf_append_str(&name,
+			endpoint_is_loopback(&s->info.client) ? STR("localhost") : STR("unknown"));
 	buf_append_char(&name, '[');
 	endpoint_format_ip(&name, &s->info.client);
 	buf_append_char(&name, ']');
@@ -152,6 +155,7 @@ void server_reset(struct smtp_server *s)
 	struct smtp_transaction *t = s->t;
 
 	s->t = NULL;
+	server_forget_forward(s);
 	if (!t)
 		return;
 	if (t->env.id != 0)

@@ -30,6 +30,8 @@ enum session_state {
 enum session_question { QUESTION_RCPT, QUESTION_ETRN };
 enum auth_step { AUTH_PLAIN, AUTH_LOGIN_NAME, AUTH_LOGIN_PASSWORD };
 
+struct front;
+
 struct smtp_server {
 	struct env *env;
 	struct conf *conf; /* held */
@@ -73,6 +75,9 @@ struct smtp_server {
 	struct smtp_answer chunk_refusal; /* code not 0: its octets are dropped, then this is said */
 	struct mono data_started;
 	uint64_t data_window_bytes; /* raw octets at the start of the rate window */
+
+	struct endpoint origin, origin_local; /* the client before any XCLIENT */
+	struct front *front; /* what XCLIENT and XFORWARD said; NULL: neither was heard */
 
 	enum auth_step auth_step;
 	struct buf auth_name;
@@ -163,6 +168,17 @@ void server_end_mending(struct smtp_server *s);
 bool server_offers_auth(const struct smtp_server *s);
 void server_on_auth(struct smtp_server *s, const struct command *c);
 void server_on_auth_line(struct smtp_server *s, struct str line);
+
+/* server_front.c */
+#define SESSION_FRONT_KEYWORDS                                                                     \
+	"XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\n"                             \
+	"XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\n"
+bool server_offers_front(const struct smtp_server *s);
+void server_on_xclient(struct smtp_server *s, const struct command *c);
+void server_on_xforward(struct smtp_server *s, const struct command *c);
+/* server_forget_forward - XFORWARD was about the message that ends; server_forget_front - all that was said before TLS. */
+void server_forget_forward(struct smtp_server *s);
+void server_forget_front(struct smtp_server *s);
 
 /* server_tls.c */
 bool server_offers_tls(const struct smtp_server *s);
