@@ -159,6 +159,7 @@ struct conf {
 	uint32_t trusted_count;
 	struct conf_user *users;
 	uint32_t user_count;
+	struct str users_file; /* they come from; empty: none */
 	bool auth_without_tls; /* default false (loopback listeners may always) */
 	uint32_t auth_failures_max; /* wrong passwords of one address in ten minutes, 10; then 454 unheard */
 	struct conf_user_rule *user_rules;

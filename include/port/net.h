@@ -69,7 +69,7 @@ enum tls_fault {
 	TLS_FAULT_EXPIRED,   /* certificate-expired */
 	TLS_FAULT_NAME,      /* certificate-host-mismatch */
 	TLS_FAULT_TLSA,      /* no record matches: validation-failure under DANE */
-	TLS_FAULT_INJECTED   /* clear text before or inside the handshake */
+	TLS_FAULT_INJECTED   /* clear text was there before the handshake */
 };
 
 struct tls_info {

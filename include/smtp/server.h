@@ -19,6 +19,7 @@
 #include "mail/envelope.h"
 #include "mail/header.h"
 #include "mail/status.h"
+#include "mail/submission.h"
 #include "port/env.h"
 #include "port/net.h"
 
@@ -47,7 +48,8 @@ struct smtp_transaction {
 	uint32_t spooled_chunks;   /* chunks the handler has stored, maintained by it */
 	uint64_t content_bytes;    /* all content so far, trace header included */
 	uint64_t declared_bytes;   /* SIZE= */
-	struct header_scan header; /* of the content as received: our trace header is not in it */
+	struct header_scan header; /* of the content, mended if it is submitted: our trace header is not in it */
+	struct submission *submission; /* private; NULL: content is stored as it comes */
 };
 
 /* Facts about the session for policy, trace and log; valid as long as it lives. */
@@ -61,6 +63,7 @@ struct smtp_server_info {
 	bool is_tls;
 	struct str tls;  /* protocol and cipher */
 	struct str user; /* authenticated as; empty: not */
+	struct str mechanism; /* of the last AUTH: "PLAIN" or "LOGIN" */
 	bool is_trusted; /* by address */
 	enum listener_allow allow;
 	bool is_submission;
@@ -106,7 +109,8 @@ void smtp_server_spooled(struct smtp_server *s, enum err err);
 /* smtp_server_finish - the reply to the end of data. */
 void smtp_server_finish(struct smtp_server *s, const struct smtp_answer *answer);
 void smtp_server_auth_done(struct smtp_server *s, enum smtp_auth_result result);
-/* smtp_server_answer - to a RCPT or ETRN whose handler said is_later; code 0: accepted (rcpt of on_rcpt stays valid till then). */
+/* smtp_server_answer - to a RCPT or ETRN whose handler said is_later; code 0: accepted. rcpt of on_rcpt and its strings
+ * stay valid till then, its address does not. Once, from a later turn, within two minutes: then 421 ends the session. */
 void smtp_server_answer(struct smtp_server *s, const struct smtp_answer *answer);
 /* smtp_server_shutdown - 421 4.3.2 now if idle, else after the message in progress (at most what limits allow). */
 void smtp_server_shutdown(struct smtp_server *s);

@@ -9,6 +9,8 @@ static void check_policy(
 static void check_listener(struct loader *l, const struct conf_listener *listener, struct place at);
 static void check_route(struct loader *l, const struct conf_route *route, struct place at);
 static void check_class(struct loader *l, const struct conf_class *class, struct place at);
+static void check_user_rule(
+	struct loader *l, const struct conf_user_rule *rule, struct place at);
 static void check_networks(struct loader *l);
 
 void cross_check(struct loader *l)
@@ -28,6 +30,10 @@ void cross_check(struct loader *l)
 	if (c->tls.key.len > 0 && c->tls.certificate.len == 0)
 		problem_add(&l->problems, loader_place(l, "tls", "key", NULL),
 			"tls.key needs tls.certificate");
+	if (c->tls.client_authorities.len > 0 && c->tls.certificate.len == 0)
+		problem_add(&l->problems, loader_place(l, "tls", "client-authorities", NULL),
+			"tls.client-authorities needs tls.certificate: without TLS nobody can show "
+			"a certificate");
 }
 
 void cross_check_item(
@@ -42,6 +48,8 @@ void cross_check_item(
 		check_policy(l, &((const struct conf_destination *)item)->policy, &at);
 	} else if (items == &class_items) {
 		check_class(l, item, at);
+	} else if (items == keys_find(NULL, STR("user-rules"))->items) {
+		check_user_rule(l, item, at);
 	} else {
 		const struct conf_site *site = item;
 		for (uint32_t i = 0; &c->sites[i] != site; i++)
@@ -92,7 +100,7 @@ static void check_listener(struct loader *l, const struct conf_listener *listene
 			&l->problems, at, "a listener with TLS needs tls.certificate and tls.key");
 	if (listener->allow != ALLOW_AUTHENTICATED)
 		return;
-	if (c->user_count == 0)
+	if (c->user_count == 0 && c->tls.client_authorities.len == 0)
 		problem_add(&l->problems, at,
 			"'allow: authenticated' needs users: set auth.users to their file");
 	if (listener->tls == LISTENER_PLAIN && !is_local && !c->auth_without_tls)
@@ -146,6 +154,17 @@ static void check_class(struct loader *l, const struct conf_class *class, struct
 			"this class changes nothing: set priority, deliver-by, hold or notify");
 	if (class->has_hold && class->has_deliver_by && class->hold_ms >= class->deliver_by_ms)
 		problem_add(&l->problems, at, "hold must be less than deliver-by");
+}
+
+static void check_user_rule(
+	struct loader *l, const struct conf_user_rule *rule, struct place at)
+{
+	const struct conf *c = l->conf;
+	if (rule->sender_count == 0 && rule->messages_per_hour == 0 && rule->recipients_per_hour == 0)
+		return; /* for whom the rules behind it do not hold */
+	if (c->user_count == 0 && c->tls.client_authorities.len == 0)
+		problem_add(&l->problems, at,
+			"user-rules need users: set auth.users to their file");
 }
 
 static void check_networks(struct loader *l)

@@ -24,29 +24,6 @@
 #define TEXT_MAX_BYTES 1024
 #define ALERT_MAX 255
 
-enum tls_state {
-	TLS_HANDSHAKING,
-	TLS_SETTLED, /* done or failed; not told yet */
-	TLS_OPEN,
-	TLS_FAILED
-};
-
-struct tls {
-	enum tls_state state;
-	SSL *ssl; /* NULL: failed before it was made */
-	BIO *in, *out;
-	bool is_large; /* in has held more than BIO_KEEP_BYTES */
-	bool has_said_goodbye;
-	enum tls_check check;
-	bool has_names;    /* to check the certificate against */
-	bool has_input;    /* something came from the wire */
-	bool is_rejected;  /* failed: by the check of the peer's certificate */
-	bool is_alert;     /* failed: the peer told us so */
-	enum tls_fault fault; /* failed: how, unless the certificate says it */
-	enum err err;
-	const char *problem; /* static */
-};
-
 bool tls_is_handshaking(const struct conn *c)
 {
 	return c->tls && c->tls->state == TLS_HANDSHAKING;
@@ -80,6 +57,7 @@ void tls_fail(struct conn *c, enum err err, const char *problem)
 {
 	c->tls->problem = problem;
 	c->tls->fault = TLS_FAULT_HANDSHAKE;
+	tls_session_forget(c);
 	settle(c, err);
 }
 
@@ -137,13 +115,17 @@ static const char *make_ssl(struct conn *c, const struct tls_want *want, SSL_CTX
 	CHECK(tls->ssl && tls->in && tls->out);
 	BIO_set_mem_eof_return(tls->in, -1);
 	SSL_set_bio(tls->ssl, tls->in, tls->out);
+	SSL_set_app_data(tls->ssl, c);
 	tls->check = want->check;
 	if (want->is_server) {
 		SSL_set_accept_state(tls->ssl);
 		return NULL;
 	}
 	SSL_set_connect_state(tls->ssl);
-	return tls_verify_set(tls->ssl, want, &tls->has_names);
+	const char *problem = tls_verify_set(tls->ssl, want, &tls->has_names);
+	if (!problem)
+		tls_session_offer(c, want);
+	return problem;
 }
 
 /* Octets in the kernel now were sent in clear, unless our side had already told the peer to begin.
@@ -179,7 +161,6 @@ static void fail_handshake(struct conn *c)
 
 	conn_flush(c); /* our alert, before the user closes */
 	tls->is_alert = reason > SSL_AD_REASON_OFFSET;
-	tls->is_rejected = reason == SSL_R_CERTIFICATE_VERIFY_FAILED;
 	tls_fail(c, ERR_TLS, problem ? problem : "TLS handshake failed");
 }
 
@@ -250,7 +231,8 @@ static void describe(const struct tls *tls, struct tls_info *info, struct buf *p
 		info->cipher = str_from_c(SSL_get_cipher_name(tls->ssl));
 		info->is_resumed = SSL_session_reused(tls->ssl);
 		judge(tls, info, problem);
-	} else if (tls->ssl && tls->is_rejected) {
+	} else if (tls->rejected && tls->fault == TLS_FAULT_HANDSHAKE) {
+		x = tls->rejected;
 		info->fault = tls_verify_fault(SSL_get_verify_result(tls->ssl));
 		tls_verify_tell(x, SSL_get_verify_result(tls->ssl), problem);
 	} else {
@@ -296,7 +278,6 @@ void tls_feed(struct conn *c, const char *data, size_t len)
 		return;
 	if (!tls->has_input && !is_record(data[0])) {
 		tls_fail(c, ERR_TLS, "clear text in place of the TLS handshake");
-		tls->fault = TLS_FAULT_INJECTED;
 		return;
 	}
 	tls->has_input = true;
@@ -378,7 +359,11 @@ void tls_free(struct conn *c)
 {
 	if (!c->tls)
 		return;
+	/* Most peers hang up without a goodbye, which is no reason to forget the session. */
+	if (c->tls->state == TLS_OPEN)
+		SSL_set_shutdown(c->tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(c->tls->ssl); /* and its BIOs */
+	X509_free(c->tls->rejected);
 	free(c->tls);
 	c->tls = NULL;
 }

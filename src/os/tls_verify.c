@@ -79,8 +79,9 @@ static const char *add_tlsa(SSL *ssl, const struct tls_want *want)
 	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
 	for (uint32_t i = 0; i < want->tlsa_count; i++) {
 		const struct net_tlsa *r = &want->tlsa[i];
-		if (net_tlsa_is_usable(r) && SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->matching,
-							 (const unsigned char *)r->data.data, r->data.len) > 0)
+		if (net_tlsa_is_usable(r) &&
+			SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->matching,
+				(const unsigned char *)r->data.data, r->data.len) > 0)
 			count++;
 	}
 	ERR_clear_error();
@@ -89,8 +90,8 @@ static const char *add_tlsa(SSL *ssl, const struct tls_want *want)
 
 const char *tls_verify_set(SSL *ssl, const struct tls_want *want, bool *has_names)
 {
-	unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-			 X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS;
+	unsigned flags =
+		X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_SINGLE_LABEL_SUBDOMAINS;
 	const char *problem = NULL;
 
 	/* RFC 7672 section 3.2.3 lets DANE look at the common name of certificates without a DNS name; nobody else. */
@@ -104,8 +105,28 @@ const char *tls_verify_set(SSL *ssl, const struct tls_want *want, bool *has_name
 	*has_names = add_names(ssl, want) > 0;
 	if (!*has_names && want->check != TLS_CHECK_NONE)
 		return "no usable server name";
-	SSL_set_verify(ssl, want->check == TLS_CHECK_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+	SSL_set_verify(
+		ssl, want->check == TLS_CHECK_NONE ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
 	return problem;
+}
+
+int tls_verify_chain(X509_STORE_CTX *store, void *arg)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct conn *c = SSL_get_app_data(ssl);
+	X509 *x = X509_STORE_CTX_get0_cert(store);
+	bool is_good = X509_verify_cert(store) == 1;
+
+	(void)arg;
+	if (is_good)
+		return 1;
+	if (X509_STORE_CTX_get_error(store) == X509_V_OK) /* out of memory, and the like */
+		X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
+	if (SSL_is_server(ssl) || c->tls->check == TLS_CHECK_NONE)
+		return 1;
+	if (x && !c->tls->rejected && X509_up_ref(x))
+		c->tls->rejected = x;
+	return 0;
 }
 
 /* --- after --- */
@@ -145,8 +166,7 @@ static bool append_common_name(struct buf *out, const X509_NAME *name)
 {
 	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
 
-	return at >= 0 &&
-	       append_asn1(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+	return at >= 0 && append_asn1(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
 }
 
 /* The first few DNS names, comma between them. */

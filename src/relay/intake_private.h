@@ -14,10 +14,12 @@
 struct accept;
 struct spool;
 struct credential;
+struct accounts;
 
 struct intake {
 	struct relay *relay;
 	struct auth *auth;
+	struct accounts *accounts; /* what users sent within the hour */
 	struct list sessions; /* of session.link */
 	uint32_t session_count;
 	uint32_t accept_count; /* messages, chunks and checks under way */

@@ -96,7 +96,8 @@ void server_on_command_input(struct smtp_server *s, struct str *in)
 	/* Nothing of a password stays behind, nor a buffer of an idle session. */
 	server_wipe(&s->line);
 	buf_init(&s->line, s->conf->smtpd.line_bytes_max);
-	arena_fini(&s->scratch);
+	if (s->state != SESSION_ASKING)
+		arena_fini(&s->scratch);
 	server_await(s);
 }
 
@@ -113,11 +114,14 @@ void server_on_early_input(struct smtp_server *s, struct str *in)
 
 static void refuse_line(struct smtp_server *s, enum line_result result)
 {
-	/* Whatever was to be the answer of an AUTH exchange is not: back to commands. */
-	if (s->state == SESSION_AUTH)
+	/* Whatever was to be the answer of an AUTH exchange is not: back to commands. Too long it has a code of its own
+	 * (RFC 4954 section 6). */
+	bool is_auth = s->state == SESSION_AUTH;
+
+	if (is_auth)
 		server_enter(s, SESSION_COMMAND);
 	if (result == LINE_LONG)
-		server_refuse(s, 500, STATUS(5, 5, 2), "line is longer than %u octets",
+		server_refuse(s, 500, is_auth ? STATUS(5, 5, 6) : STATUS(5, 5, 2), "line is longer than %u octets",
 			s->conf->smtpd.line_bytes_max);
 	else
 		server_refuse(s, 500, STATUS(5, 5, 2), "lines must end with CR LF");
@@ -220,7 +224,7 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("STARTTLS\n"));
 	if (server_offers_auth(s))
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
-	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8"));
+	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8"));
 	server_reply(s, 250, (struct status){ 0 }, "%.*s", STR_FMT(buf_str(&text)));
 	buf_fini(&text);
 }

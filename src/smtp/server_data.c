@@ -42,6 +42,8 @@ void server_on_data(struct smtp_server *s, const struct command *c)
 		return;
 	}
 	s->t->content_bytes = s->t->content.len;
+	if (s->info.is_submission)
+		server_begin_mending(s);
 	enddata_decoder_init(&s->decoder);
 	s->received_bytes = 0;
 	s->is_too_big = false;
@@ -62,6 +64,8 @@ static void take_content(struct smtp_server *s, size_t before)
 	struct str added = str_slice(buf_str(&t->content), before, t->content.len);
 
 	s->received_bytes += added.len;
+	if (t->submission && !submission_is_passing(t->submission))
+		added = server_mend(s, before);
 	t->content_bytes += added.len;
 	if (s->received_bytes > s->conf->smtpd.message_bytes_max)
 		s->is_too_big = true;
@@ -144,6 +148,8 @@ static void resume(struct smtp_server *s)
 
 static void end_content(struct smtp_server *s)
 {
+	if (s->t->submission)
+		server_end_mending(s);
 	header_scan_finish(&s->t->header);
 	if (judge_content(s)) {
 		commit(s);

@@ -119,10 +119,20 @@ void server_on_rcpt(struct smtp_server *s, const struct command *c)
 	s->handler->on_rcpt(s->user, s, t, rcpt, &c->address, &answer);
 	if (s->state == SESSION_CLOSED)
 		return;
-	if (answer.code != 0) {
-		server_answer(s, &answer);
+	if (answer.is_later)
+		server_wait(s, QUESTION_RCPT);
+	else
+		server_end_rcpt(s, &answer);
+}
+
+void server_end_rcpt(struct smtp_server *s, const struct smtp_answer *answer)
+{
+	struct smtp_transaction *t = s->t;
+
+	if (answer->code != 0) {
+		server_answer(s, answer);
 	} else {
-		keep_recipient(t, rcpt);
+		keep_recipient(t, &t->env.recipients[t->env.recipient_count]);
 		server_say(s, 250, STATUS(2, 1, 5), STR("recipient ok"));
 	}
 }
@@ -146,5 +156,8 @@ void smtp_transaction_free(struct smtp_transaction *t)
 	arena_fini(&t->arena);
 	buf_fini(&t->content);
 	header_scan_fini(&t->header);
+	if (t->submission)
+		submission_fini(t->submission);
+	free(t->submission);
 	free(t);
 }

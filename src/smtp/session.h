@@ -2,7 +2,7 @@
  * session - what the files of the server share: the session, its states, and the seams between them.
  *
  * server.c runs the states and ends the session; server_reply.c is the only writer; server_command.c takes command
- * lines apart; server_mail.c, server_data.c, server_auth.c and server_tls.c hold one idea each.
+ * lines apart; server_mail.c, server_data.c, server_submission.c, server_auth.c and server_tls.c hold one idea each.
  */
 #ifndef SMTP_SESSION_H
 #define SMTP_SESSION_H
@@ -17,6 +17,7 @@ enum session_state {
 	SESSION_COMMAND,
 	SESSION_AUTH,     /* a line of an AUTH exchange is awaited */
 	SESSION_CHECKING, /* on_auth is out */
+	SESSION_ASKING,   /* on_rcpt or on_etrn is out */
 	SESSION_DATA,
 	SESSION_SPOOLING,   /* on_spool is out */
 	SESSION_COMMITTING, /* on_message is out */
@@ -24,6 +25,7 @@ enum session_state {
 	SESSION_STATE_COUNT
 };
 
+enum session_question { QUESTION_RCPT, QUESTION_ETRN };
 enum auth_step { AUTH_PLAIN, AUTH_LOGIN_NAME, AUTH_LOGIN_PASSWORD };
 
 struct smtp_server {
@@ -48,7 +50,8 @@ struct smtp_server {
 	struct buf input;      /* octets that wait */
 	struct buf line;       /* the part of a command line that is there */
 	bool is_line_skipped;  /* it was too long; up to its end all is dropped */
-	struct arena scratch;  /* of the command at hand */
+	struct arena scratch;  /* of the command at hand; while SESSION_ASKING it stays */
+	enum session_question question;
 	struct timer deadline; /* what it means, the state says */
 	struct timer session_end;
 	struct deferred turn; /* goes on with waiting input, or ends the closed session */
@@ -99,14 +102,28 @@ void server_on_early_input(struct smtp_server *s, struct str *in);
 /* server_mail.c */
 void server_on_mail(struct smtp_server *s, const struct command *c);
 void server_on_rcpt(struct smtp_server *s, const struct command *c);
+/* server_end_rcpt - the answer to the recipient behind those of the transaction. */
+void server_end_rcpt(struct smtp_server *s, const struct smtp_answer *answer);
 /* server_reset - drops the transaction, if there is one. */
 void server_reset(struct smtp_server *s);
+
+/* server_later.c */
+/* server_wait - for smtp_server_answer, after a handler said is_later. */
+void server_wait(struct smtp_server *s, enum session_question question);
+int64_t server_answer_ms(const struct smtp_server *s);
+void server_on_answer_late(struct smtp_server *s);
 
 /* server_data.c */
 void server_on_data(struct smtp_server *s, const struct command *c);
 void server_on_content(struct smtp_server *s, struct str *in);
 void server_on_data_tick(struct smtp_server *s);
 int64_t server_data_tick_ms(const struct smtp_server *s);
+
+/* server_submission.c: on submission listeners */
+void server_begin_mending(struct smtp_server *s);
+/* server_mend - what stands in t->content from before on is the message as it came; returns what stands there afterwards. */
+struct str server_mend(struct smtp_server *s, size_t before);
+void server_end_mending(struct smtp_server *s);
 
 /* server_auth.c */
 bool server_offers_auth(const struct smtp_server *s);

@@ -12,7 +12,7 @@
 #define HELLO "220 relay.test ESMTP Outlast\r\n"
 #define EHLO_REPLY                                                                                 \
 	"250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-ENHANCEDSTATUSCODES\r\n"         \
-	"250-8BITMIME\r\n250 SMTPUTF8\r\n"
+	"250-8BITMIME\r\n250-DSN\r\n250 SMTPUTF8\r\n"
 #define HELO "HELO c\r\n"
 #define HELO_REPLY "250 relay.test\r\n"
 #define MAIL "MAIL FROM:<a@b.example>\r\n"
@@ -347,7 +347,7 @@ static void test_server_fills_the_envelope(void **state)
 		"Message-ID: <m@b>\r\n\r\n.\r\n");
 	const struct envelope *env = &fs.t->env;
 	assert_true(str_equal(env->reverse_path, STR("a@b.example")));
-	assert_true(str_equal(env->envid, STR("x+y")));
+	assert_true(str_equal(env->envid, STR("x+2By")));
 	assert_int_equal(env->ret, RET_HDRS);
 	assert_true(str_equal(env->helo, STR("c.example")));
 	assert_true(str_equal(env->client, STR("unknown[192.0.2.1]")));
