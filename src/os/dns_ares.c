@@ -289,6 +289,8 @@ static void finish(struct lookup *l)
 		q->answer.ttl_s = l->ttl_s;
 	if (l->is_unauthentic)
 		q->answer.is_authentic = false;
+	if (l->cname_count > 0 && q->answer.alias.len == 0)
+		q->answer.alias = arena_dup(&q->answer.arena, str_of(l->name, l->name_len));
 	lookup_free(l);
 	start_waiting(dns);
 	q->on_done(q);

@@ -551,6 +551,8 @@ static enum dns_reading judge(
 
 	answer->is_authentic = g->header.flags & FLAG_AD;
 	if (g->rcode == RCODE_NOERROR && seen > 0) {
+		if (cname_count > 0)
+			answer->alias = arena_dup(&answer->arena, name_str(&g->current));
 		answer->result = DNS_FOUND;
 		return DNS_READ_ANSWER;
 	}

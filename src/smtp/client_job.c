@@ -138,6 +138,9 @@ static bool is_refused_here(struct smtp_client *c)
 
 	if (!client_lacks(c, &outcome))
 		return false;
+	/* Another host would not make an address safe, nor the time longer. */
+	c->job->is_lacking =
+		!status_is(outcome.status, 5, 1, 7) && !status_is(outcome.status, 5, 4, 7);
 	client_settle_rest(c, &outcome);
 	return true;
 }
@@ -175,7 +178,7 @@ void smtp_client_deliver(struct smtp_client *c, struct smtp_job *job)
 {
 	CHECK(c->state == CLIENT_IDLE && !c->job && job->recipient_count > 0);
 	c->job = job;
-	job->is_untouched = job->is_dot_sent = job->is_reusable = false;
+	job->is_untouched = job->is_dot_sent = job->is_reusable = job->is_lacking = false;
 	job->mail_ms = 0;
 	c->accepted_count = 0;
 	c->reply_count = 0;
@@ -185,7 +188,9 @@ void smtp_client_deliver(struct smtp_client *c, struct smtp_job *job)
 	c->answered = c->sent;
 	env_timer_after(c->env, &c->session_end, c->conf->client.session_ms);
 	bool has_recipients = check_recipients(c, job);
-	if (is_refused_here(c) || !has_recipients)
+	bool is_refused = is_refused_here(c);
+	job->is_lacking &= has_recipients;
+	if (is_refused || !has_recipients)
 		env_defer(c->env, &c->turn);
 	else
 		client_pump(c);

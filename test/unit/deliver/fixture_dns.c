@@ -67,6 +67,12 @@ static void add_record(struct dns_answer *a, struct str value, enum dns_type typ
 		return;
 	}
 	if (type != DNS_MX) {
+		size_t at = str_find(value, '=');
+
+		if (at < value.len) {
+			a->alias = arena_dup(&a->arena, str_slice(value, at + 1, value.len));
+			value = str_slice(value, 0, at - 1);
+		}
 		CHECK(endpoint_parse_ip(&r->address, value) == OK);
 		return;
 	}
