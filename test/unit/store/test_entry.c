@@ -281,8 +281,8 @@ static void expect_record_back(const struct record *r, int which)
 	X(env.deliver_by.ms, 0)                                                                    \
 	X(env.deliver_by_notify, false)                                                            \
 	X(env.deliver_by_trace, true)                                                              \
-	X(env.deliver_by_is_ours, true)                                                            \
-	X(env.is_requiretls, true)                                                                 \
+	X(env.deliver_by_is_ours, false)                                                           \
+	X(env.is_requiretls, false)                                                                \
 	X(env.late_notice, LATE_NOTICE_NONE)                                                       \
 	X(env.late_notice, LATE_NOTICE_AT_TIME)                                                    \
 	X(env.hold_until.ms, INT64_MAX)                                                            \
