@@ -55,7 +55,7 @@ static const struct need needs[] = {
 	{ "notify, not offered", "DSN", .by_ms = -1, .by_notify = true, .params = "" },
 	{ "all", "SIZE\n" ALL, .has_tls = true, .is_verified = true, .is_requiretls = true,
 		.priority = 4, .by_ms = 120000,
-		.params = " SIZE=13 REQUIRETLS MT-PRIORITY=4 BY=120;R" },
+		.params = " SIZE=14 REQUIRETLS MT-PRIORITY=4 BY=120;R" },
 };
 
 static void ready(struct fixture_client *fc, const struct need *n)
