@@ -139,7 +139,7 @@ struct conf_user_rule {
 /* relay-domains: mail for them is taken from anybody (backup MX). */
 struct conf_relay_domain {
 	struct str pattern;    /* glob on the recipient domain */
-	struct str recipients; /* file of addresses, one a line, "@domain" for all; empty: the next hop is asked */
+	struct str recipients; /* path of a file of addresses, one a line, "@domain" for all; empty: the next hop is asked */
 	struct str *addresses; /* of that file, sorted, lower case */
 	uint32_t address_count;
 };
@@ -311,6 +311,11 @@ const struct conf_route *conf_route_for(
 	const struct conf *conf, struct str domain, struct str reverse_path);
 /* conf_route_named - NULL when the configuration has none. */
 const struct conf_route *conf_route_named(const struct conf *conf, struct str name);
+/* conf_relay_domain_for - the first whose pattern matches, NULL: mail for that domain is not taken from everybody. */
+const struct conf_relay_domain *conf_relay_domain_for(const struct conf *conf, struct str domain);
+/* conf_relay_domain_lists - the address, or all of its domain, is in the file of item. */
+bool conf_relay_domain_lists(
+	const struct conf_relay_domain *item, struct str local, struct str domain);
 bool conf_is_trusted(const struct conf *conf, const struct endpoint *client);
 
 /* conf_print - the configuration in effect as YAML, secrets left out; what `outlast config show` prints. */

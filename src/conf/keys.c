@@ -47,11 +47,33 @@ static const struct key listener_keys[] = {
 		.initial = "trusted",
 		.doc = "trusted (networks, and users if there are any) or authenticated (users "
 		       "only)" },
+	{ .name = "proxy",
+		.kind = KEY_BOOL,
+		FIELD(struct conf_listener, is_proxied),
+		.initial = "no",
+		.doc = "each connection begins with a PROXY header, of a host in proxy-from" },
 };
 static const struct key_items listener_items = { .what = "listener",
 	.keys = listener_keys,
 	.key_count = ARRAY_COUNT(listener_keys),
 	.size = sizeof(struct conf_listener),
+	.has_shorthand = true };
+
+static const struct key relay_domain_keys[] = {
+	{ .name = "domain",
+		.kind = KEY_PATTERN,
+		FIELD(struct conf_relay_domain, pattern),
+		.is_required = true,
+		.doc = "recipient domain or glob" },
+	{ .name = "recipients",
+		.kind = KEY_RECIPIENTS,
+		FIELD(struct conf_relay_domain, recipients),
+		.doc = "file of the addresses that exist; not given: the next hop is asked" },
+};
+static const struct key_items relay_domain_items = { .what = "relay-domain",
+	.keys = relay_domain_keys,
+	.key_count = ARRAY_COUNT(relay_domain_keys),
+	.size = sizeof(struct conf_relay_domain),
 	.has_shorthand = true };
 
 static const struct key destination_keys[] = {
@@ -153,6 +175,24 @@ const struct key conf_keys[] = {
 		RANGE(0, 1000),
 		.initial = "127.0.0.0/8 ::1",
 		.doc = "networks whose hosts may relay without AUTH" },
+	{ .name = "proxy-from",
+		.kind = KEY_NETWORKS,
+		LIST(proxies, proxy_count),
+		RANGE(0, 1000),
+		.initial = "",
+		.doc = "load balancers that may send PROXY headers to listeners with 'proxy: yes'" },
+	{ .name = "xclient-from",
+		.kind = KEY_NETWORKS,
+		LIST(xclient, xclient_count),
+		RANGE(0, 1000),
+		.initial = "",
+		.doc = "servers in front that may say XCLIENT and XFORWARD: who the client is" },
+	{ .name = "relay-domains",
+		.kind = KEY_ITEMS,
+		LIST(relay_domains, relay_domain_count),
+		RANGE(0, 10000),
+		.items = &relay_domain_items,
+		.doc = "backup MX: domains whose mail is taken from anybody" },
 
 	{ .section = "auth",
 		.name = "users",

@@ -38,6 +38,8 @@ static const struct verb {
 	[COMMAND_AUTH] = { { "AUTH", 4 }, MECHANISM },
 	[COMMAND_BDAT] = { { "BDAT", 4 }, CHUNK },
 	[COMMAND_ETRN] = { { "ETRN", 4 }, HOST_NAME },
+	[COMMAND_XCLIENT] = { { "XCLIENT", 7 }, SOME_TEXT },
+	[COMMAND_XFORWARD] = { { "XFORWARD", 8 }, SOME_TEXT },
 	[COMMAND_HTTP] = { { "HTTP", 4 }, ANY_TEXT },
 };
 

@@ -53,8 +53,8 @@ static const struct rule {
 	[COMMAND_AUTH] = { server_on_auth, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_BDAT] = { server_on_bdat, 0 }, /* knows its order: its octets come whatever we say */
 	[COMMAND_ETRN] = { on_etrn, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
-	[COMMAND_XCLIENT] = { NULL, IS_REFUSED },
-	[COMMAND_XFORWARD] = { NULL, IS_REFUSED },
+	[COMMAND_XCLIENT] = { server_on_xclient, NEED_NO_MAIL | IS_IDLE },
+	[COMMAND_XFORWARD] = { server_on_xforward, NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_HTTP] = { NULL, 0 },
 };
 
@@ -99,7 +99,8 @@ void server_on_command_input(struct smtp_server *s, struct str *in)
 	/* Nothing of a password stays behind, nor a buffer of an idle session. */
 	server_wipe(&s->line);
 	buf_init(&s->line, s->conf->smtpd.line_bytes_max);
-	arena_fini(&s->scratch);
+	if (s->state != SESSION_ASKING)
+		arena_fini(&s->scratch);
 	server_await(s);
 }
 
@@ -252,6 +253,8 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("STARTTLS\n"));
 	if (server_offers_auth(s))
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
+	if (server_offers_front(s))
+		buf_append_str(&text, STR(SESSION_FRONT_KEYWORDS));
 	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8\nCHUNKING"));
 	server_offer_wishes(s, &text);
 	offer_limits(s, &text);
@@ -316,7 +319,11 @@ static void on_etrn(struct smtp_server *s, const struct command *c)
 		return;
 	}
 	s->handler->on_etrn(s->user, s, c->argument, &answer);
-	if (s->state != SESSION_CLOSED)
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (answer.is_later)
+		server_wait(s, QUESTION_ETRN);
+	else
 		server_answer(s, &answer);
 }
 

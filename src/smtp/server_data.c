@@ -116,6 +116,7 @@ static void commit(struct smtp_server *s)
 	s->id = t->env.id;
 	server_enter(s, SESSION_COMMITTING);
 	s->handler->on_message(s->user, s, t);
+	server_forget_forward(s);
 }
 
 bool server_judge_content(struct smtp_server *s)

@@ -16,9 +16,12 @@ static void set_client(struct smtp_server *s, struct smtp_transaction *t)
 {
 	struct buf name;
 
-	buf_init(&name, 256);
-	buf_append_str(
-		&name, endpoint_is_loopback(&s->info.client) ? STR("localhost") : STR("unknown"));
+	buf_init(&name, 512);
+	if (s->info.client_name.len > 0)
+		buf_append_str(&name, s->info.client_name);
+	else
+		buf_append_str(&name,
+			endpoint_is_loopback(&s->info.client) ? STR("localhost") : STR("unknown"));
 	buf_append_char(&name, '[');
 	endpoint_format_ip(&name, &s->info.client);
 	buf_append_char(&name, ']');
@@ -129,10 +132,20 @@ void server_on_rcpt(struct smtp_server *s, const struct command *c)
 	s->handler->on_rcpt(s->user, s, t, rcpt, &c->address, &answer);
 	if (s->state == SESSION_CLOSED)
 		return;
-	if (answer.code != 0) {
-		server_answer(s, &answer);
+	if (answer.is_later)
+		server_wait(s, QUESTION_RCPT);
+	else
+		server_end_rcpt(s, &answer);
+}
+
+void server_end_rcpt(struct smtp_server *s, const struct smtp_answer *answer)
+{
+	struct smtp_transaction *t = s->t;
+
+	if (answer->code != 0) {
+		server_answer(s, answer);
 	} else {
-		keep_recipient(t, rcpt);
+		keep_recipient(t, &t->env.recipients[t->env.recipient_count]);
 		server_say(s, 250, STATUS(2, 1, 5), STR("recipient ok"));
 	}
 }
@@ -142,6 +155,7 @@ void server_reset(struct smtp_server *s)
 	struct smtp_transaction *t = s->t;
 
 	s->t = NULL;
+	server_forget_forward(s);
 	if (!t)
 		return;
 	if (t->env.id != 0)

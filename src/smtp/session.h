@@ -17,6 +17,7 @@ enum session_state {
 	SESSION_COMMAND,
 	SESSION_AUTH,     /* a line of an AUTH exchange is awaited */
 	SESSION_CHECKING, /* on_auth is out */
+	SESSION_ASKING,   /* on_rcpt or on_etrn is out */
 	SESSION_DATA,
 	SESSION_CHUNK, /* octets of a BDAT are awaited */
 	SESSION_SPOOLING,   /* on_spool is out */
@@ -25,7 +26,10 @@ enum session_state {
 	SESSION_STATE_COUNT
 };
 
+enum session_question { QUESTION_RCPT, QUESTION_ETRN };
 enum auth_step { AUTH_PLAIN, AUTH_LOGIN_NAME, AUTH_LOGIN_PASSWORD };
+
+struct front;
 
 struct smtp_server {
 	struct env *env;
@@ -49,7 +53,8 @@ struct smtp_server {
 	struct buf input;      /* octets that wait */
 	struct buf line;       /* the part of a command line that is there */
 	bool is_line_skipped;  /* it was too long; up to its end all is dropped */
-	struct arena scratch;  /* of the command at hand */
+	struct arena scratch;  /* of the command at hand; while SESSION_ASKING it stays */
+	enum session_question question;
 	struct timer deadline; /* what it means, the state says */
 	struct timer session_end;
 	struct deferred turn; /* goes on with waiting input, or ends the closed session */
@@ -69,6 +74,9 @@ struct smtp_server {
 	struct smtp_answer chunk_refusal; /* code not 0: its octets are dropped, then this is said */
 	struct mono data_started;
 	uint64_t data_window_bytes; /* raw octets at the start of the rate window */
+
+	struct endpoint origin, origin_local; /* the client before any XCLIENT */
+	struct front *front; /* what XCLIENT and XFORWARD said; NULL: neither was heard */
 
 	enum auth_step auth_step;
 	struct buf auth_name;
@@ -103,8 +111,16 @@ void server_on_early_input(struct smtp_server *s, struct str *in);
 /* server_mail.c */
 void server_on_mail(struct smtp_server *s, const struct command *c);
 void server_on_rcpt(struct smtp_server *s, const struct command *c);
+/* server_end_rcpt - the answer to the recipient behind those of the transaction. */
+void server_end_rcpt(struct smtp_server *s, const struct smtp_answer *answer);
 /* server_reset - drops the transaction, if there is one. */
 void server_reset(struct smtp_server *s);
+
+/* server_later.c */
+/* server_wait - for smtp_server_answer, after a handler said is_later. */
+void server_wait(struct smtp_server *s, enum session_question question);
+int64_t server_answer_ms(const struct smtp_server *s);
+void server_on_answer_late(struct smtp_server *s);
 
 /* server_data.c */
 void server_on_data(struct smtp_server *s, const struct command *c);
@@ -145,6 +161,17 @@ bool server_is_priority_lost(const struct smtp_server *s, const struct command *
 bool server_offers_auth(const struct smtp_server *s);
 void server_on_auth(struct smtp_server *s, const struct command *c);
 void server_on_auth_line(struct smtp_server *s, struct str line);
+
+/* server_front.c */
+#define SESSION_FRONT_KEYWORDS                                                                     \
+	"XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\n"                             \
+	"XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\n"
+bool server_offers_front(const struct smtp_server *s);
+void server_on_xclient(struct smtp_server *s, const struct command *c);
+void server_on_xforward(struct smtp_server *s, const struct command *c);
+/* server_forget_forward - XFORWARD was about the message that ends; server_forget_front - all that was said before TLS. */
+void server_forget_forward(struct smtp_server *s);
+void server_forget_front(struct smtp_server *s);
 
 /* server_tls.c */
 bool server_offers_tls(const struct smtp_server *s);
