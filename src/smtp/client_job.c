@@ -132,6 +132,13 @@ static void settle_rest_reply(struct smtp_client *c, enum stage stage, const str
 
 /* --- begin --- */
 
+/* 8BITMIME and SMTPUTF8 (x.6), SIZE, an extension, REQUIRETLS: another host of the site may have it. */
+static bool is_of_host(struct status s)
+{
+	return s.klass == 5 && (s.subject == 6 || (s.subject == 3 && s.detail >= 3) ||
+				       (s.subject == 7 && s.detail == 30));
+}
+
 /* What the peer cannot take is never offered to it (RFC 6152, 6531, 1870). */
 static bool is_refused_here(struct smtp_client *c)
 {
@@ -147,16 +154,13 @@ static bool is_refused_here(struct smtp_client *c)
 	} else if (c->info.size_max_bytes > 0 && env->size_bytes > c->info.size_max_bytes) {
 		outcome.status = STATUS(5, 3, 4);
 		outcome.text = STR("message is larger than the next hop takes");
-	} else if (env->is_requiretls && !(c->info.has_requiretls && c->info.is_tls_verified)) {
-		outcome.status = STATUS(5, 7, 30);
-		outcome.text = STR("message needs REQUIRETLS, which the next hop does not offer");
 	} else if (!client_line_is_safe(env->reverse_path)) {
 		outcome.status = STATUS(5, 1, 7);
 		outcome.text = STR("reverse-path cannot be sent");
 	} else {
 		return false;
 	}
-	c->job->is_lacking = !status_is(outcome.status, 5, 1, 7);
+	c->job->is_lacking = is_of_host(outcome.status);
 	client_settle_rest(c, &outcome);
 	return true;
 }
