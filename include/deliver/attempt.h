@@ -74,6 +74,7 @@ struct attempt {
 	struct str tls;
 	struct attempt_tls tls_tried[ATTEMPT_TLS_MAX]; /* the first ones */
 	uint32_t tls_tried_count;
+	bool has_dsn, has_deliverby; /* what the host of the job offered in that session */
 	int64_t connect_ms, transmit_ms; /* real time: for "delays=" */
 	uint32_t hosts_tried;
 	/* Of addresses that are not near, by family: connections that were refused to us on the way or not answered at all;

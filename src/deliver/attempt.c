@@ -483,6 +483,8 @@ static void run_job(struct attempt *a)
 			(struct smtp_job_recipient){ .rcpt = &a->recipients[i].rcpt };
 	a->is_job_running = true;
 	a->is_ourselves = is_our_name(a, smtp_client_info(a->client)->greeting);
+	a->has_dsn = smtp_client_info(a->client)->has_dsn;
+	a->has_deliverby = smtp_client_info(a->client)->has_deliverby;
 	smtp_client_deliver(a->client, &a->job);
 }
 
