@@ -29,7 +29,7 @@ GNU_DIRS := os store sim main
 CFLAGS_ALL  = $(STD) $(OPT) $(WARN) $(WERROR) $(if $(SAN),$(SAN),$(HARDEN)) -fPIE -Iinclude -Isrc \
 	-DOUTLAST_VERSION='"$(VERSION)"' -DOUTLAST_LIBEXEC='"$(PREFIX)/libexec/outlast"' -MMD -MP $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
-LIBS        = -luv -lcares -lssl -lcrypto -lsqlite3 -ljansson -lyaml -lidn2 -lcrypt -lresolv -lpthread
+LIBS        = -luv -lcares -lssl -lcrypto -lsqlite3 -ljansson -lyaml -lidn2 -lcrypt -lresolv -lz -lpthread
 
 # One static library per folder. Link order is rank order, highest first: a wrong dependency does not link.
 LIBS_base    := base
