@@ -125,7 +125,7 @@ clean:
 help:
 	@echo "Targets:"
 	@sed -n 's/^## //p' Makefile scripts/*.mk
-## all            build outlastd and outlast
+## all            build outlastd, outlast and outlast-fetch
 ## install        install programs, manuals and the example configuration (PREFIX, DESTDIR)
 ## tools          build the test tools (outlast-sink and others)
 ## clean          remove the build folder
