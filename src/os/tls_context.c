@@ -28,22 +28,17 @@ struct os_tls {
 	char *warning; /* NULL: none */
 };
 
-/* Of several errors the first that the system made says most: "No such file or directory". */
+/* Of several errors the first is the cause: "No such file or directory", not "system lib". */
 static const char *reason(void)
 {
-	unsigned long code, last = 0;
+	unsigned long code = ERR_get_error();
 
-	while ((code = ERR_get_error()) != 0) {
-		last = code;
-		if (ERR_SYSTEM_ERROR(code))
-			break;
-	}
 	ERR_clear_error();
-	if (ERR_SYSTEM_ERROR(last))
-		return strerror(ERR_GET_REASON(last));
-	if (ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE)
+	if (ERR_SYSTEM_ERROR(code))
+		return strerror(ERR_GET_REASON(code));
+	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
 		return "nothing in PEM form in it";
-	const char *text = ERR_reason_error_string(last);
+	const char *text = ERR_reason_error_string(code);
 	return text ? text : "unknown error";
 }
 
