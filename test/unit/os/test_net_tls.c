@@ -558,13 +558,17 @@ static void test_tls_reload_says_what_is_wrong(void **state)
 /* What doc/performance.md says of it; both sides are here, so twice. */
 static void test_tls_idle_connections_are_small(void **state)
 {
-	enum { COUNT = 50, LIMIT_KIB = 64 };
+	enum { COUNT = 50, LIMIT_KIB = 60 };
 	struct net_fixture f;
 	struct side clients[COUNT], servers[COUNT];
 	struct mallinfo2 before;
 
 	open_tls(&f, *state);
 	before = mallinfo2();
+	if (before.uordblks == 0) { /* a sanitizer's */
+		net_fixture_fini(&f);
+		skip();
+	}
 	for (int i = 0; i < COUNT; i++) {
 		clients[i] = f.client;
 		servers[i] = f.server;
@@ -585,7 +589,10 @@ static void test_tls_idle_connections_are_small(void **state)
 		side_start_tls(&f.client, false, TLS_CHECK_NAME, CERTIFICATE_NAME);
 		fixture_wait(&f.base, &f.client.has_tls);
 		fixture_wait(&f.base, &f.server.has_tls);
-		net_fixture_turn(&f);
+		side_write(&f.client, "EHLO");
+		net_fixture_wait_input(&f, &f.server, 4);
+		side_write(&f.server, "250");
+		net_fixture_wait_input(&f, &f.client, 3);
 	}
 	size_t kib = (mallinfo2().uordblks - before.uordblks) / COUNT / 1024;
 	print_message("an idle TLS connection, both sides of it: %zu KiB\n", kib);
