@@ -34,6 +34,7 @@
 	X(sites_down)                                                                              \
 	X(probes_total)                                                                            \
 	X(dsn_failure_total)                                                                       \
+	X(dsn_success_total)                                                                       \
 	X(dsn_discarded_total)                                                                     \
 	X(dsn_delay_total)                                                                         \
 	X(dsn_digest_total)                                                                        \

@@ -36,6 +36,8 @@ MUST_USE enum err relay_start(struct relay *r, struct buf *message);
 /* relay_reload - the new configuration takes effect for everything after this call, queued mail included; listeners that
  * are no longer named close, new ones open. On error the old one stays. */
 MUST_USE enum err relay_reload(struct relay *r, struct conf *conf, struct buf *message);
+/* relay_set_tls - has_tls of struct relay_params, for sessions that begin from now on. */
+void relay_set_tls(struct relay *r, bool has_tls);
 /* relay_stop - no new sessions and attempts; open ones end or are dropped after 30 s; on_stopped then fires once. */
 void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user);
 /* relay_drop_sessions - closes every client session without a reply: a commit's outcome is unknown. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "relay/receipt.h"
 
 static void on_attempt_done(struct attempt *a);
 
@@ -205,6 +206,7 @@ void delivery_free(struct delivery *d)
 	shared_route_unref(d->route);
 	message_unref(d->message);
 	message_unref(d->notice);
+	receipt_drop(d);
 	store_op_fini(&d->record.op);
 	store_op_fini(&d->headers.op);
 	store_op_fini(&d->show.op);

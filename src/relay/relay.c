@@ -272,6 +272,11 @@ enum err relay_reload(struct relay *r, struct conf *conf, struct buf *message)
 	return OK;
 }
 
+void relay_set_tls(struct relay *r, bool has_tls)
+{
+	r->params.has_tls = has_tls;
+}
+
 void relay_log_state(struct relay *r)
 {
 	const uint64_t *m = r->env->metrics->value;

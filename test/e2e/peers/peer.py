@@ -93,12 +93,13 @@ def common_port(*hosts):
     raise Failure(f"no port is free on all of {hosts}")
 
 
-def certificate(world, name="relay"):
-    """A self-made certificate for localhost: (certificate, key)."""
+def certificate(world, name="relay", host="localhost", is_rsa=False):
+    """A self-made certificate for localhost, or another host: (certificate, key)."""
     pem, key = world.path(name + ".pem"), world.path(name + ".key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-keyout", key, "-out", pem, "-days", "2", "-subj", "/CN=localhost", "-addext",
-                    "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+    algorithm = ["rsa:2048"] if is_rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", *algorithm, "-nodes", "-keyout", key, "-out", pem, "-days", "2",
+                    "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host},IP:127.0.0.1"],
+                   check=True, capture_output=True)
     os.chmod(key, 0o600)
     return pem, key
 
