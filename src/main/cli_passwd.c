@@ -27,7 +27,9 @@ static int run(struct cli *cli, struct users_file *f, struct str hash);
 
 static int exit_status(enum err err)
 {
-	return err == ERR_PERMISSION ? VERB_NOT_PERMITTED : err == ERR_LIMIT ? VERB_DATA : VERB_TEMPORARY;
+	return err == ERR_PERMISSION ? VERB_NOT_PERMITTED
+	       : err == ERR_LIMIT    ? VERB_DATA
+				     : VERB_TEMPORARY;
 }
 
 static bool is_usage_good(const struct cli *cli)
@@ -38,9 +40,11 @@ static bool is_usage_good(const struct cli *cli)
 	if (actions > 1)
 		cli_say("only one of --delete, --list and --check");
 	else if (cli->operand_count > wanted && !cli->is_list)
-		cli_say("passwd takes one user; the password is asked for, or comes on standard input");
+		cli_say("passwd takes one user; the password is asked for, or comes on standard "
+			"input");
 	else if (cli->operand_count != wanted)
-		cli_say(cli->is_list ? "passwd --list takes no user" : "passwd needs the name of a user");
+		cli_say(cli->is_list ? "passwd --list takes no user"
+				     : "passwd needs the name of a user");
 	else
 		return true;
 	return false;
@@ -71,7 +75,8 @@ static const char *find_file(struct cli *cli)
 		return NULL;
 	}
 	if (cli->conf->users_file.len == 0) {
-		cli_say("%s sets no auth.users; name the users file: --file FILE", cli->config_file);
+		cli_say("%s sets no auth.users; name the users file: --file FILE",
+			cli->config_file);
 		return NULL;
 	}
 	return cli->conf->users_file.data;
@@ -221,8 +226,8 @@ static int list(const struct cli *cli, const struct users_file *f)
 	while (users_next(&rest, &name, &hash)) {
 		has_any = true;
 		if (cli->format == FORMAT_JSON) {
-			json_t *row = json_pack("{s:s%, s:s}", "user", name.data, name.len, "method",
-				method_of(hash));
+			json_t *row = json_pack("{s:s%, s:s}", "user", name.data, name.len,
+				"method", method_of(hash));
 			cli_put_json(row);
 			json_decref(row);
 			continue;
