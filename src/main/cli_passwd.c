@@ -82,8 +82,9 @@ static const char *find_file(struct cli *cli)
 	return cli->conf->users_file.data;
 }
 
-/* A new file that root makes must be readable by the daemon after it gave up root. */
-static void open_to_daemon(const struct cli *cli, struct users_file *f)
+/* A new file that root makes must be readable by the daemon after it gave up root. Not before it is there: a configuration
+ * that names it could not be read. */
+static void open_to_daemon(const struct cli *cli, const struct users_file *f)
 {
 	struct conf *conf = NULL;
 	struct buf message;
@@ -93,11 +94,10 @@ static void open_to_daemon(const struct cli *cli, struct users_file *f)
 	buf_init(&message, 1 << 20);
 	if (conf_load(cli->config_file, &conf, &message) == OK && conf->user.len > 0) {
 		const struct passwd *pw = getpwnam(conf->user.data);
-		if (pw) {
-			f->owner = 0;
-			f->group = pw->pw_gid;
-			f->mode = S_IRUSR | S_IWUSR | S_IRGRP;
-		}
+		if (pw && (chown(f->path, 0, pw->pw_gid) != 0 ||
+				  chmod(f->path, S_IRUSR | S_IWUSR | S_IRGRP) != 0))
+			cli_say("%s cannot be opened to user %s: %s", f->path, conf->user.data,
+				strerror(errno));
 	}
 	conf_unref(conf);
 	buf_fini(&message);
@@ -127,8 +127,9 @@ int cli_passwd(struct cli *cli)
 			cli_say("%s", buf_cstr(&why));
 			status = exit_status(err);
 		} else {
-			open_to_daemon(cli, &f);
 			status = run(cli, &f, buf_str(&hash));
+			if (status == VERB_DONE && hash.len > 0)
+				open_to_daemon(cli, &f);
 		}
 		users_close(&f);
 	}
