@@ -41,6 +41,8 @@
 /* X509_V_ERR_*, as CURLINFO_SSL_VERIFYRESULT tells them. */
 #define VERIFY_NOT_YET_VALID 9
 #define VERIFY_EXPIRED 10
+/* libcurl checks the name itself, before it fills the field in: what it leaves there then. */
+#define VERIFY_NOT_FILLED_IN 1
 
 struct octets {
 	char *data;
@@ -291,7 +293,8 @@ static const char *name_of_certificate_fault(CURL *curl)
 	(void)curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &result);
 	if (result == VERIFY_EXPIRED || result == VERIFY_NOT_YET_VALID)
 		return "certificate-expired";
-	return result == 0 ? "certificate-name" : "certificate-untrusted";
+	return result == 0 || result == VERIFY_NOT_FILLED_IN ? "certificate-name"
+							     : "certificate-untrusted";
 }
 
 static const char *name_of(CURL *curl, CURLcode code, const struct request *r, long status)

@@ -307,6 +307,7 @@ struct intake *intake_new(struct relay *r)
 		.on_message = accept_on_message,
 		.on_abort = spool_on_abort,
 		.on_auth = on_auth,
+		.on_etrn = etrn_on_etrn,
 		.on_client = on_client,
 		.on_close = on_close,
 	};

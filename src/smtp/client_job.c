@@ -132,15 +132,20 @@ static void settle_rest_reply(struct smtp_client *c, enum stage stage, const str
 
 /* --- begin --- */
 
+/* 8BITMIME and SMTPUTF8 (x.6), SIZE, an extension, REQUIRETLS: another host of the site may have it. */
+static bool is_of_host(struct status s)
+{
+	return s.klass == 5 && (s.subject == 6 || (s.subject == 3 && s.detail >= 3) ||
+				       (s.subject == 7 && (s.detail == 30 || s.detail == 10)));
+}
+
 static bool is_refused_here(struct smtp_client *c)
 {
 	struct outcome outcome;
 
 	if (!client_lacks(c, &outcome))
 		return false;
-	/* Another host would not make an address safe, nor the time longer. */
-	c->job->is_lacking =
-		!status_is(outcome.status, 5, 1, 7) && !status_is(outcome.status, 5, 4, 7);
+	c->job->is_lacking = is_of_host(outcome.status);
 	client_settle_rest(c, &outcome);
 	return true;
 }

@@ -308,7 +308,7 @@ static void on_help(struct smtp_server *s, const struct command *c)
 		"commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH ETRN QUIT");
 }
 
-/* RFC 1985. Who may have a queue started is the handler's affair; it asks server_knows_client's question itself. */
+/* RFC 1985: for known clients alone. */
 static void on_etrn(struct smtp_server *s, const struct command *c)
 {
 	struct smtp_answer answer = { .code = 250, .status = STATUS(2, 0, 0), .text = STR("ok") };
@@ -317,8 +317,16 @@ static void on_etrn(struct smtp_server *s, const struct command *c)
 		server_refuse(s, 502, STATUS(5, 5, 1), "ETRN is not supported");
 		return;
 	}
+	if (!server_knows_client(s)) {
+		server_refuse(s, 459, STATUS(4, 7, 1), "ETRN is not allowed to you");
+		return;
+	}
 	s->handler->on_etrn(s->user, s, c->argument, &answer);
-	if (s->state != SESSION_CLOSED)
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (answer.is_later)
+		server_wait(s, QUESTION_ETRN);
+	else
 		server_answer(s, &answer);
 }
 

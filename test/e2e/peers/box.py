@@ -5,7 +5,9 @@ accounts: nothing is written outside the test's directory, nothing is installed.
 without it, or where mounting is forbidden, the test is skipped.
 """
 
+import grp
 import os
+import pwd
 import signal
 import subprocess
 
@@ -72,17 +74,20 @@ class Box:
         """A folder of the box ("var/spool/x" is /var/spool/x inside)."""
         path = self.path(name)
         os.makedirs(path, exist_ok=True)
-        os.chown(path, self.ids.get(owner, 0), self.ids.get(group or owner, 0))
-        os.chmod(path, mode)
+        self.give(path, owner, group, mode)
         return path
+
+    def give(self, path, owner, group, mode):
+        os.chown(path, self.ids.get(owner) or pwd.getpwnam(owner).pw_uid,
+                 self.ids.get(group or owner) or grp.getgrnam(group or owner).gr_gid)
+        os.chmod(path, mode)
 
     def write(self, name, text, mode=0o600, owner="root", group=None):
         path = self.path(name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-        os.chown(path, self.ids.get(owner, 0), self.ids.get(group or owner, 0))
-        os.chmod(path, mode)
+        self.give(path, owner, group, mode)
         return path
 
     def argv(self, *command):

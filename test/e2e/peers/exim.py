@@ -124,6 +124,9 @@ class Exim:
     def log(self):
         return self.box.read("log/main") + self.box.read("log/panic")
 
+    def retry(self):
+        """It comes again by itself, each second."""
+
     def queue(self):
         return self.box.run("exim4", "-bp").decode().splitlines()
 

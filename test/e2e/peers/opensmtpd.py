@@ -31,7 +31,7 @@ class Opensmtpd:
         box.folder("var/spool/smtpd", mode=0o711)
         box.folder("mail", mode=0o1777)
         for name, content, owner in files:
-            box.write(name, content, owner=owner, mode=0o640 if owner != "root" else 0o600)
+            box.write(name, content, owner=owner, mode=0o600 if name.endswith(".key") else 0o644)
         box.write("etc/smtpd.conf", text.format(**values, home=box.home), mode=0o644)
         self.process = box.start("smtpd", "-d", "-f", "/etc/smtpd.conf")
         wait_for(self.answers, 20, "OpenSMTPD greets")
@@ -43,6 +43,9 @@ class Opensmtpd:
 
     def log(self):
         return self.process.log()
+
+    def retry(self):
+        self.box.run("setpriv", "--egid", "opensmtpq", "--keep-groups", "smtpctl", "schedule", "all")
 
     def queue(self):
         return self.box.run("sh", "-c", "ls /var/spool/smtpd/queue/*/* 2>/dev/null || true").decode().splitlines()

@@ -172,9 +172,45 @@ static void test_wishes_are_kept_or_refused(void **state)
 	}
 }
 
+static void test_etrn_is_for_known_clients(void **state)
+{
+	struct fixture_server fs;
+
+	(void)state;
+	start(&fs, STRANGER, false);
+	assert_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "ETRN"));
+	assert_string_equal(fixture_server_talk(&fs, "ETRN d.example\r\n"),
+		"459 4.7.1 ETRN is not allowed to you\r\n");
+	assert_string_equal(fs.etrn, "");
+	fixture_server_fini(&fs);
+
+	start(&fs, KNOWN, false);
+	assert_string_equal(
+		strrchr(fixture_server_talk(&fs, "ETRN d.example\r\n"), '\n') - 1, "\r\n");
+	assert_string_equal(fs.etrn, ""); /* EHLO first */
+	assert_non_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "ETRN\r\n"));
+	assert_string_equal(fixture_server_talk(&fs, "ETRN @d.example\r\n"), "250 2.0.0 ok\r\n");
+	assert_string_equal(fs.etrn, "@d.example");
+	assert_string_equal(fixture_server_talk(&fs, "ETRN #none\r\n"), "458 4.3.0 \r\n");
+	assert_string_equal(fixture_server_talk(&fs, "ETRN\r\n"),
+		"501 5.5.4 syntax error in the arguments of ETRN\r\n");
+	fs.is_etrn_later = true;
+	assert_string_equal(fixture_server_talk(&fs, "ETRN e.example\r\nNOOP\r\n"), "");
+	const struct smtp_answer answer = {
+		.code = 251, .status = STATUS(2, 0, 0), .text = STR("none")
+	};
+	smtp_server_answer(fs.server, &answer);
+	fixture_settle(&fs.f);
+	assert_string_equal(fixture_output(fs.conn), "251 2.0.0 none\r\n250 2.0.0 ok\r\n");
+	assert_string_equal(fixture_server_talk(&fs, "MAIL FROM:<>\r\nETRN d.example\r\n"),
+		SENDER "503 5.5.1 ETRN is not allowed in a mail transaction\r\n");
+	fixture_server_fini(&fs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_etrn_is_for_known_clients),
 		cmocka_unit_test(test_wishes_are_offered_to_whom_they_are_kept),
 		cmocka_unit_test(test_hold_is_offered_with_its_limits),
 		cmocka_unit_test(test_limits_are_offered_as_configured),
