@@ -36,9 +36,11 @@ static size_t escape_length(struct str s)
 {
 	int high = s.len > 2 ? hex_value(s.data[1]) : -1;
 	int low = s.len > 2 ? hex_value(s.data[2]) : -1;
-	int octet = high << 4 | low;
 
-	return high >= 0 && low >= 0 && octet >= 0x20 && octet <= 0x7e ? 3 : 0;
+	if (high < 0 || low < 0)
+		return 0;
+	int octet = high << 4 | low;
+	return octet >= 0x20 && octet <= 0x7e ? 3 : 0;
 }
 
 /* What may stand as \x{HEX}: octets that xtext and addresses need escaped, and all beyond ASCII. */
