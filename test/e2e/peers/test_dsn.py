@@ -122,7 +122,7 @@ def test_notice_that_fails_goes_to_the_postmaster_once(world):
     expect_equal(len(sink.messages()), 1, "messages at the sink")
 
 
-def late_world(world, **changes):
+def late_world(world, start=True, **changes):
     """A relay whose hour lasts two seconds, with a dead destination a.test and the sender's client.test."""
     port = lib.common_port(["127.0.6.1", "127.0.6.2"])
     sink = world.sink(f"dead=127.0.6.1:{port}", f"client=127.0.6.2:{port}", args=["--maildir", world.path("maildir")])
@@ -130,7 +130,8 @@ def late_world(world, **changes):
                      "mx.client.test A 127.0.6.2"])
     sink.control("dead reply rcpt 451 4.3.0 come again for *")
     relay = world.relay({**settings(dns.at["dns"], port), "retry.schedule": ["20m"], **changes})
-    relay.start(clock_rate=1800)
+    if start:
+        relay.start(clock_rate=1800)
     return relay, sink
 
 
@@ -190,6 +191,21 @@ def test_delay_digest_and_expiry_field_by_field(world):
         expect_equal((only(fields, "Action"), only(fields, "Status")), ("failed", "4.3.0"), "Action, Status")
         expect_equal(fields["Will-Retry-Until"], None, "Will-Retry-Until of what failed")
     wait_for(lambda: relay.log().count(": removed") >= 4, 20, "all is over")
+
+
+def test_what_is_returned_by_a_time_says_so(world):
+    """RFC 2852 4: the status is that of the time, whatever the last attempt heard; attempted or parked."""
+    relay, sink = late_world(world, start=False)
+    relay.configure(relay.settings, lib.shipped_conf().replace(
+        "\nclasses:\n", "\nclasses:\n  - name: short\n    from: \"anna@*\"\n    deliver-by: 1h\n"))
+    relay.start(clock_rate=1800)
+    send_one(relay, "tried@a.test", "")
+    _, fields = group_of(world, messages(sink, 1, 20)[0], "tried@a.test")
+    expect_equal((only(fields, "Action"), only(fields, "Status")), ("failed", "5.4.7"), "Action, Status of what was tried")
+    sink.control("dead refuse")
+    send_one(relay, "parked@a.test", "")
+    _, fields = group_of(world, messages(sink, 2, 30)[1], "parked@a.test")
+    expect_equal((only(fields, "Action"), only(fields, "Status")), ("failed", "5.4.7"), "Action, Status of what was parked")
 
 
 def test_relayed_in_utf8_forms(world):
