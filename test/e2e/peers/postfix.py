@@ -5,6 +5,7 @@ nothing is written outside the test's directory. Its master runs in a process gr
 ended with that group. Without root the test is skipped.
 """
 
+import glob
 import grp
 import os
 import pwd
@@ -26,8 +27,8 @@ shlib_directory = no
 sendmail_path = {root}/usr/sbin/sendmail
 mail_owner = {owner}
 setgid_group = {group}
-import_environment = MAIL_CONFIG LD_LIBRARY_PATH
-export_environment = MAIL_CONFIG LD_LIBRARY_PATH
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH SASL_PATH
+export_environment = MAIL_CONFIG LD_LIBRARY_PATH SASL_PATH
 maillog_file = {log}
 maillog_file_prefixes = {directory}
 inet_protocols = ipv4
@@ -151,7 +152,8 @@ class Postfix:
     def spawn(self):
         master = os.path.join(PEERS, "root/usr/lib/postfix/sbin/master")
         self.process = Master([master, "-d", "-c", self.conf], os.path.join(self.home, "master.out"),
-                              {**environment(), "MAIL_CONFIG": self.conf})
+                              {**environment(), "MAIL_CONFIG": self.conf,
+                                "SASL_PATH": ":".join(glob.glob(os.path.join(PEERS, "root/usr/lib/*/sasl2")))})
         self.world.processes.append(self.process)
 
     def answers(self):
@@ -176,6 +178,9 @@ class Postfix:
     def sendmail(self, content, sender, *to):
         """As a program of this host would send mail."""
         self.run("sendmail", "-i", "-f", sender, "--", *to, stdin=content)
+
+    def retry(self):
+        self.run("postqueue", "-f")
 
     def queue(self):
         return self.run("postqueue", "-j").decode().splitlines()
