@@ -111,7 +111,7 @@ void receipt_build(struct delivery *d, struct str content)
 		.now = mail->message->env.accepted,
 		.arrival = e->accepted,
 		.received_from = e->helo,
-		.deliver_by = e->deliver_by_rule ? WALL_NONE : e->deliver_by,
+		.deliver_by = e->deliver_by_is_ours ? WALL_NONE : e->deliver_by,
 		.envid = e->envid,
 		.original_headers = str_slice(header_section(content), 0, RECEIPT_HEADERS_MAX),
 		.is_smtputf8 = e->is_smtputf8,

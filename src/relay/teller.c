@@ -402,7 +402,7 @@ static void build_own(struct teller *t, struct str headers)
 		.now = t->mail.message->env.accepted,
 		.arrival = env->accepted,
 		.received_from = env->helo,
-		.deliver_by = env->deliver_by_rule ? WALL_NONE : env->deliver_by,
+		.deliver_by = env->deliver_by_is_ours ? WALL_NONE : env->deliver_by,
 		.envid = env->envid,
 		.original_headers = str_slice(headers, 0, HEADERS_BYTES_MAX),
 		.is_smtputf8 = env->is_smtputf8,

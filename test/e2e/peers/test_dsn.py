@@ -5,6 +5,8 @@ import email
 import email.policy
 import email.utils
 import datetime
+import socketserver
+import threading
 
 from peer import between, client, content_of, expect, expect_equal, lib, messages, port_of, settings, wait_for
 
@@ -224,6 +226,66 @@ def test_relayed_in_utf8_forms(world):
     for text in ("Content-Type: message/global-delivery-status\r\n", "Original-Recipient: utf-8; blau\\x{2B}ü@b.test\r\n",
                  "Final-Recipient: utf-8; grün@a.test\r\nAction: relayed\r\n", "Content-Type: message/global-headers\r\n"):
         expect(text.encode() in content, f"{text!r} in {content!r}")
+
+
+class Mailboxes(socketserver.StreamRequestHandler):
+    """A server of LMTP (RFC 2033) that refuses "closed", for one session after the other."""
+
+    def handle(self):
+        self.say("220 mailboxes.test LMTP")
+        to = []
+        for line in self.rfile:
+            verb = line[:4].upper()
+            if verb == b"LHLO":
+                self.say("250-mailboxes.test", "250 PIPELINING")
+            elif verb == b"RCPT":
+                to.append(line)
+                self.say("250 2.1.5 there is such a mailbox")
+            elif verb == b"DATA":
+                self.say("354 go ahead")
+                while self.rfile.readline() != b".\r\n":
+                    pass
+                self.say(*("550 5.7.1 closed" if b"closed@" in one else "250 2.0.0 in the mailbox" for one in to))
+                to.clear()
+            elif verb == b"QUIT":
+                self.say("221 bye")
+                return
+            else:
+                self.say("250 2.0.0 ok")
+
+    def say(self, *lines):
+        self.wfile.write("".join(line + "\r\n" for line in lines).encode())
+
+
+def test_delivered_by_lmtp(world):
+    """The last host of the way: success is "delivered"; what of the same transaction failed is told apart."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mailboxes) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        relay, sink = between(world, "client.test", changes={"outage.storm-guard": "no"})
+        relay.stop()
+        text = lib.shipped_conf().replace("\nroutes:\n", "\nroutes:\n  - name: boxes\n    to: a.test\n    via: \"lmtp:[127.0.0.1]:"
+                                          f"{server.server_address[1]}\"\n    tls: none\n")
+        relay.configure(relay.settings, text)
+        relay.start()
+        with client(relay.at) as smtp:
+            smtp.ehlo("client.test")
+            for line in ("MAIL FROM:<anna@client.test> ENVID=e1", "RCPT TO:<box@a.test> NOTIFY=SUCCESS,FAILURE",
+                         "RCPT TO:<closed@a.test> NOTIFY=SUCCESS,FAILURE", "RCPT TO:<quiet@a.test>"):
+                expect_equal(smtp.docmd(line)[0], 250, line)
+            expect_equal(smtp.data(ORIGINAL)[0], 250, "content")
+        contents = [content_of(world, message) for message in messages(sink, 2)]
+        server.shutdown()
+    for content in contents:
+        groups = list(parse(content).iter_parts())[1].get_payload()
+        expect_equal(only(groups[0], "Original-Envelope-Id"), "e1", "Original-Envelope-Id")
+        expect_equal(len(groups), 2, "recipients named")
+    found = {only(group, "Action"): group for content in contents for group in list(parse(content).iter_parts())[1].get_payload()[1:]}
+    expect_equal(only(found["delivered"], "Final-Recipient"), "rfc822; box@a.test", "delivered")
+    expect_equal((only(found["delivered"], "Status"), only(found["delivered"], "Diagnostic-Code")),
+                 ("2.0.0", "smtp; 250 2.0.0 in the mailbox"), "Status, Diagnostic-Code")
+    expect_equal((only(found["failed"], "Final-Recipient"), only(found["failed"], "Status")),
+                 ("rfc822; closed@a.test", "5.7.1"), "failed")
 
 
 def test_notice_of_success_that_fails_ends_there(world):
