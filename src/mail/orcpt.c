@@ -125,7 +125,9 @@ void envid_param(struct buf *out, struct str value)
 static uint32_t next_point(struct str s, size_t *at)
 {
 	unsigned char first = (unsigned char)s.data[(*at)++];
-	uint32_t point = first < 0xe0 ? first & 0x1fu : first < 0xf0 ? first & 0x0fu : first & 0x07u;
+	uint32_t point = first < 0xe0   ? first & 0x1fu
+			 : first < 0xf0 ? first & 0x0fu
+					: first & 0x07u;
 
 	while (*at < s.len && ((unsigned char)s.data[*at] & 0xc0) == 0x80)
 		point = point << 6 | ((unsigned char)s.data[(*at)++] & 0x3fu);

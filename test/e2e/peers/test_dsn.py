@@ -228,6 +228,27 @@ def test_relayed_in_utf8_forms(world):
         expect(text.encode() in content, f"{text!r} in {content!r}")
 
 
+def test_relayed_where_nobody_knows_of_the_time(world):
+    """RFC 2852 4: mode N to a host without DELIVERBY; a trace is of each relay. NEVER is never."""
+    relay, sink = between(world, "a.test", "client.test")
+    send_one(relay, "mode-n@a.test", "", " BY=7200;N")
+    message, fields = group_of(world, next(m for m in messages(sink, 2) if m["to"] == ["anna@client.test"]), "mode-n@a.test")
+    expect_equal(only(fields, "Action"), "relayed", "Action")
+    by = email.utils.parsedate_to_datetime(only(message, "Deliver-By-Date"))
+    arrival = email.utils.parsedate_to_datetime(only(message, "Arrival-Date"))
+    expect(abs((by - arrival).total_seconds() - 7200) <= 2, f"Deliver-By-Date {by}, Arrival-Date {arrival}")
+    sink.control("sink ext +DELIVERBY")
+    sink.control("sink cut")  # what it offers counts by session
+    for params, mail_params in ((" NOTIFY=NEVER", " BY=7200;NT"), ("", " BY=7200;N"), ("", " BY=7200;NT")):
+        send_one(relay, "by@a.test", params, mail_params)
+    told = wait_for(lambda: [m for m in messages(sink, 6) if m["to"] == ["anna@client.test"]][1:], 15, "the trace")
+    expect_equal(len(told), 1, "notices of three to a host with DELIVERBY")
+    _, fields = group_of(world, told[0], "by@a.test")
+    expect_equal(only(fields, "Action"), "relayed", "Action of the trace")
+    wait_for(lambda: relay.log().count(": removed") == 6, 15, "all are through")
+    expect_equal(len(sink.messages()), 6, "messages at the sink")
+
+
 class Mailboxes(socketserver.StreamRequestHandler):
     """A server of LMTP (RFC 2033) that refuses "closed", for one session after the other."""
 
