@@ -159,6 +159,7 @@ struct conf {
 	uint32_t trusted_count;
 	struct conf_user *users;
 	uint32_t user_count;
+	struct str users_file; /* they come from; empty: none */
 	bool auth_without_tls; /* default false (loopback listeners may always) */
 	uint32_t auth_failures_max; /* wrong passwords of one address in ten minutes, 10; then 454 unheard */
 	struct conf_user_rule *user_rules;
@@ -311,6 +312,8 @@ const struct conf_route *conf_route_for(
 	const struct conf *conf, struct str domain, struct str reverse_path);
 /* conf_route_named - NULL when the configuration has none. */
 const struct conf_route *conf_route_named(const struct conf *conf, struct str name);
+/* conf_route_site - the site of a route that is not by MX: "[host]:port", "lmtp:[host]:port" or "lmtp:unix:/path". */
+struct str conf_route_site(const struct conf_route *route, struct arena *arena);
 /* conf_relay_domain_for - the first whose pattern matches, NULL: mail for that domain is not taken from everybody. */
 const struct conf_relay_domain *conf_relay_domain_for(const struct conf *conf, struct str domain);
 /* conf_relay_domain_lists - the address, or all of its domain, is in the file of item. */

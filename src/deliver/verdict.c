@@ -82,6 +82,7 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(3, 5), THEN(OURS, PARK) },
 	{ ON(DNS), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(HOP, PARK) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(4, ALL), THEN(HOP, PARK) },
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 30), THEN(MESSAGE, RETRY) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, ALL), THEN(HOP, PARK) },
 	/* Beyond the RCPTMAX of the next hop: another transaction, when this one was one. */
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(5, 3), IF(OTHERS), THEN(RECIPIENT, AGAIN) },
@@ -295,9 +296,23 @@ static struct status status_of(const struct rule *r, const struct outcome *o)
 	return s;
 }
 
+/* By LMTP what is said of an address or a mailbox comes after the dot, and means what it means to RCPT elsewhere. The rest,
+ * of storage, system, content or policy, is judged as anywhere. */
+static bool is_of_mailbox(const struct outcome *o)
+{
+	return o->stage == STAGE_DOT && o->code >= 400 && has_own_status(o) &&
+	       (o->status.subject == 1 || o->status.subject == 2);
+}
+
 struct verdict verdict_in(const struct outcome *outcome, const struct verdict_context *context)
 {
+	struct outcome of_mailbox = *outcome;
+
 	CHECK(outcome->stage < STAGE_COUNT && outcome->err < ERR_COUNT);
+	if (context->is_lmtp && is_of_mailbox(outcome)) {
+		of_mailbox.stage = STAGE_RCPT;
+		outcome = &of_mailbox;
+	}
 	for (size_t i = 0; i < ARRAY_COUNT(rules); i++) {
 		const struct rule *r = &rules[i];
 

@@ -179,6 +179,8 @@ static enum command_fault parse_path(
 	enum command_fault fault = command_parse_params(out, rest, arena);
 	if (fault == COMMAND_OK && is_mail && out->address.is_utf8 && !out->is_smtputf8)
 		return COMMAND_UTF8_ADDRESS;
+	if (fault == COMMAND_OK && !utf8_transaction && !str_is_ascii(out->orcpt))
+		return COMMAND_UTF8_ADDRESS;
 	return fault;
 }
 

@@ -2,17 +2,16 @@
  * command_param - a table of parameters, each with the function that reads its value.
  *
  * Only what EHLO offers is known; anything else is answered 555, whatever its form. A parameter may
- * be given once. Values that carry xtext come out decoded, so that nothing undecoded is ever
- * stored.
+ * be given once. ENVID and ORCPT are checked and kept as given (mail/orcpt.h), for the next hop must
+ * see the same.
  */
 #include "command_param.h"
 
 #include "base/check.h"
+#include "mail/orcpt.h"
 #include "mail/xtext.h"
 
 #define SIZE_DIGITS_MAX 20 /* RFC 1870 */
-#define ENVID_LEN_MAX 100  /* RFC 3461 4.4 */
-#define ORCPT_LEN_MAX 500  /* RFC 3461 4.2 */
 #define AUTH_LEN_MAX 500   /* RFC 4954 5 */
 #define SECONDS_LEN_MAX 9  /* RFC 2852 4, 4865 3 */
 
@@ -71,8 +70,9 @@ static bool read_ret(struct command *out, struct str value, bool is_given, struc
 
 static bool read_envid(struct command *out, struct str value, bool is_given, struct arena *arena)
 {
-	return is_given && value.len > 0 && value.len <= ENVID_LEN_MAX &&
-	       decode(value, arena, &out->envid);
+	(void)arena;
+	out->envid = value;
+	return is_given && envid_is_valid(value);
 }
 
 static bool read_auth(struct command *out, struct str value, bool is_given, struct arena *arena)
@@ -122,15 +122,9 @@ static bool is_keyword(struct str s)
 
 static bool read_orcpt(struct command *out, struct str value, bool is_given, struct arena *arena)
 {
-	struct str rest = value;
-	struct str type = str_cut(&rest, ';');
-	struct str address;
-
-	if (!is_given || value.len > ORCPT_LEN_MAX || !is_keyword(type) || rest.len == 0 ||
-		!decode(rest, arena, &address))
-		return false;
-	out->orcpt = arena_printf(arena, "%.*s;%.*s", STR_FMT(type), STR_FMT(address));
-	return true;
+	(void)arena;
+	out->orcpt = value;
+	return is_given && orcpt_is_valid(value);
 }
 
 static bool read_requiretls(
@@ -238,13 +232,15 @@ static size_t find_param(enum command_verb verb, struct str keyword)
 	return i;
 }
 
-/* esmtp-value: printable ASCII without '=' and SP. AUTH and xtext keep within it. */
+/* esmtp-value: printable ASCII without '=' and SP, and UTF-8 (RFC 6531 3.3), which each parameter may take or not. */
 static bool is_value(struct str s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		if (s.data[i] < 0x21 || s.data[i] > 0x7e || s.data[i] == '=')
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char octet = (unsigned char)s.data[i];
+		if (octet < 0x21 || octet == 0x7f || octet == '=')
 			return false;
-	return true;
+	}
+	return str_is_ascii(s) || str_is_utf8(s);
 }
 
 enum command_fault command_parse_params(struct command *out, struct str text, struct arena *arena)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "queue/retry.h"
 #include "relay/delivery.h"
 #include "relay/outage.h"
 
@@ -111,23 +112,12 @@ static int64_t longest_hold(const struct queued_message *m)
 	return longest_ms;
 }
 
-/* Mail whose own time is over says so (RFC 2852); other mail waited as long as we wait. */
-static void fail_overdue(struct expiry *x, struct delivery *d)
-{
-	const struct envelope *env = &d->message->env;
-	bool is_by_time = env->deliver_by.ms != WALL_NONE.ms && !env->deliver_by_notify &&
-			  env->deliver_by.ms <= x->probed.ms;
-	struct outcome outcome = x->outcome;
-
-	if (is_by_time)
-		outcome.status.klass = 5;
-	const struct verdict fail = { .disposition = DISPOSE_FAIL, .status = outcome.status };
-	delivery_fail_without_route(d, &outcome, &fail);
-}
-
 static void on_overdue(struct store_op *op)
 {
 	struct expiry *x = CONTAINER_OF(op, struct expiry, claim.op);
+	const struct verdict fail = { .disposition = DISPOSE_FAIL, .status = STATUS(4, 4, 7) };
+	/* RFC 2852 4.1: returned by the time that its sender set */
+	const struct verdict past = { .disposition = DISPOSE_FAIL, .status = STATUS(5, 4, 7) };
 	uint32_t started = 0;
 	uint32_t passed_before = x->passed_over;
 
@@ -147,7 +137,8 @@ static void on_overdue(struct store_op *op)
 		if (!delivery_from_store(h, m))
 			continue;
 		/* wherever its priority put it among those pending */
-		fail_overdue(x, hop_find(h, m->env.id));
+		delivery_fail_without_route(hop_find(h, m->env.id), &x->outcome,
+			retry_is_past_by_time(&m->env, x->probed) ? &past : &fail);
 		started++;
 	}
 	x->has_more = op->err == OK && is_still_down(x) &&

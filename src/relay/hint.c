@@ -100,7 +100,7 @@ void hint_probe(struct relay *r, struct str domain)
 
 static void reload_smarthost(struct relay *r, const struct conf_route *route, struct arena *scratch)
 {
-	struct str site = arena_printf(scratch, "[%.*s]:%u", STR_FMT(route->host), route->port);
+	struct str site = conf_route_site(route, scratch);
 	struct map_entry *e = map_find(&r->sites, site);
 
 	if (!e || CONTAINER_OF(e, struct site, entry)->health.state == HEALTH_DOWN)
@@ -132,7 +132,7 @@ void hint_reload(struct relay *r)
 	struct arena scratch = { 0 };
 
 	for (uint32_t i = 0; i < r->conf->route_count; i++)
-		if (r->conf->routes[i].via == ROUTE_SMARTHOST)
+		if (r->conf->routes[i].via != ROUTE_MX)
 			reload_smarthost(r, &r->conf->routes[i], &scratch);
 	arena_fini(&scratch);
 }

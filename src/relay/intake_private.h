@@ -15,10 +15,12 @@
 struct accept;
 struct spool;
 struct credential;
+struct accounts;
 
 struct intake {
 	struct relay *relay;
 	struct auth *auth;
+	struct accounts *accounts; /* what users sent within the hour */
 	struct list sessions; /* of session.link */
 	uint32_t session_count;
 	struct list fronts;   /* front.c: connections whose PROXY header is not there yet */

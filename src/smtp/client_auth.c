@@ -35,7 +35,8 @@ static void say_plain(struct smtp_client *c)
 
 void client_start_auth(struct smtp_client *c)
 {
-	if (c->info.tls.len == 0 && !endpoint_is_loopback(&c->params.to)) {
+	if (c->info.tls.len == 0 && !endpoint_is_loopback(&c->params.to) &&
+		c->params.to.family != FAMILY_UNIX) {
 		client_fail_reason(c, STAGE_AUTH, ERR_UNSUPPORTED, AUTH_NEEDED,
 			"credentials are configured, but the session is not encrypted");
 	} else if (c->has_auth_plain) {

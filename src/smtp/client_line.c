@@ -1,10 +1,11 @@
 /*
  * client_line - MAIL and RCPT as lines, with the parameters that the peer knows.
  *
- * Values that senders chose travel as xtext (RFC 3461), so nothing of theirs can end the line.
+ * Values that senders chose were checked when they came and go on octet by octet (mail/orcpt.h); nothing of theirs can end the
+ * line. ORCPT is passed on, never added: the next hop sees the address as we got it.
  */
 #include "client_private.h"
-#include "mail/xtext.h"
+#include "mail/orcpt.h"
 
 #define LINE_BYTES_MAX ((size_t)8 * 1024)
 #define BY_MAX_S INT64_C(999999999) /* RFC 2852 4 */
@@ -75,7 +76,7 @@ void client_write_mail(struct smtp_client *c)
 		buf_append_str(&line, env->ret == RET_FULL ? STR(" RET=FULL") : STR(" RET=HDRS"));
 	if (c->info.has_dsn && env->envid.len > 0) {
 		buf_append_str(&line, STR(" ENVID="));
-		xtext_encode(&line, env->envid);
+		envid_param(&line, env->envid);
 	}
 	append_wishes(c, &line);
 	buf_append_str(&line, STR("\r\n"));
@@ -104,15 +105,17 @@ static void append_notify(struct buf *line, unsigned notify)
 	}
 }
 
-static void append_orcpt(struct buf *line, struct str orcpt)
+static void append_orcpt(struct buf *line, struct str orcpt, bool allow_utf8)
 {
-	struct str address = orcpt;
-	struct str type = str_cut(&address, ';');
+	struct buf value;
 
-	if (type.len == 0 || address.len == 0 || !client_line_is_safe(type))
-		return;
-	buf_printf(line, " ORCPT=%.*s;", STR_FMT(type));
-	xtext_encode(line, address);
+	buf_init(&value, LINE_BYTES_MAX);
+	orcpt_param(&value, orcpt, allow_utf8);
+	if (value.len > 0) {
+		buf_append_str(line, STR(" ORCPT="));
+		buf_append_str(line, buf_str(&value));
+	}
+	buf_fini(&value);
 }
 
 void client_write_rcpt(struct smtp_client *c, const struct recipient *rcpt)
@@ -125,7 +128,9 @@ void client_write_rcpt(struct smtp_client *c, const struct recipient *rcpt)
 	buf_append_char(&line, '>');
 	if (c->info.has_dsn) {
 		append_notify(&line, rcpt->notify);
-		append_orcpt(&line, rcpt->orcpt);
+		if (rcpt->orcpt.len > 0)
+			append_orcpt(&line, rcpt->orcpt,
+				c->job->env->is_smtputf8 && c->info.has_smtputf8);
 	}
 	buf_append_str(&line, STR("\r\n"));
 	client_write(c, buf_str(&line));

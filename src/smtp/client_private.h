@@ -64,6 +64,7 @@ struct smtp_client {
 	uint32_t accepted_count;
 	uint32_t reply_count;
 	bool is_hopeless;  /* MAIL was refused: write no more */
+	bool has_goodbye;  /* LMTP: 421 was the reply for a recipient, those for others may follow */
 	bool is_empty_dot; /* 354 without a recipient: nothing but the dot was sent */
 	struct mono mail_started;
 
@@ -118,6 +119,8 @@ void client_pump(struct smtp_client *c);
 /* client_settle_rest - this outcome for every recipient that has no final one. */
 void client_settle_rest(struct smtp_client *c, const struct outcome *outcome);
 void client_end_job(struct smtp_client *c, bool is_reusable);
+/* client_is_one_of_many - replies to the dot come, one for each recipient: none is of the session as a whole (LMTP). */
+bool client_is_one_of_many(const struct smtp_client *c);
 /* client_job_stage - where the job is, for an outcome without a reply. */
 enum stage client_job_stage(const struct smtp_client *c);
 /* client_job_limit_ms - how long the next event may take; 0: nothing is awaited. */

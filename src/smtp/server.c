@@ -85,6 +85,7 @@ static void set_info(struct smtp_server *s, const struct conf_listener *listener
 	s->net->conn_local(s->conn, &local);
 	smtp_server_set_origin(s, &s->info.peer, &local);
 	s->info.allow = listener->allow;
+	s->info.is_submission = listener->is_submission;
 	s->info.session = number;
 }
 
@@ -292,7 +293,7 @@ static void free_session(struct smtp_server *s)
 	s->handler->on_close(s->user, s, s->close_reason);
 	arena_fini(&s->arena);
 	arena_fini(&s->scratch);
-	buf_fini(&s->input);
+	server_wipe(&s->input);
 	server_wipe(&s->line);
 	server_wipe(&s->auth_name);
 	free(s->front);
@@ -351,10 +352,6 @@ void server_close(struct smtp_server *s, const char *reason, bool is_flushed)
 
 void server_wipe(struct buf *b)
 {
-	/* volatile: a plain memset before the memory goes would be optimized away */
-	volatile char *p = b->data;
-
-	for (size_t i = 0; p && i < b->cap; i++)
-		p[i] = '\0';
+	mem_wipe(b->data, b->cap);
 	buf_fini(b);
 }

@@ -123,11 +123,14 @@ void server_on_early_input(struct smtp_server *s, struct str *in)
 
 static void refuse_line(struct smtp_server *s, enum line_result result)
 {
-	/* Whatever was to be the answer of an AUTH exchange is not: back to commands. */
-	if (s->state == SESSION_AUTH)
+	/* Whatever was to be the answer of an AUTH exchange is not: back to commands. Too long it has a code of its own
+	 * (RFC 4954 section 6). */
+	bool is_auth = s->state == SESSION_AUTH;
+
+	if (is_auth)
 		server_enter(s, SESSION_COMMAND);
 	if (result == LINE_LONG)
-		server_refuse(s, 500, STATUS(5, 5, 2), "line is longer than %u octets",
+		server_refuse(s, 500, is_auth ? STATUS(5, 5, 6) : STATUS(5, 5, 2), "line is longer than %u octets",
 			s->conf->smtpd.line_bytes_max);
 	else
 		server_refuse(s, 500, STATUS(5, 5, 2), "lines must end with CR LF");
@@ -261,7 +264,7 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
 	if (server_offers_front(s))
 		buf_append_str(&text, STR(SESSION_FRONT_KEYWORDS));
-	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8\nCHUNKING"));
+	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING"));
 	server_offer_wishes(s, &text);
 	offer_limits(s, &text);
 	if (offers_etrn(s))

@@ -30,6 +30,8 @@ bool server_begin_content(struct smtp_server *s, struct smtp_answer *answer)
 	if (s->state == SESSION_CLOSED || answer->code != 0)
 		return false;
 	s->t->content_bytes = s->t->content.len;
+	if (s->info.is_submission)
+		server_begin_mending(s);
 	enddata_decoder_init(&s->decoder);
 	s->received_bytes = 0;
 	s->is_too_big = false;
@@ -74,6 +76,8 @@ static void take_content(struct smtp_server *s, size_t before)
 	struct str added = str_slice(buf_str(&t->content), before, t->content.len);
 
 	s->received_bytes += added.len;
+	if (t->submission && !submission_is_passing(t->submission))
+		added = server_mend(s, before);
 	t->content_bytes += added.len;
 	if (s->received_bytes > s->conf->smtpd.message_bytes_max)
 		s->is_too_big = true;
@@ -163,6 +167,8 @@ void server_drop_content(struct smtp_server *s)
 
 void server_end_content(struct smtp_server *s)
 {
+	if (s->t->submission)
+		server_end_mending(s);
 	header_scan_finish(&s->t->header);
 	if (server_judge_content(s))
 		commit(s);

@@ -170,5 +170,8 @@ void smtp_transaction_free(struct smtp_transaction *t)
 	arena_fini(&t->arena);
 	buf_fini(&t->content);
 	header_scan_fini(&t->header);
+	if (t->submission)
+		submission_fini(t->submission);
+	free(t->submission);
 	free(t);
 }

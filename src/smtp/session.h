@@ -2,7 +2,8 @@
  * session - what the files of the server share: the session, its states, and the seams between them.
  *
  * server.c runs the states and ends the session; server_reply.c is the only writer; server_command.c takes command
- * lines apart; server_mail.c, server_data.c, server_bdat.c, server_auth.c and server_tls.c hold one idea each.
+ * lines apart; server_mail.c, server_data.c, server_bdat.c, server_submission.c, server_auth.c and server_tls.c hold one
+ * idea each.
  */
 #ifndef SMTP_SESSION_H
 #define SMTP_SESSION_H
@@ -156,6 +157,12 @@ bool server_may_wish(struct smtp_server *s, const struct command *c);
 void server_keep_wishes(const struct smtp_server *s, const struct command *c, struct envelope *env);
 /* server_is_priority_lost - the reply to MAIL must say so. */
 bool server_is_priority_lost(const struct smtp_server *s, const struct command *c);
+
+/* server_submission.c: on submission listeners */
+void server_begin_mending(struct smtp_server *s);
+/* server_mend - what stands in t->content from before on is the message as it came; returns what stands there afterwards. */
+struct str server_mend(struct smtp_server *s, size_t before);
+void server_end_mending(struct smtp_server *s);
 
 /* server_auth.c */
 bool server_offers_auth(const struct smtp_server *s);

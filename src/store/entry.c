@@ -76,7 +76,7 @@ enum err entry_take_accept(
 	out->is_requiretls = bits >> 4 & 1;
 	out->deliver_by_is_ours = bits >> 5 & 1;
 	out->hold_until = take_wall(&in);
-	out->origin = (enum message_origin)take_below(&in, ORIGIN_DSN + 1);
+	out->origin = (enum message_origin)take_below(&in, ORIGIN_COUNT);
 	out->user = take_text(&in);
 	out->client = take_text(&in);
 	out->helo = take_text(&in);

@@ -102,7 +102,7 @@ void get_message(struct query *q, struct arena *arena, struct queued_message *ou
 	env->deliver_by = get_wall(q);
 	env->deliver_by_notify = get_bool(q);
 	env->hold_until = get_wall(q);
-	env->origin = (enum message_origin)get_enum(q, ORIGIN_DSN + 1);
+	env->origin = (enum message_origin)get_enum(q, ORIGIN_COUNT);
 	env->user = get_text(q, arena);
 	env->client = get_text(q, arena);
 	env->helo = get_text(q, arena);

@@ -19,7 +19,7 @@
 
 /*
  * flags: S suspect, O overload, L rate limit, A answers, D doubted fail, ? in doubt.
- * context: "" by MX, one recipient; k known good; s smarthost; o others were accepted; w we ourselves.
+ * context: "" by MX, one recipient; k known good; s smarthost; o others were accepted; w we ourselves; l by LMTP.
  */
 struct row {
 	enum stage stage;
@@ -254,6 +254,17 @@ static const struct row rows[] = {
 	{ STAGE_RCPT, "o", "452 5.5.3 too many", RCPT, AGAIN, "A", "conflicting enhanced code counts as none" },
 	{ STAGE_MAIL, "", "354 go on", MSG, RETRY, "S", "out of turn" },
 	{ STAGE_EHLO, "", "354 go on", HOST, PARK, "", "out of turn" },
+
+	/* LMTP, as Dovecot and Cyrus say it: a reply for each recipient after the dot */
+	{ STAGE_DOT, "ls", "250 2.0.0 <a@example.net> Saved", NONE, DISPOSE_DELIVERED, "A", "delivered" },
+	{ STAGE_DOT, "ls", "452 4.2.2 <a@example.net> Quota exceeded (mailbox for user is full)", RCPT, RETRY, "A",
+		"one mailbox" },
+	{ STAGE_DOT, "lso", "452 4.2.2 <a@example.net> Quota exceeded", RCPT, RETRY, "A", "after the dot nothing is one too many" },
+	{ STAGE_DOT, "ls", "552 5.2.2 <a@example.net> Quota exceeded (mailbox for user is full)", RCPT, RETRY, "A",
+		"as to RCPT: mailboxes are emptied" },
+	{ STAGE_DOT, "ls", "550 5.1.1 <a@example.net> User doesn't exist: a", RCPT, FAIL, "AD", "one recipient" },
+	{ STAGE_DOT, "ls", "451 4.3.0 <a@example.net> Temporary internal error", MSG, RETRY, "SO", "storage is the site's matter" },
+	{ STAGE_DOT, "ls", "554 5.6.0 <a@example.net> Message is too ugly", MSG, FAIL, "A", "content" },
 };
 /* clang-format on */
 
@@ -280,6 +291,7 @@ static struct verdict_context parse_context(const char *context)
 		.is_smarthost = strchr(context, 's') != NULL,
 		.has_accepted_other = strchr(context, 'o') != NULL,
 		.is_ourselves = strchr(context, 'w') != NULL,
+		.is_lmtp = strchr(context, 'l') != NULL,
 	};
 }
 
@@ -492,7 +504,7 @@ static void test_verdict_never_fails_mail_without_a_final_reply(void **state)
 	for (unsigned i = 0; i < 200000; i++) {
 		struct outcome o = { .stage = (enum stage)rng_below(&chance, STAGE_COUNT) };
 		struct verdict_context context = { rng_below(&chance, 2), rng_below(&chance, 2),
-			rng_below(&chance, 2), rng_below(&chance, 2) };
+			rng_below(&chance, 2), rng_below(&chance, 2), rng_below(&chance, 2) };
 		struct verdict v;
 
 		o.status = STATUS((uint8_t)rng_below(&chance, 6), (uint16_t)rng_below(&chance, 9),

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "mail/command.h"
 
 #define A64 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg"
@@ -345,7 +346,7 @@ static void test_parameters_are_checked_in_form(void **state)
 	}
 }
 
-static void test_parameters_arrive_decoded(void **state)
+static void test_parameters_arrive_as_they_are_kept(void **state)
 {
 	struct arena arena = { 0 };
 	struct command c;
@@ -360,7 +361,7 @@ static void test_parameters_arrive_decoded(void **state)
 	assert_int_equal(c.size_bytes, 1000);
 	assert_int_equal(c.body, BODY_8BITMIME);
 	assert_int_equal(c.ret, RET_FULL);
-	assert_true(str_equal(c.envid, STR("q+1")));
+	assert_true(str_equal(c.envid, STR("q+2B1")));
 	assert_true(str_equal(c.auth_sender, STR("x=y@z.example")));
 
 	assert_int_equal(command_parse(&c,
@@ -384,8 +385,29 @@ static void test_parameters_arrive_decoded(void **state)
 			false, &arena),
 		COMMAND_OK);
 	assert_int_equal(c.notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
-	assert_true(str_equal(c.orcpt, STR("rfc822;a+b@c")));
+	assert_true(str_equal(c.orcpt, STR("rfc822;a+2Bb@c")));
 
+	static const struct {
+		bool is_utf8;
+		enum command_fault fault;
+		const char *orcpt;
+	} forms[] = {
+		{ true, COMMAND_OK, "utf-8;\xc3\xbc@b.example" },
+		{ false, COMMAND_UTF8_ADDRESS, "utf-8;\xc3\xbc@b.example" },
+		{ true, COMMAND_BAD_PARAMETER, "utf-8;\xc3@b.example" },
+		{ true, COMMAND_BAD_PARAMETER, "rfc822;\xc3\xbc@b.example" },
+		{ false, COMMAND_OK, "utf-8;\\x{FC}@b.example" },
+	};
+
+	for (size_t i = 0; i < ARRAY_COUNT(forms); i++) {
+		struct str line = arena_printf(
+			&arena, "RCPT TO:<a@b.example> ORCPT=%s", forms[i].orcpt);
+
+		assert_int_equal(
+			command_parse(&c, line, forms[i].is_utf8, &arena), forms[i].fault);
+		if (forms[i].fault == COMMAND_OK)
+			assert_true(str_equal(c.orcpt, str_from_c(forms[i].orcpt)));
+	}
 	assert_int_equal(
 		command_parse(&c, STR("MAIL FROM:<> SIZE=99999999999999999999"), false, &arena),
 		COMMAND_OK);
@@ -420,7 +442,7 @@ int main(void)
 		cmocka_unit_test(test_bdat_has_a_size_and_may_be_the_last),
 		cmocka_unit_test(test_mail_and_rcpt_refuse_what_is_malformed),
 		cmocka_unit_test(test_parameters_are_checked_in_form),
-		cmocka_unit_test(test_parameters_arrive_decoded),
+		cmocka_unit_test(test_parameters_arrive_as_they_are_kept),
 		cmocka_unit_test(test_command_refuses_nul_anywhere),
 		cmocka_unit_test(test_name_is_the_verb),
 	};

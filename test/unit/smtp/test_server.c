@@ -12,7 +12,7 @@
 #define HELLO "220 relay.test ESMTP Outlast\r\n"
 #define EHLO_REPLY                                                                                 \
 	"250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-ENHANCEDSTATUSCODES\r\n"         \
-	"250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-MT-PRIORITY\r\n"              \
+	"250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-MT-PRIORITY\r\n"              \
 	"250-DELIVERBY\r\n250 LIMITS RCPTMAX=1000\r\n"
 #define HELO "HELO c\r\n"
 #define HELO_REPLY "250 relay.test\r\n"
@@ -403,7 +403,7 @@ static void test_server_fills_the_envelope(void **state)
 		"Message-ID: <m@b>\r\n\r\n.\r\n");
 	const struct envelope *env = &fs.t->env;
 	assert_true(str_equal(env->reverse_path, STR("a@b.example")));
-	assert_true(str_equal(env->envid, STR("x+y")));
+	assert_true(str_equal(env->envid, STR("x+2By")));
 	assert_int_equal(env->ret, RET_HDRS);
 	assert_true(str_equal(env->helo, STR("c.example")));
 	assert_true(str_equal(env->client, STR("unknown[192.0.2.1]")));
@@ -970,6 +970,79 @@ static void test_server_forgives_errors_after_a_message(void **state)
 	fixture_server_fini(&fs);
 }
 
+/* --- submission --- */
+
+static void test_server_mends_what_is_submitted(void **state)
+{
+	static const struct {
+		const char *input, *content; /* behind the trace header */
+		const char *message_id;
+		bool is_submission;
+	} mended[] = {
+		{ "Bcc: a\r\n b\r\nTo: c\r\n\r\nBcc: d\r\n",
+			"To: c\r\nDATE\r\nMessage-ID: <000014D2PF2DB@relay.test>\r\n\r\nBcc: d\r\n",
+			"<000014D2PF2DB@relay.test>", true },
+		{ "To: c\r\n", "To: c\r\nDATE\r\nMessage-ID: <000014D2PF2DB@relay.test>\r\n",
+			"<000014D2PF2DB@relay.test>", true },
+		{ "Date: x\r\nMessage-ID: <y>\r\n\r\n..z\r\n",
+			"Date: x\r\nMessage-ID: <y>\r\n\r\n.z\r\n", "<y>", true },
+		{ "Bcc: a\r\n\r\n", "Bcc: a\r\n\r\n", "", false },
+	};
+	static const size_t cuts[] = { 0, 1, 5 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(mended) * ARRAY_COUNT(cuts); i++) {
+		struct fixture_server fs;
+		struct buf input;
+		size_t row = i / ARRAY_COUNT(cuts);
+
+		fixture_server_init(&fs);
+		fs.f.segment_bytes = cuts[i % ARRAY_COUNT(cuts)];
+		fs.listener.is_submission = mended[row].is_submission;
+		fs.conf->smtpd.spool_from_bytes = i % 2 ? 10 : 100000;
+		fixture_server_start(&fs);
+		buf_init(&input, 1000);
+		buf_printf(&input, "%s%s.\r\n", BEGIN, mended[row].input);
+		fixture_server_talk(&fs, buf_cstr(&input));
+		assert_int_equal(fs.messages, 1);
+		assert_int_equal(fs.t->env.size_bytes, fs.content.len);
+		assert_true(str_equal(fs.t->env.message_id, str_from_c(mended[row].message_id)));
+		/* the date is whatever the clock says */
+		const char *content = buf_cstr(&fs.content) + 17;
+		const char *mark = strstr(mended[row].content, "DATE");
+		size_t before = mark ? (size_t)(mark - mended[row].content)
+				     : strlen(mended[row].content) + 1;
+		assert_memory_equal(content, mended[row].content, before);
+		if (mark) {
+			assert_memory_equal(content + before, "Date: ", 6);
+			assert_string_equal(strchr(content + before, '\r'), mark + 4);
+		}
+		buf_fini(&input);
+		fixture_server_fini(&fs);
+	}
+}
+
+/* What is added counts against no limit of the client's, and what goes does count. */
+static void test_server_measures_what_was_sent(void **state)
+{
+	struct fixture_server fs;
+	struct buf input;
+
+	(void)state;
+	for (unsigned len = 986; len <= 987; len++) {
+		fixture_server_init(&fs);
+		fs.listener.is_submission = true;
+		fixture_server_start(&fs);
+		buf_init(&input, 4000);
+		buf_printf(&input, "%sBcc: %0*d\r\nTo: b\r\n.\r\n", BEGIN, (int)len, 0);
+		const char *output = fixture_server_talk(&fs, buf_cstr(&input));
+		assert_int_equal(fs.messages, len == 986);
+		assert_true(len == 986 || strstr(output, "552 5.3.4"));
+		buf_fini(&input);
+		fixture_server_fini(&fs);
+	}
+}
+
 /* --- TLS and AUTH --- */
 
 static void test_server_forgets_all_at_starttls(void **state)
@@ -1190,6 +1263,8 @@ int main(void)
 		cmocka_unit_test(test_server_forgets_all_at_starttls),
 		cmocka_unit_test(test_server_refuses_octets_behind_starttls),
 		cmocka_unit_test(test_server_speaks_implicit_tls),
+		cmocka_unit_test(test_server_mends_what_is_submitted),
+		cmocka_unit_test(test_server_measures_what_was_sent),
 		cmocka_unit_test(test_server_authenticates),
 		cmocka_unit_test(test_server_offers_auth_only_where_it_is_private),
 		cmocka_unit_test(test_server_bounds_input_that_it_does_not_want),
