@@ -44,6 +44,7 @@ struct held_notices;
 struct teller;
 struct deadline;
 struct outages;
+struct verify;
 
 struct listening {
 	struct list link;
@@ -152,6 +153,7 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct verify *verify; /* verify.h */
 	struct teller *teller;
 	struct deadline *deadline;
 	struct outages *outages; /* outage.h */
