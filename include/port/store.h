@@ -202,6 +202,7 @@ enum store_kind {
 	STORE_MODIFY,
 	STORE_SWEEP,
 	STORE_PUT,
+	STORE_SHELF_PUT,
 	STORE_REVIVE,
 	STORE_TELL,
 	/* reads */
@@ -214,6 +215,8 @@ enum store_kind {
 	STORE_SHOW,
 	STORE_STATS,
 	STORE_GET,
+	STORE_SHELF_GET,
+	STORE_SHELF_LIST,
 	STORE_OUTAGES,
 	STORE_LATE,
 	STORE_KIND_COUNT
@@ -295,7 +298,7 @@ struct store_notice {
 /* RECORD - what became of one delivery, in one transaction: results, history, notices, health. id 0: only health.
  * A recipient that an operator deleted meanwhile keeps its state. A RECORD whose results were all recorded before
  * inserts no notice again. replaces: an earlier notice about the same message, which the new one takes the place of in that
- * same transaction: those that it named are the new one's. ERR_NOT_FOUND: it is on its way already (it waits no more),
+ * same transaction (the first of notices): those that it named are the new one's. ERR_NOT_FOUND: it is on its way already (it waits no more),
  * and nothing was stored. */
 struct store_record {
 	struct store_op op;
@@ -457,10 +460,12 @@ struct store_get {
 
 /* SHELF_PUT, SHELF_GET, SHELF_LIST - small things learned from outsiders, each kept until its time and found by its key:
  * policies, counts of TLS failures, mailboxes that a next hop vouched for. SHELF_PUT replaces, an empty value removes, and
- * each takes away up to 100 whose time is over at now. A kind holds at most SHELF_MAX: then those that end first go.
- * SHELF_GET of an absent or ended key: ERR_NOT_FOUND. SHELF_LIST: in the order of keys, ended ones left out. */
+ * each takes away up to 100 of its kind whose time is over at now. A kind holds at most SHELF_MAX: then those that end
+ * first go. SHELF_GET of an absent or ended key: ERR_NOT_FOUND. SHELF_LIST: in the order of keys, ended ones left out; at
+ * most 10000 a call. Keys and values are octets; keys of at most SHELF_KEY_MAX (CHECK). */
 enum shelf_kind { SHELF_STS_POLICY, SHELF_TLS_REPORT, SHELF_MAILBOX, SHELF_KIND_COUNT };
 #define SHELF_MAX 100000
+#define SHELF_KEY_MAX 1024
 struct shelf_item {
 	struct str key, value;
 	struct wall until;

@@ -13,6 +13,7 @@
 #include "file.h"
 #include "mail/address.h"
 #include "mail/domain.h"
+#include "recipients.h"
 #include "secret.h"
 #include "unit.h"
 
@@ -103,6 +104,8 @@ bool value_set(const struct key *key, void *base, struct str text, struct value_
 		return secret_read_users(base, text, c);
 	case KEY_SECRET:
 		return secret_read_login(base, text, c);
+	case KEY_RECIPIENTS:
+		return recipients_read(base, text, c);
 	case KEY_PRIORITY:
 		return value_set_priority(key, base, text, c->why);
 	case KEY_HEADER:
@@ -112,6 +115,7 @@ bool value_set(const struct key *key, void *base, struct str text, struct value_
 	case KEY_NETWORKS:
 	case KEY_SERVERS:
 	case KEY_DOMAINS:
+	case KEY_PATTERNS:
 	case KEY_SCHEDULE:
 		return set_list(key, base, text, c);
 	case KEY_ITEMS:
@@ -413,8 +417,8 @@ static bool set_via(struct conf_route *route, struct str text, struct value_cont
 bool value_is_list(const struct key *key)
 {
 	return key->kind == KEY_NETWORKS || key->kind == KEY_SERVERS ||
-	       key->kind == KEY_DOMAINS || key->kind == KEY_SCHEDULE ||
-	       key->kind == KEY_ITEMS;
+	       key->kind == KEY_DOMAINS || key->kind == KEY_PATTERNS ||
+	       key->kind == KEY_SCHEDULE || key->kind == KEY_ITEMS;
 }
 
 void value_clear(const struct key *key, void *base)
@@ -492,6 +496,16 @@ static bool append_domain(
 	return true;
 }
 
+static bool append_pattern(
+	const struct key *key, void *base, struct str word, struct value_context *c)
+{
+	if (!is_word(word))
+		return refuse(c->why, "'%.*s' is not a pattern like *@example.org", STR_FMT(word));
+	struct str pattern = arena_lower(c->arena, word);
+	*(struct str *)add_place(key, base, sizeof(pattern), c->arena) = pattern;
+	return true;
+}
+
 static bool append_step(const struct key *key, void *base, struct str word, struct value_context *c)
 {
 	int64_t ms;
@@ -514,6 +528,8 @@ bool value_append(const struct key *key, void *base, struct str word, struct val
 		return append_server(key, base, word, c);
 	if (key->kind == KEY_DOMAINS)
 		return append_domain(key, base, word, c);
+	if (key->kind == KEY_PATTERNS)
+		return append_pattern(key, base, word, c);
 	if (key->kind == KEY_SCHEDULE)
 		return append_step(key, base, word, c);
 	return refuse(c->why, "this is not a list of words");

@@ -48,6 +48,7 @@ void value_print(struct buf *out, const struct key *key, const void *base)
 	case KEY_SOCKET:
 	case KEY_LOG_TARGET:
 	case KEY_PATTERN:
+	case KEY_RECIPIENTS:
 		print_word(out, *(const struct str *)field(key, base));
 		break;
 	case KEY_MATCH:
@@ -72,6 +73,7 @@ void value_print(struct buf *out, const struct key *key, const void *base)
 	case KEY_NETWORKS:
 	case KEY_SERVERS:
 	case KEY_DOMAINS:
+	case KEY_PATTERNS:
 	case KEY_SCHEDULE:
 		print_list(out, key, base);
 		break;
@@ -216,7 +218,7 @@ static void print_entry(struct buf *out, const struct key *key, const void *base
 	buf_init(&text, 512);
 	if (key->kind == KEY_SERVERS) {
 		endpoint_format(&text, &(*(struct endpoint *const *)field(key, base))[index]);
-	} else if (key->kind == KEY_DOMAINS) {
+	} else if (key->kind == KEY_DOMAINS || key->kind == KEY_PATTERNS) {
 		buf_append_str(&text, (*(struct str *const *)field(key, base))[index]);
 	} else {
 		const struct network *network =

@@ -476,7 +476,7 @@ static void tell_next(struct verb_call *call, const struct queued_recipient *r)
 		buf_printf(text, "Next: %s at ",
 			r->state == RECIPIENT_QUARANTINED
 				? "the refusal is not believed yet, so another attempt"
-			: is_wish && m->env.origin == ORIGIN_DSN
+			: is_wish && m->env.origin != ORIGIN_SMTP
 				? "a notice of failure can be taken back for a while; it leaves"
 			: is_wish ? "its sender asked to wait; the first attempt"
 				  : "an attempt");

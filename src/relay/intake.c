@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "deliver/route.h"
 #include "mail/trace.h"
+#include "relay/account.h"
 #include "relay/hint.h"
 #include "relay/intake_private.h"
 #include "relay/share.h"
@@ -36,7 +37,7 @@ static bool may_relay(const struct session *s)
 {
 	const struct smtp_server_info *info = smtp_server_info(s->server);
 
-	return info->user.len > 0 || (info->is_trusted && info->allow == ALLOW_TRUSTED);
+	return account_name(info).len > 0 || (info->is_trusted && info->allow == ALLOW_TRUSTED);
 }
 
 static void on_mail(void *user, struct smtp_server *server, struct smtp_transaction *t,
@@ -46,13 +47,15 @@ static void on_mail(void *user, struct smtp_server *server, struct smtp_transact
 	struct relay *r = s->intake->relay;
 	const struct smtp_server_info *info = smtp_server_info(server);
 
-	if (info->allow == ALLOW_AUTHENTICATED && info->user.len == 0)
+	if (info->allow == ALLOW_AUTHENTICATED && account_name(info).len == 0)
 		intake_refuse(answer, 530, STATUS(5, 7, 0), STR("Authentication required"));
 	else if (r->upkeep.is_space_low || r->upkeep.is_full ||
 		 (t->declared_bytes > 0 && t->declared_bytes > r->upkeep.disk_free_bytes))
 		intake_refuse(answer, 452, STATUS(4, 3, 1),
 			STR("Insufficient system storage, try again later"));
-	t->env.user = arena_dup(&t->arena, info->user);
+	else
+		account_on_mail(s->intake->accounts, r->conf, info, t, answer);
+	t->env.user = arena_dup(&t->arena, account_name(info));
 	if (hint_may_know(r))
 		hint_note_client(r, &info->client);
 }
@@ -86,6 +89,8 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 		intake_refuse(answer, 452, STATUS(4, 3, 1),
 			STR("Too much mail waits for this destination, which is down; try again "
 			    "later"));
+	else
+		account_on_rcpt(s->intake->accounts, conf, t, answer);
 }
 
 static void on_data(void *user, struct smtp_server *server, struct smtp_transaction *t,
@@ -95,7 +100,9 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 	struct relay *r = s->intake->relay;
 	const struct smtp_server_info *info = smtp_server_info(server);
 
-	(void)answer;
+	account_on_data(s->intake->accounts, r->conf, t, answer);
+	if (answer->code != 0)
+		return;
 	t->env.id = relay_new_id(r);
 	t->env.accepted = env_wall(r->env);
 	t->env.helo = arena_dup(&t->arena, info->helo);
@@ -104,6 +111,8 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 		.hostname = r->conf->hostname,
 		.helo = info->helo,
 		.client = info->client,
+		.client_name = info->client_name,
+		.forwarded = info->forwarded,
 		.is_esmtp = info->is_esmtp,
 		.is_tls = info->is_tls,
 		.is_authenticated = info->user.len > 0,
@@ -119,15 +128,14 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 
 /* ---- AUTH ---- */
 
-static void on_checked(void *user, bool is_good)
+static void on_checked(void *user, enum smtp_auth_result result)
 {
 	struct credential *c = user;
 	struct intake *in = c->intake;
 
 	if (c->session) {
 		c->session->credential = NULL;
-		smtp_server_auth_done(
-			c->session->server, is_good ? SMTP_AUTH_GOOD : SMTP_AUTH_BAD);
+		smtp_server_auth_done(c->session->server, result);
 	}
 	free(c);
 	intake_done_one(in);
@@ -137,13 +145,20 @@ static void on_auth(void *user, struct smtp_server *server, struct str name, str
 {
 	struct session *s = user;
 	struct credential *c = mem_zalloc(sizeof(*c));
+	const struct auth_request request = {
+		.conf = s->intake->relay->conf,
+		.client = smtp_server_info(server),
+		.name = name,
+		.password = password,
+		.on_done = on_checked,
+		.user = c,
+	};
 
-	(void)server;
 	c->intake = s->intake;
 	c->session = s;
 	s->credential = c;
 	s->intake->accept_count++;
-	auth_check(s->intake->auth, s->intake->relay->conf, name, password, on_checked, c);
+	auth_check(s->intake->auth, &request);
 }
 
 /* ---- sessions ---- */
@@ -178,8 +193,10 @@ static void on_close(void *user, struct smtp_server *server, const char *reason)
 	const struct smtp_server_info *info = smtp_server_info(server);
 	struct buf b;
 
-	buf_init(&b, 256);
-	buf_append_str(&b, STR("disconnect from unknown["));
+	buf_init(&b, 512);
+	buf_append_str(&b, STR("disconnect from "));
+	buf_append_str(&b, info->client_name.len > 0 ? info->client_name : STR("unknown"));
+	buf_append_char(&b, '[');
 	endpoint_format_ip(&b, &info->client);
 	buf_printf(&b, "] (%s)", reason);
 	log_text(in->relay->env->log, LOG_INFO, "smtpd", "%s", buf_cstr(&b));
@@ -206,7 +223,42 @@ static void turn_away(struct intake *in, struct conn *conn, struct str reply)
 	net->conn_close(conn, true);
 }
 
+static void on_client(void *user, struct smtp_server *server, struct smtp_answer *answer)
+{
+	struct session *s = user;
+	struct intake *in = s->intake;
+	struct client *client = client_get(in, &smtp_server_info(server)->client);
+
+	if (client == s->client)
+		return;
+	client->sessions++;
+	if (client->sessions > in->relay->conf->smtpd.sessions_per_client) {
+		*answer = (struct smtp_answer){ .code = 421,
+			.status = STATUS(4, 7, 0),
+			.text = STR("Too many sessions from your address, try again later") };
+		/* counted until it has ended */
+	}
+	s->client->sessions--;
+	client_put(in, s->client);
+	s->client = client;
+}
+
 void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_listener *listener)
+{
+	struct relay *r = in->relay;
+
+	metric_add(r->env->metrics, METRIC_smtpd_connections_total, 1);
+	if (in->is_closing ||
+		in->session_count + in->front_count >= r->conf->smtpd.sessions_max)
+		turn_away(in, conn, STR("421 4.3.2 Too many sessions, try again later\r\n"));
+	else if (listener->is_proxied)
+		front_begin(in, conn, listener);
+	else
+		intake_begin_session(in, conn, listener, NULL);
+}
+
+void intake_begin_session(struct intake *in, struct conn *conn,
+	const struct conf_listener *listener, const struct proxy_header *header)
 {
 	struct relay *r = in->relay;
 	struct endpoint peer;
@@ -214,12 +266,7 @@ void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_
 	struct session *s;
 
 	r->net->ops->conn_peer(conn, &peer);
-	metric_add(r->env->metrics, METRIC_smtpd_connections_total, 1);
-	if (in->is_closing || in->session_count >= r->conf->smtpd.sessions_max) {
-		turn_away(in, conn, STR("421 4.3.2 Too many sessions, try again later\r\n"));
-		return;
-	}
-	client = client_get(in, &peer);
+	client = client_get(in, header ? &header->client : &peer);
 	if (client->sessions >= r->conf->smtpd.sessions_per_client) {
 		turn_away(in, conn,
 			STR("421 4.7.0 Too many sessions from your address, try again later\r\n"));
@@ -235,6 +282,8 @@ void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_
 	metric_set(r->env->metrics, METRIC_smtpd_connections, in->session_count);
 	s->server = smtp_server_new(r->env, r->conf, conn, r->net->ops, listener, r->params.has_tls,
 		++in->next_session, &in->handler, s);
+	if (header)
+		smtp_server_set_origin(s->server, &header->client, &header->local);
 }
 
 struct intake *intake_new(struct relay *r)
@@ -244,8 +293,10 @@ struct intake *intake_new(struct relay *r)
 
 	in->relay = r;
 	in->auth = auth_new(r->env);
+	in->accounts = accounts_new(r->env);
 	in->replied.on_fire = accept_on_replied;
 	list_init(&in->sessions);
+	list_init(&in->fronts);
 	env_random(r->env, &seed, sizeof(seed));
 	map_init(&in->clients, seed);
 	in->handler = (struct smtp_server_handler){
@@ -256,6 +307,8 @@ struct intake *intake_new(struct relay *r)
 		.on_message = accept_on_message,
 		.on_abort = spool_on_abort,
 		.on_auth = on_auth,
+		.on_etrn = etrn_on_etrn,
+		.on_client = on_client,
 		.on_close = on_close,
 	};
 	return in;
@@ -264,6 +317,7 @@ struct intake *intake_new(struct relay *r)
 void intake_shutdown(struct intake *in)
 {
 	in->is_closing = true;
+	front_drop_all(in);
 	LIST_FOR_EACH_SAFE (link, &in->sessions)
 		smtp_server_shutdown(CONTAINER_OF(link, struct session, link)->server);
 }
@@ -271,6 +325,7 @@ void intake_shutdown(struct intake *in)
 void intake_drop_all(struct intake *in)
 {
 	in->is_closing = true;
+	front_drop_all(in);
 	while (!list_is_empty(&in->sessions))
 		smtp_server_drop(CONTAINER_OF(in->sessions.next, struct session, link)->server);
 }
@@ -292,5 +347,6 @@ void intake_free(struct intake *in)
 	env_timer_stop(in->relay->env, &in->replied);
 	map_fini(&in->clients);
 	auth_free(in->auth);
+	accounts_free(in->accounts);
 	free(in);
 }

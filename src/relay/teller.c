@@ -17,6 +17,7 @@
 #define HEADERS_BYTES_MAX ((size_t)64 << 10)
 /* Senders are counted by hash: two that meet have their digest a little sooner. */
 #define FAILURE_SLOTS 4096
+#define ASKED_FACTOR 10
 
 enum telling { TELL_NOTHING, TELL_DELAY, TELL_DIGEST, TELL_CLOSING, TELL_FAILURES };
 
@@ -40,7 +41,7 @@ struct teller {
 	struct own_mail mail;
 	struct told_record told;
 	struct arena arena; /* of the notice under way */
-	uint16_t failures[FAILURE_SLOTS];
+	uint16_t failures[2][FAILURE_SLOTS]; /* those that were asked for apart */
 	struct wall failures_since;
 };
 
@@ -48,19 +49,20 @@ static void go_on(struct teller *t);
 
 /* ---- how many notices of failure ---- */
 
-bool teller_may_notify(struct teller *t, struct str sender)
+bool teller_may_notify(struct teller *t, struct str sender, bool is_asked)
 {
-	uint32_t limit = t->relay->conf->notify.failures_per_hour;
+	uint64_t limit = t->relay->conf->notify.failures_per_hour;
 	struct wall now = env_wall(t->relay->env);
-	uint16_t *count = &t->failures[str_hash(sender, 1) % FAILURE_SLOTS];
+	uint16_t *count = &t->failures[is_asked][str_hash(sender, 1) % FAILURE_SLOTS];
 
 	if (limit == 0)
 		return true;
 	if (now.ms - t->failures_since.ms >= HOUR_MS) {
 		t->failures_since = now;
 		for (size_t i = 0; i < FAILURE_SLOTS; i++)
-			t->failures[i] = 0;
+			t->failures[false][i] = t->failures[true][i] = 0;
 	}
+	limit *= is_asked ? ASKED_FACTOR : 1;
 	if (*count >= limit || *count == UINT16_MAX)
 		return false;
 	++*count;
@@ -399,6 +401,8 @@ static void build_own(struct teller *t, struct str headers)
 		.original_id = env->id,
 		.now = t->mail.message->env.accepted,
 		.arrival = env->accepted,
+		.received_from = env->helo,
+		.deliver_by = env->deliver_by,
 		.envid = env->envid,
 		.original_headers = str_slice(headers, 0, HEADERS_BYTES_MAX),
 		.is_smtputf8 = env->is_smtputf8,
@@ -407,6 +411,7 @@ static void build_own(struct teller *t, struct str headers)
 	};
 
 	t->mail.message->env.priority = env->priority;
+	t->mail.message->env.is_requiretls = env->is_requiretls; /* RFC 8689 5 */
 	dsn_build(&t->mail.message->content, &params);
 	own_mail_end(&t->mail, env->is_smtputf8);
 }

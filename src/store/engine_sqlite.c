@@ -311,6 +311,9 @@ static enum err engine_apply(struct engine *base, struct store_op *op)
 	case STORE_PUT:
 		err = write_put(e, CONTAINER_OF(op, struct store_put, op));
 		break;
+	case STORE_SHELF_PUT:
+		err = write_shelf_put(e, CONTAINER_OF(op, struct store_shelf_put, op));
+		break;
 	case STORE_REVIVE:
 		err = write_revive(e, CONTAINER_OF(op, struct store_revive, op));
 		break;
@@ -326,6 +329,8 @@ static enum err engine_apply(struct engine *base, struct store_op *op)
 	case STORE_SHOW:
 	case STORE_STATS:
 	case STORE_GET:
+	case STORE_SHELF_GET:
+	case STORE_SHELF_LIST:
 	case STORE_OUTAGES:
 	case STORE_LATE:
 	case STORE_KIND_COUNT:
@@ -351,6 +356,7 @@ static void engine_rollback(struct engine *base)
 {
 	struct sqlite_engine *e = self(base);
 	ledger_drop(&e->ledger);
+	memset(e->shelf_count, 0, sizeof(e->shelf_count));
 	/* SQLite rolls back by itself on some errors. */
 	if (!sqlite3_get_autocommit(e->sql.db))
 		(void)run(e, SQL_ROLLBACK);
@@ -392,6 +398,10 @@ static enum err dispatch_read(struct sqlite_engine *e, struct store_op *op)
 		return read_stats(e, CONTAINER_OF(op, struct store_stats, op));
 	case STORE_GET:
 		return read_get(e, CONTAINER_OF(op, struct store_get, op));
+	case STORE_SHELF_GET:
+		return read_shelf_get(e, CONTAINER_OF(op, struct store_shelf_get, op));
+	case STORE_SHELF_LIST:
+		return read_shelf_list(e, CONTAINER_OF(op, struct store_shelf_list, op));
 	case STORE_OUTAGES:
 		return read_outages(e, CONTAINER_OF(op, struct store_outages, op));
 	case STORE_LATE:
@@ -405,6 +415,7 @@ static enum err dispatch_read(struct sqlite_engine *e, struct store_op *op)
 	case STORE_MODIFY:
 	case STORE_SWEEP:
 	case STORE_PUT:
+	case STORE_SHELF_PUT:
 	case STORE_REVIVE:
 	case STORE_TELL:
 	case STORE_KIND_COUNT:

@@ -172,9 +172,9 @@ static const char step_extensions[] =
 	"ALTER TABLE message ADD COLUMN by_trace INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE message ADD COLUMN requiretls INTEGER NOT NULL DEFAULT 0;"
 	"CREATE TABLE shelf("
-	" kind INTEGER NOT NULL, key TEXT NOT NULL, until INTEGER NOT NULL, value BLOB NOT NULL,"
+	" kind INTEGER NOT NULL, key BLOB NOT NULL, until INTEGER NOT NULL, value BLOB NOT NULL,"
 	" PRIMARY KEY(kind, key)) WITHOUT ROWID;"
-	"CREATE INDEX shelf_until ON shelf(until);";
+	"CREATE INDEX shelf_until ON shelf(kind, until);";
 
 const char *const schema_steps[] = { step_places, step_messages, step_operator, step_outages,
 	step_extensions };

@@ -23,6 +23,8 @@ struct sqlite_engine {
 		uint64_t hash;
 		struct wall at; /* what failed before it was done, or did not match */
 	} revive_stop;
+	/* Entries of each kind, plus one; 0: not counted yet, or a transaction went back. */
+	uint64_t shelf_count[SHELF_KIND_COUNT];
 	struct wall sweep_stop; /* where the last SWEEP stopped, had it more to do */
 	struct young young; /* ENGINE_WRITE; ENGINE_INSPECT: counted */
 	uint32_t wal_pages;
@@ -45,6 +47,7 @@ enum err write_modify(struct sqlite_engine *e, struct store_modify *op);
 enum err write_sweep(struct sqlite_engine *e, struct store_sweep *op);
 enum err write_revive(struct sqlite_engine *e, struct store_revive *op);
 enum err write_put(struct sqlite_engine *e, struct store_put *op);
+enum err write_shelf_put(struct sqlite_engine *e, struct store_shelf_put *op);
 enum err write_tell(struct sqlite_engine *e, struct store_tell *op);
 
 /* Reads: inside a read transaction; outputs in op->op.arena. */
@@ -57,6 +60,8 @@ enum err read_query(struct sqlite_engine *e, struct store_query *op);
 enum err read_show(struct sqlite_engine *e, struct store_show *op);
 enum err read_stats(struct sqlite_engine *e, struct store_stats *op);
 enum err read_get(struct sqlite_engine *e, struct store_get *op);
+enum err read_shelf_get(struct sqlite_engine *e, struct store_shelf_get *op);
+enum err read_shelf_list(struct sqlite_engine *e, struct store_shelf_list *op);
 enum err read_claim_by_time(struct sqlite_engine *e, struct store_claim *op);
 enum err read_late(struct sqlite_engine *e, struct store_late *op);
 enum err read_outages(struct sqlite_engine *e, struct store_outages *op);

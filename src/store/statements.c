@@ -314,6 +314,19 @@ const char *const sql_texts[SQL_COUNT] = {
 	[SQL_META_PUT] = "INSERT INTO meta(name, value) VALUES(?1, ?2)"
 			 " ON CONFLICT(name) DO UPDATE SET value=excluded.value",
 	[SQL_META_GET] = "SELECT value FROM meta WHERE name=?1",
+	[SQL_SHELF_PUT] = "INSERT INTO shelf(kind, key, until, value) VALUES(?1, ?2, ?3, ?4)",
+	[SQL_SHELF_DELETE] = "DELETE FROM shelf WHERE kind=?1 AND key=?2",
+	[SQL_SHELF_DELETE_ENDED] =
+		"DELETE FROM shelf WHERE kind=?1 AND key IN (SELECT key FROM shelf INDEXED BY"
+		" shelf_until WHERE kind=?1 AND until <= ?2 ORDER BY until LIMIT ?3)",
+	[SQL_SHELF_DELETE_FIRST] =
+		"DELETE FROM shelf WHERE kind=?1 AND key IN (SELECT key FROM shelf INDEXED BY"
+		" shelf_until WHERE kind=?1 ORDER BY until LIMIT ?2)",
+	[SQL_SHELF_COUNT] = "SELECT count(*) FROM shelf WHERE kind=?1",
+	[SQL_SHELF_GET] =
+		"SELECT key, until, value FROM shelf WHERE kind=?1 AND key=?2 AND until > ?3",
+	[SQL_SHELF_LIST] = "SELECT key, until, value FROM shelf WHERE kind=?1 AND key > ?2"
+			   " AND until > ?3 ORDER BY key LIMIT ?4",
 	[SQL_AUDIT_INSERT] =
 		"INSERT INTO audit(at, actor, action, reason, filter, recipients, messages)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7)",

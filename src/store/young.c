@@ -207,7 +207,7 @@ enum err young_way(struct sqlite_engine *e, struct store_op *op, enum engine_way
 	} else if (op->kind == STORE_SWEEP &&
 		   CONTAINER_OF(op, struct store_sweep, op)->limit == 0) {
 		*out = WAY_TABLE; /* it only moves pages */
-	} else if (op->kind == STORE_PUT) {
+	} else if (op->kind == STORE_PUT || op->kind == STORE_SHELF_PUT) {
 		*out = WAY_TABLE; /* no mail in it */
 	} else {
 		*out = WAY_LAST;

@@ -18,7 +18,8 @@ int contract_run(const char *name, world_open_fn *open)
 		failed += contract_run_write(name) + contract_run_read(name) +
 			  contract_run_operator(name) + contract_run_outage(name) +
 			  contract_run_claim(name) + contract_run_history(name) +
-			  contract_run_revive(name) + contract_run_tell(name);
+			  contract_run_revive(name) + contract_run_tell(name) +
+			  contract_run_shelf(name);
 	}
 	return failed;
 }

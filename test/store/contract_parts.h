@@ -20,6 +20,7 @@ int contract_run_outage(const char *name);
 int contract_run_claim(const char *name);
 int contract_run_history(const char *name);
 int contract_run_revive(const char *name);
+int contract_run_shelf(const char *name);
 
 /* For cmocka_unit_test_setup_teardown. */
 int contract_setup(void **state);

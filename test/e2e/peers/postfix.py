@@ -101,11 +101,11 @@ class Master(lib.Process):
 class Postfix:
     """A running Postfix that takes mail at address:port and keeps that of its domain's users in Maildirs."""
 
-    def __init__(self, world, hostname, domain, users, address, port, settings=()):
+    def __init__(self, world, hostname, domain, users, address, port, settings=(), home="pf"):
         if os.geteuid() != 0:
             raise Skip("Postfix runs as root only")
         fetch_packages("postfix")
-        values = {**self.settle(world, address, port), "hostname": hostname, "domain": domain,
+        values = {**self.settle(world, address, port, home), "hostname": hostname, "domain": domain,
                   "mailboxes": self.mailboxes, "maps": ", ".join(f"{{ {u}@{domain} = {u}/ }}" for u in users),
                   "uid": pwd.getpwnam(MAILBOX_USER).pw_uid, "gid": grp.getgrnam(MAILBOX_USER).gr_gid}
         with open(os.path.join(self.conf, "main.cf"), "w", encoding="ascii") as file:
@@ -114,11 +114,11 @@ class Postfix:
             file.write(MASTER_CF.format(**values))
         self.start()
 
-    def settle(self, world, address, port):
+    def settle(self, world, address, port, home="pf"):
         """Makes its folders; returns what PRIVATE_CF and MASTER_CF are filled in with."""
         self.world = world
         self.address, self.port = address, port
-        self.home = world.path("pf")  # short: its sockets are to fit 107 octets
+        self.home = world.path(home)  # short: its sockets are to fit 107 octets
         self.mailboxes = os.path.join(self.home, "mail")
         self.log_path = os.path.join(self.home, "log", "maillog")
         self.conf = os.path.join(self.home, "etc")

@@ -20,7 +20,8 @@ static struct dsn_params sample(const struct dsn_recipient *recipients, size_t c
 		.original_id = 1,
 		.now = { NOW_MS },
 		.arrival = { NOW_MS - DAY_MS },
-		.envid = STR("env+1"),
+		.envid = STR("env+2B1"),
+		.received_from = STR("client.a.example"),
 		.original_headers = STR("From: a\r\nSubject: b\r\n"),
 		.recipients = recipients,
 		.recipient_count = count,
@@ -98,9 +99,10 @@ static void test_failure_tells_people_and_programs(void **state)
 		"0000000000001",
 		"\r\nContent-Type: message/delivery-status\r\n",
 		"\r\nOriginal-Envelope-Id: env+1\r\nReporting-MTA: dns; mx.example\r\n"
+		"Received-From-MTA: dns; client.a.example\r\n"
 		"Arrival-Date: Mon, 23 Jan 2023 09:15:00 +0000\r\n"
 		"X-Outlast-Queue-ID: 0000000000001\r\n\r\n"
-		"Original-Recipient: rfc822;orig@b.example\r\n"
+		"Original-Recipient: rfc822; orig@b.example\r\n"
 		"Final-Recipient: rfc822; rcpt@b.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
 		"Remote-MTA: dns; in.b.example\r\n"
 		"Diagnostic-Code: smtp; 550 No such user here\r\n see our pages\r\n"

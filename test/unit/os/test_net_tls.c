@@ -153,11 +153,11 @@ static void test_tls_required_name_is_enforced(void **state)
 		const char *name;
 		const char *problem;
 	} rows[] = {
-		{ true, "other.test", "hostname mismatch" },
-		{ true, "127.0.0.2", "IP address mismatch" },
-		{ false, CERTIFICATE_NAME, "self-signed certificate" },
+		{ true, "other.test", "hostname mismatch, certificate is for mx.test" },
+		{ true, "127.0.0.2", "IP address mismatch, certificate is for mx.test" },
+		{ false, CERTIFICATE_NAME, "self-signed certificate, certificate is for mx.test, issued by mx.test" },
 		{ true, "", "no usable server name" },
-		{ true, "a\x01.test", "hostname mismatch" },
+		{ true, "a\x01.test", "hostname mismatch, certificate is for mx.test" },
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {

@@ -8,12 +8,18 @@
 #define BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define MESSAGE_ID 0x123456789abULL
 
+static void refuse_path(struct str path, struct str start, unsigned code, struct status status,
+	struct smtp_answer *answer)
+{
+	if (!str_starts_fold(path, start))
+		return;
+	*answer = (struct smtp_answer){ .code = code, .status = status, .text = STR("not you") };
+}
+
 static void refuse_no(
 	struct str path, unsigned code, struct status status, struct smtp_answer *answer)
 {
-	if (!str_starts_fold(path, STR("no@")))
-		return;
-	*answer = (struct smtp_answer){ .code = code, .status = status, .text = STR("not you") };
+	refuse_path(path, STR("no@"), code, status, answer);
 }
 
 static void on_mail(
@@ -27,6 +33,23 @@ static void on_mail(
 	refuse_no(t->env.reverse_path, 550, STATUS(5, 7, 1), answer);
 }
 
+static void answer_later(struct fixture_server *fs, enum fixture_later what)
+{
+	fs->what = what;
+	if (fs->answers != ANSWER_NEVER)
+		env_defer(&fs->f.env, &fs->later);
+}
+
+static void answer_rcpt(struct fixture_server *fs)
+{
+	struct smtp_answer answer = { 0 };
+
+	/* What the session promised to keep is still there. */
+	CHECK(str_starts_fold(fs->asked->address, STR("wait")));
+	refuse_path(fs->asked->address, STR("waitno@"), 550, STATUS(5, 1, 1), &answer);
+	smtp_server_answer(fs->server, &answer);
+}
+
 static void on_rcpt(void *user, struct smtp_server *s, struct smtp_transaction *t,
 	struct recipient *rcpt, const struct address *address, struct smtp_answer *answer)
 {
@@ -35,6 +58,11 @@ static void on_rcpt(void *user, struct smtp_server *s, struct smtp_transaction *
 	(void)s;
 	(void)t;
 	fs->rcpts++;
+	if (str_starts_fold(address->text, STR("wait"))) {
+		fs->asked = rcpt;
+		answer->is_later = true;
+		answer_later(fs, LATER_RCPT);
+	}
 	rcpt->hop = address->domain;
 	refuse_no(address->text, 550, STATUS(5, 1, 1), answer);
 	if (str_starts_fold(address->text, STR("later@")))
@@ -59,6 +87,9 @@ static void do_later(struct deferred *d)
 	struct fixture_server *fs = CONTAINER_OF(d, struct fixture_server, later);
 
 	switch (fs->what) {
+	case LATER_RCPT:
+		answer_rcpt(fs);
+		break;
 	case LATER_NOTHING:
 		break;
 	case LATER_SPOOLED:
@@ -135,6 +166,19 @@ static void on_auth(void *user, struct smtp_server *s, struct str name, struct s
 	answer(fs, LATER_AUTH);
 }
 
+static void on_etrn(
+	void *user, struct smtp_server *s, struct str argument, struct smtp_answer *answer)
+{
+	struct fixture_server *fs = user;
+
+	(void)s;
+	memset(fs->etrn, 0, sizeof(fs->etrn));
+	memcpy(fs->etrn, argument.data, argument.len < sizeof(fs->etrn) ? argument.len : 0);
+	if (str_equal(argument, STR("#none")))
+		*answer = (struct smtp_answer){ .code = 458, .status = STATUS(4, 3, 0) };
+	answer->is_later = fs->is_etrn_later;
+}
+
 static void on_close(void *user, struct smtp_server *s, const char *reason)
 {
 	struct fixture_server *fs = user;
@@ -153,6 +197,7 @@ static const struct smtp_server_handler handler = {
 	.on_message = on_message,
 	.on_abort = on_abort,
 	.on_auth = on_auth,
+	.on_etrn = on_etrn,
 	.on_close = on_close,
 };
 

@@ -5,7 +5,7 @@
 #include "fixture_net.h"
 #include "smtp/server.h"
 
-enum fixture_later { LATER_NOTHING, LATER_SPOOLED, LATER_FINISH, LATER_AUTH };
+enum fixture_later { LATER_NOTHING, LATER_SPOOLED, LATER_FINISH, LATER_AUTH, LATER_RCPT };
 enum fixture_answer { ANSWER_LATER, ANSWER_AT_ONCE, ANSWER_NEVER };
 
 struct fixture_server {
@@ -18,12 +18,13 @@ struct fixture_server {
 	bool has_tls;
 	const char *from;
 
-	enum fixture_answer answers; /* of spool, message and auth */
+	enum fixture_answer answers; /* of spool, message, auth, and of RCPT for wait@ and waitno@ */
 	struct smtp_answer finish;
 	enum err spool_err;
 	struct deferred later;
 	enum fixture_later what;
 	bool is_password_good;
+	const struct recipient *asked; /* by the last RCPT that waits */
 	bool drops_in_mail; /* on_mail drops the session */
 
 	unsigned mails, rcpts, messages, aborts, spools, auths;
@@ -31,6 +32,8 @@ struct fixture_server {
 	struct buf spooled;
 	struct smtp_transaction *t; /* the last message's */
 	struct buf login;           /* "name/password" of the last on_auth */
+	char etrn[64]; /* of the last on_etrn */
+	bool is_etrn_later;
 	const char *close_reason;
 	size_t content_peak;
 };

@@ -768,14 +768,16 @@ static void test_client_passes_on_dsn_wishes_where_offered(void **state)
 		fc.env.envid = STR("a+b=c d");
 		fc.rcpts[0].notify = NOTIFY_NEVER;
 		fc.rcpts[1].notify = NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY;
-		fc.rcpts[1].orcpt = STR("rfc822;o r@d");
-		fixture_client_deliver(&fc, 2);
+		fc.rcpts[1].orcpt = STR("rfc822;o r@d"); /* from a queue that kept it decoded */
+		fc.rcpts[2].orcpt = STR("X-other;+41+2Bb");
+		fixture_client_deliver(&fc, 3);
 		assert_string_equal(fixture_client_heard(&fc),
 			has_dsn ? "MAIL FROM:<a@b.example> RET=HDRS ENVID=a+2Bb+3Dc+20d\r\n"
 				  "RCPT TO:<r0@d.example> NOTIFY=NEVER\r\n"
 				  "RCPT TO:<r1@d.example> NOTIFY=SUCCESS,FAILURE,DELAY "
-				  "ORCPT=rfc822;o+20r@d\r\n" DATA
-				: MAIL R0 R1 DATA);
+				  "ORCPT=rfc822;o+20r@d\r\n"
+				  "RCPT TO:<r2@d.example> ORCPT=X-other;+41+2Bb\r\n" DATA
+				: MAIL R0 R1 R2 DATA);
 		fixture_client_fini(&fc);
 	}
 }
