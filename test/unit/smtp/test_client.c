@@ -543,6 +543,7 @@ static void test_client_keeps_lmtp_replies_when_the_connection_is_lost(void **st
 		fixture_settle(&fc.f);
 		assert_int_equal(fc.dones, 1);
 		assert_true(fc.recipients[0].is_delivered);
+		assert_int_equal(fc.recipients[0].outcome.code, 250);
 		assert_int_equal(fc.recipients[1].outcome.code, 550);
 		assert_false(fc.recipients[1].is_delivered || fc.recipients[2].is_delivered);
 		assert_int_equal(fc.recipients[2].outcome.stage, STAGE_DOT);
