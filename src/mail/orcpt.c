@@ -36,9 +36,9 @@ static size_t escape_length(struct str s)
 {
 	int high = s.len > 2 ? hex_value(s.data[1]) : -1;
 	int low = s.len > 2 ? hex_value(s.data[2]) : -1;
-	int octet = high << 4 | low;
+	int octet = high >= 0 && low >= 0 ? high << 4 | low : -1;
 
-	return high >= 0 && low >= 0 && octet >= 0x20 && octet <= 0x7e ? 3 : 0;
+	return octet >= 0x20 && octet <= 0x7e ? 3 : 0;
 }
 
 /* What may stand as \x{HEX}: octets that xtext and addresses need escaped, and all beyond ASCII. */

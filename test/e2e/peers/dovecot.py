@@ -57,7 +57,7 @@ class Dovecot:
     """port and socket: LMTP for luigi, mario and full, whose mailbox is full; auth_port: its passwords, for Postfix."""
 
     def __init__(self, world, password="x"):
-        self.box = box = Box(world, "dovecot", ["dovecot-lmtpd"], ["dovecot", "dovenull", "vmail"])
+        self.box = box = Box(world, "dovecot", "dovecot-lmtpd", ["dovecot", "dovenull", "vmail"])
         self.port, self.auth_port = lib.free_port(), lib.free_port()
         for folder, owner in (("mail", "vmail"), ("var/lib/dovecot", "root"), ("run/dovecot", "root")):
             box.folder(folder, owner)
