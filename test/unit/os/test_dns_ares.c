@@ -433,6 +433,7 @@ static void test_dns_ad_of_a_distant_resolver_is_only_its_word(void **state)
 		ask(&f, &a, "mx.example");
 		assert_int_equal(a.query.answer.result, DNS_FOUND);
 		assert_int_equal(a.query.answer.is_authentic, trusts_ad);
+		assert_false(a.query.answer.is_unvouched); /* there is no better one */
 		arena_fini(&a.query.answer.arena);
 		dns_fixture_fini(&f);
 	}
@@ -449,6 +450,32 @@ static void test_dns_reply_from_elsewhere_is_not_heard(void **state)
 	ask(&f, &a, "mx.example");
 	assert_int_equal(a.query.answer.result, DNS_TEMPORARY);
 	assert_string_equal(a.query.answer.problem, "timeout");
+	arena_fini(&a.query.answer.arena);
+	dns_fixture_fini(&f);
+}
+
+/* The one on this host is silent: what the other one says of DNSSEC is nothing, and that is said. */
+static void test_dns_distant_resolver_in_place_of_ours_is_told_apart(void **state)
+{
+	struct dns_fixture f;
+	struct asking a;
+	struct endpoint own;
+
+	(void)state;
+	if (!own_address(&own))
+		skip();
+	dns_fixture_init(&f, ACT_SILENT, ACT_ANSWER);
+	server_rebind(&f.servers[1], &own);
+	os_dns_fini(&f.dns);
+	const struct endpoint servers[] = { f.servers[0].at, f.servers[1].at };
+	struct os_dns_params params = {
+		.servers = servers, .server_count = 2, .timeout_ms = 200, .tries = 1
+	};
+	assert_int_equal(os_dns_init(&f.dns, &f.base.os, &params), OK);
+	ask(&f, &a, "mx.example");
+	assert_int_equal(a.query.answer.result, DNS_FOUND);
+	assert_false(a.query.answer.is_authentic);
+	assert_true(a.query.answer.is_unvouched);
 	arena_fini(&a.query.answer.arena);
 	dns_fixture_fini(&f);
 }
@@ -590,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_dns_asks_for_an_alias_target),
 		cmocka_unit_test(test_dns_unsigned_alias_makes_the_answer_unsigned),
 		cmocka_unit_test(test_dns_ad_of_a_distant_resolver_is_only_its_word),
+		cmocka_unit_test(test_dns_distant_resolver_in_place_of_ours_is_told_apart),
 		cmocka_unit_test(test_dns_reply_from_elsewhere_is_not_heard),
 		cmocka_unit_test(test_dns_reply_to_another_question_is_no_answer),
 		cmocka_unit_test(test_dns_ids_and_ports_differ),
