@@ -44,6 +44,9 @@ bool endpoint_is_multicast(
 bool endpoint_is_private(
 	const struct endpoint *e); /* RFC 1918, 100.64/10, 169.254/16, fc00::/7, fe80::/10 */
 
+/* endpoint_unmap - an IPv4-mapped IPv6 address becomes the IPv4 address. */
+void endpoint_unmap(struct endpoint *e);
+
 /* network_parse - "10.0.0.0/8", "::1/128", "127.0.0.1" (a host), "[2001:db8::]/32". Errors: ERR_SYNTAX. */
 MUST_USE enum err network_parse(struct network *out, struct str text);
 bool network_contains(const struct network *n, const struct endpoint *e);

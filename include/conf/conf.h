@@ -139,7 +139,7 @@ struct conf_user_rule {
 /* relay-domains: mail for them is taken from anybody (backup MX). */
 struct conf_relay_domain {
 	struct str pattern;    /* glob on the recipient domain */
-	struct str recipients; /* file of addresses, one a line, "@domain" for all; empty: the next hop is asked */
+	struct str recipients; /* path of a file of addresses, one a line, "@domain" for all; empty: the next hop is asked */
 	struct str *addresses; /* of that file, sorted, lower case */
 	uint32_t address_count;
 };
@@ -182,6 +182,7 @@ struct conf {
 		uint32_t errors_max;                /* 20 */
 		uint32_t commands_without_mail_max; /* NOOP, RSET, VRFY ... : 100 */
 		uint32_t messages_per_session;      /* 0: no limit */
+		int64_t hold_max_ms;                /* FUTURERELEASE, 30 d; wall time; 0: not offered */
 		uint32_t hops_max;                  /* Received fields, 100 */
 		uint32_t own_hops_max;              /* Received fields of ours, 5 */
 		int64_t greeting_delay_ms;          /* 0 */
@@ -313,6 +314,11 @@ const struct conf_route *conf_route_for(
 const struct conf_route *conf_route_named(const struct conf *conf, struct str name);
 /* conf_route_site - the site of a route that is not by MX: "[host]:port", "lmtp:[host]:port" or "lmtp:unix:/path". */
 struct str conf_route_site(const struct conf_route *route, struct arena *arena);
+/* conf_relay_domain_for - the first whose pattern matches, NULL: mail for that domain is not taken from everybody. */
+const struct conf_relay_domain *conf_relay_domain_for(const struct conf *conf, struct str domain);
+/* conf_relay_domain_lists - the address, or all of its domain, is in the file of item. */
+bool conf_relay_domain_lists(
+	const struct conf_relay_domain *item, struct str local, struct str domain);
 bool conf_is_trusted(const struct conf *conf, const struct endpoint *client);
 
 /* conf_print - the configuration in effect as YAML, secrets left out; what `outlast config show` prints. */

@@ -82,6 +82,9 @@ void route_free(struct route *route);       /* NULL is legal */
 /* route_text_same_hosts - two texts name the same hosts with the same preferences, bound or not by TLSA records, whatever
  * their addresses. */
 bool route_text_same_hosts(struct str a, struct str b);
+/* route_may_reach - an address that a stranger's DNS names may be connected to: not ours, not of this machine or network
+ * unless listed in dns.allow-addresses. */
+bool route_may_reach(const struct conf *conf, const struct endpoint *address);
 /* route_hop_of - the next-hop key of a recipient under conf: "route:NAME" if a rule with a sender condition applies, else
  * its domain. A sender rule that says "by MX" gives "route:NAME/DOMAIN", since other rules of the domain do not
  * apply then. Result lives in arena. */

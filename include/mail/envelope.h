@@ -57,8 +57,8 @@ struct envelope {
 	int priority;           /* -9..9, RFC 6710; default 0 */
 	struct wall deliver_by; /* WALL_NONE: not asked; RFC 2852 */
 	bool deliver_by_notify; /* mode N instead of R */
+	bool deliver_by_is_ours; /* a rule of ours, which next hops need not know of */
 	bool deliver_by_trace;  /* T: a relayed notice where the next hop has no DELIVERBY */
-	bool deliver_by_rule;   /* a class rule set it, not the sender */
 	bool is_requiretls;     /* RFC 8689: only to next hops that offer it, over verified TLS */
 	struct wall hold_until; /* WALL_NONE: not asked; RFC 4865 */
 	enum message_origin origin;

@@ -11,7 +11,9 @@
 struct trace_info {
 	struct str hostname;    /* ours */
 	struct str helo;        /* the client's claim */
-	struct endpoint client; /* its address */
+	struct endpoint client; /* its address; FAMILY_NONE: not known */
+	struct str client_name; /* as XCLIENT has it; empty: none */
+	struct str forwarded;   /* as XFORWARD has it; empty: nothing */
 	bool is_esmtp, is_tls, is_authenticated, is_smtputf8;
 	struct str tls; /* "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without */
 	uint64_t id;

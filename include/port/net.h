@@ -126,6 +126,9 @@ struct net_ops {
 	void (*conn_credentials)(struct conn *c, struct peer_credentials *out); /* FAMILY_UNIX */
 	void (*conn_read_start)(struct conn *c);
 	void (*conn_read_stop)(struct conn *c);
+	/* conn_read_limit - on_read hands over no more than so many octets a call, and none behind them are taken from the
+	 * connection before it has returned; 0: any. In clear text only. NULL: this adapter cannot. */
+	void (*conn_read_limit)(struct conn *c, size_t octets);
 	void (*conn_write)(struct conn *c, struct str octets);
 	/* conn_give - the same for content that need not be copied: octets is emptied, its memory may be the conn's now.
 	 * NULL: this adapter only copies; net_conn_give hides that. */

@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "port/dns.h"
 #include "port/env.h"
+#include "port/fetch.h"
 #include "port/net.h"
 #include "port/store.h"
 
@@ -20,6 +21,7 @@ struct relay_params {
 	struct net *net;
 	struct dns *dns;
 	struct store *store;
+	struct fetch *fetch;     /* NULL: nothing is fetched by HTTPS */
 	struct conf *conf;       /* a reference is taken */
 	bool has_tls;            /* the net adapter holds a server certificate */
 	const char *config_file; /* for the control socket's answers; NULL in simulation */

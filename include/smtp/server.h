@@ -44,6 +44,7 @@ struct smtp_transaction {
 	struct arena arena; /* strings of env */
 	struct envelope env;
 	uint32_t recipient_cap;    /* private */
+	bool is_chunked;           /* private: its content has begun, by BDAT */
 	struct buf content;        /* received and not spooled; bound: limits */
 	uint32_t spooled_chunks;   /* chunks the handler has stored, maintained by it */
 	uint64_t content_bytes;    /* all content so far, trace header included */
@@ -54,10 +55,11 @@ struct smtp_transaction {
 
 /* Facts about the session for policy, trace and log; valid as long as it lives. */
 struct smtp_server_info {
-	struct endpoint client, local; /* as XCLIENT or PROXY have it; peer: who really is connected */
-	struct endpoint peer;
+	struct endpoint client, local; /* as XCLIENT or PROXY have it; FAMILY_NONE: they do not know */
+	struct endpoint peer; /* who really is connected */
 	struct str client_name; /* as XCLIENT has it, or empty */
 	struct str forwarded;   /* "name[address] helo=...", as XFORWARD has it: of the original client, for log and trace */
+	struct str forwarded_id; /* its queue id there; both are of the next message alone */
 	struct str helo; /* empty before EHLO or HELO */
 	bool is_esmtp;
 	bool is_tls;
@@ -94,6 +96,8 @@ struct smtp_server_handler {
 	/* on_etrn: RFC 1985; argument as given (a domain, "@domain" or "#queue"). */
 	void (*on_etrn)(void *user, struct smtp_server *s, struct str argument,
 		struct smtp_answer *answer);
+	/* on_client: XCLIENT has made the client another one: may it have a session? NULL: it may. */
+	void (*on_client)(void *user, struct smtp_server *s, struct smtp_answer *answer);
 	/* on_close: the session is gone; reason for the log. Once; on a later turn than the end itself, but at once in
 	 * smtp_server_drop. Answers that come between the end and on_close are ignored. */
 	void (*on_close)(void *user, struct smtp_server *s, const char *reason);
@@ -103,6 +107,10 @@ struct smtp_server_handler {
 struct smtp_server *smtp_server_new(struct env *env, struct conf *conf, struct conn *conn,
 	const struct net_ops *net, const struct conf_listener *listener, bool has_tls,
 	uint64_t session_number, const struct smtp_server_handler *handler, void *user);
+/* smtp_server_set_origin - right after smtp_server_new: whom a load balancer in front of us speaks for, and whom that one
+ * meant to reach. FAMILY_NONE: nobody knows; such a client is trusted by no network. */
+void smtp_server_set_origin(
+	struct smtp_server *s, const struct endpoint *client, const struct endpoint *local);
 const struct smtp_server_info *smtp_server_info(const struct smtp_server *s);
 /* smtp_server_spooled - the pending on_spool is done; err != OK: the message is refused with 452 4.3.1 at its end. */
 void smtp_server_spooled(struct smtp_server *s, enum err err);

@@ -15,6 +15,11 @@ static enum err parse_unix(struct endpoint *out, struct str path);
 static enum err parse_port(struct str text, uint16_t *out);
 static bool starts_mapped(const uint8_t ip[16]);
 static struct endpoint plain_ip(const struct endpoint *e);
+void endpoint_unmap(struct endpoint *e)
+{
+	*e = plain_ip(e);
+}
+
 static bool in_any(const struct endpoint *e, const struct network *networks, size_t count);
 static bool has_prefix(const uint8_t *ip, const uint8_t *prefix, unsigned bits);
 

@@ -11,6 +11,8 @@ static void check_route(struct loader *l, const struct conf_route *route, struct
 static void check_class(struct loader *l, const struct conf_class *class, struct place at);
 static void check_user_rule(
 	struct loader *l, const struct conf_user_rule *rule, struct place at);
+static void check_relay_domain(
+	struct loader *l, const struct conf_relay_domain *item, struct place at);
 static void check_networks(struct loader *l);
 
 void cross_check(struct loader *l)
@@ -46,6 +48,8 @@ void cross_check_item(
 		check_route(l, item, at);
 	} else if (items == keys_find(NULL, STR("destinations"))->items) {
 		check_policy(l, &((const struct conf_destination *)item)->policy, &at);
+	} else if (items == keys_find(NULL, STR("relay-domains"))->items) {
+		check_relay_domain(l, item, at);
 	} else if (items == &class_items) {
 		check_class(l, item, at);
 	} else if (items == keys_find(NULL, STR("user-rules"))->items) {
@@ -98,6 +102,12 @@ static void check_listener(struct loader *l, const struct conf_listener *listene
 	if (listener->tls != LISTENER_PLAIN && c->tls.certificate.len == 0)
 		problem_add(
 			&l->problems, at, "a listener with TLS needs tls.certificate and tls.key");
+	if (listener->is_proxied && c->proxy_count == 0)
+		problem_add(&l->problems, at,
+			"nobody could connect: 'proxy: yes' needs proxy-from, the networks of the load "
+			"balancers");
+	if (listener->is_proxied && listener->at.family == FAMILY_UNIX)
+		problem_add(&l->problems, at, "a UNIX socket takes no PROXY header");
 	if (listener->allow != ALLOW_AUTHENTICATED)
 		return;
 	if (c->user_count == 0 && c->tls.client_authorities.len == 0)
@@ -167,9 +177,31 @@ static void check_user_rule(
 			"user-rules need users: set auth.users to their file");
 }
 
+static void check_relay_domain(
+	struct loader *l, const struct conf_relay_domain *item, struct place at)
+{
+	if (str_match_glob(STR("a.example"), item->pattern) &&
+		str_match_glob(STR("b.test"), item->pattern))
+		problem_add(&l->problems, at,
+			"this takes mail for the whole Internet, which makes an open relay; name your "
+			"own domains");
+}
+
+static void check_claimants(
+	struct loader *l, const char *name, const struct network *networks, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (networks[i].prefix_bits == 0)
+			problem_add(&l->problems, loader_place(l, NULL, name, NULL),
+				"this lets anybody claim to be a trusted client, which makes an open "
+				"relay; name your own servers");
+}
+
 static void check_networks(struct loader *l)
 {
 	const struct conf *c = l->conf;
+	check_claimants(l, "proxy-from", c->proxies, c->proxy_count);
+	check_claimants(l, "xclient-from", c->xclient, c->xclient_count);
 	for (uint32_t i = 0; i < c->trusted_count; i++) {
 		if (c->trusted[i].prefix_bits > 0)
 			continue;

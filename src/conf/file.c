@@ -34,7 +34,8 @@ static enum err err_of(int number)
 }
 
 static enum err check_stat(
-	const char *path, const struct stat *st, enum file_access access, struct buf *why)
+	const char *path, const struct stat *st, enum file_access access, size_t bytes_max,
+	struct buf *why)
 {
 	if (!S_ISREG(st->st_mode)) {
 		buf_printf(why, "%s is not a regular file", path);
@@ -45,8 +46,8 @@ static enum err check_stat(
 			path, path);
 		return ERR_PERMISSION;
 	}
-	if (st->st_size > (off_t)FILE_BYTES_MAX) {
-		buf_printf(why, "%s is larger than 1 MiB", path);
+	if (st->st_size > (off_t)bytes_max) {
+		buf_printf(why, "%s is larger than %zu MiB", path, bytes_max >> 20);
 		return ERR_LIMIT;
 	}
 	return OK;
@@ -68,11 +69,12 @@ enum err file_read(const char *path, enum file_access access, struct buf *out, s
 		err = ERR_IO;
 	}
 	if (err == OK)
-		err = check_stat(path, &st, access, why);
+		err = check_stat(path, &st, access, out->max_bytes, why);
 	if (err == OK) {
 		err = read_all(fd, out);
 		if (err == ERR_LIMIT)
-			buf_printf(why, "%s is larger than 1 MiB", path);
+			buf_printf(why, "%s is larger than %zu MiB", path,
+				out->max_bytes >> 20);
 		else if (err != OK)
 			buf_printf(why, "cannot read %s: %s", path, strerror(errno));
 	}

@@ -20,7 +20,7 @@ enum file_access {
 
 /*
  * file_read - all of a regular file. On error why says what is wrong with it. Errors:
- * ERR_NOT_FOUND, ERR_PERMISSION, ERR_LIMIT (above FILE_BYTES_MAX), ERR_UNSUPPORTED (no regular
+ * ERR_NOT_FOUND, ERR_PERMISSION, ERR_LIMIT (more than out may hold), ERR_UNSUPPORTED (no regular
  * file), ERR_IO.
  */
 MUST_USE enum err file_read(

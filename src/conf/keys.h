@@ -34,6 +34,7 @@ enum key_kind {
 	KEY_VIA,    /* of a route */
 	KEY_USERS,  /* file of name:hash lines */
 	KEY_SECRET, /* file with one user:password line */
+	KEY_RECIPIENTS, /* file of addresses, of a relay-domain */
 	/* of a class */
 	KEY_PRIORITY, /* int32_t, -9..9 */
 	KEY_HEADER,   /* "Name: glob" */

@@ -13,6 +13,7 @@
 #include "file.h"
 #include "mail/address.h"
 #include "mail/domain.h"
+#include "recipients.h"
 #include "secret.h"
 #include "unit.h"
 
@@ -103,6 +104,8 @@ bool value_set(const struct key *key, void *base, struct str text, struct value_
 		return secret_read_users(base, text, c);
 	case KEY_SECRET:
 		return secret_read_login(base, text, c);
+	case KEY_RECIPIENTS:
+		return recipients_read(base, text, c);
 	case KEY_PRIORITY:
 		return value_set_priority(key, base, text, c->why);
 	case KEY_HEADER:

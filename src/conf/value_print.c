@@ -48,6 +48,7 @@ void value_print(struct buf *out, const struct key *key, const void *base)
 	case KEY_SOCKET:
 	case KEY_LOG_TARGET:
 	case KEY_PATTERN:
+	case KEY_RECIPIENTS:
 		print_word(out, *(const struct str *)field(key, base));
 		break;
 	case KEY_MATCH:

@@ -84,7 +84,11 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(4, ALL), THEN(HOP, PARK) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 30), THEN(MESSAGE, RETRY) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, ALL), THEN(HOP, PARK) },
+	/* Beyond the RCPTMAX of the next hop: another transaction, when this one was one. */
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(5, 3), IF(OTHERS), THEN(RECIPIENT, AGAIN) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(MESSAGE, RETRY) },
+	/* To be returned rather than late, and late (RFC 2852). */
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(5), ENH(4, 7), THEN(MESSAGE, FAIL) },
 	{ ON(DNS), ERR(ANY_ERR), ENH(1, ALL), IF(KNOWN_GOOD), THEN(HOP, PARK) },
 	{ ON(DNS), ERR(ANY_ERR), ENH(1, ALL), THEN(HOP, FAIL) },
 	{ IN(AT(STAGE_DNS) | AT(STAGE_POLICY)), ERR(ANY_ERR), ENH(4, ALL), IF(KNOWN_GOOD),
@@ -100,6 +104,7 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(SOME, ALL), IF(KNOWN_GOOD), THEN(MESSAGE, RETRY),
 		STAT(5, 0) },
 	{ ON(POLICY), ERR(ANY_ERR), ENH(6, ALL), THEN(MESSAGE, FAIL), SET(ANSWERS) },
+	{ ON(POLICY), ERR(ANY_ERR), ENH(3, 3), THEN(MESSAGE, FAIL), SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), ENH(7, 30), THEN(MESSAGE, FAIL), SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), ANY_ENH, THEN(MESSAGE, RETRY), STAT(5, 0) },
 

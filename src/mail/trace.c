@@ -16,6 +16,7 @@
 #define HELO_LEN_MAX 255
 #define RECIPIENT_LEN_MAX 320
 #define TLS_LEN_MAX 100
+#define FORWARDED_LEN_MAX 800
 #define TAB_COLUMNS 8
 
 struct fold {
@@ -79,6 +80,18 @@ static const char *protocol(const struct trace_info *info)
 	return names[info->is_smtputf8][info->is_tls][info->is_authenticated];
 }
 
+/* A comment for readers: whom the server in front of us had the message from. */
+static void put_forwarded(struct fold *f, const struct trace_info *info, struct buf *word)
+{
+	if (info->forwarded.len == 0)
+		return;
+	buf_clear(word);
+	buf_append_str(word, STR("(orig_client="));
+	append_clean(word, info->forwarded, "()\\", FORWARDED_LEN_MAX, false);
+	buf_append_char(word, ')');
+	put_words(f, buf_str(word));
+}
+
 static void put_from(struct fold *f, const struct trace_info *info, struct buf *word)
 {
 	put_word(f, STR("from"));
@@ -88,12 +101,19 @@ static void put_from(struct fold *f, const struct trace_info *info, struct buf *
 
 	buf_clear(word);
 	buf_append_char(word, '(');
-	if (info->client.family == FAMILY_IPV4 || info->client.family == FAMILY_IPV6)
+	if (info->client_name.len > 0) {
+		append_clean(word, info->client_name, " ()\\", HELO_LEN_MAX, false);
+		buf_append_char(word, ' ');
+	}
+	if (info->client.family == FAMILY_NONE)
+		buf_append_str(word, STR("unknown"));
+	else if (info->client.family == FAMILY_IPV4 || info->client.family == FAMILY_IPV6)
 		endpoint_format_literal(word, &info->client);
 	else
 		buf_append_str(word, STR("local"));
 	buf_append_char(word, ')');
-	put_word(f, buf_str(word));
+	put_words(f, buf_str(word));
+	put_forwarded(f, info, word);
 }
 
 static void put_for(struct fold *f, const struct trace_info *info, struct buf *word)
@@ -112,7 +132,7 @@ void trace_received(struct buf *out, const struct trace_info *info)
 	struct queue_id_text id = queue_id_format(info->id);
 	struct buf word;
 
-	buf_init(&word, 512);
+	buf_init(&word, 1024);
 	buf_append_str(out, STR("Received:"));
 	put_from(&f, info, &word);
 

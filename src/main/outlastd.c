@@ -14,6 +14,7 @@
 #include "main/daemon.h"
 #include "os/os_dns.h"
 #include "os/os_env.h"
+#include "os/os_fetch.h"
 #include "os/os_log.h"
 #include "os/os_net.h"
 #include "relay/relay.h"
@@ -31,6 +32,7 @@ struct daemon {
 	struct os_env env;
 	struct os_net net;
 	struct os_dns dns;
+	struct os_fetch fetch;
 	struct store *store;
 	struct relay *relay;
 	struct timer watchdog, flush;
@@ -111,6 +113,18 @@ static struct os_net_tls tls_files(const struct conf *conf)
 	};
 }
 
+/* The port of policy hosts is 443; tests have them elsewhere. */
+static struct os_fetch_params fetch_params(const struct conf *conf)
+{
+	const char *port = getenv("OUTLAST_TEST_HTTPS_PORT");
+
+	return (struct os_fetch_params){
+		.helper = conf->fetch_helper.data,
+		.authorities_path = path_or_null(conf->tls.authorities),
+		.port = port ? (uint16_t)strtoul(port, NULL, 10) : 0,
+	};
+}
+
 /* Certificates and the rest change together, or neither does. */
 static enum err take_over(struct daemon *d, struct conf *conf, struct buf *message)
 {
@@ -128,6 +142,10 @@ static enum err take_over(struct daemon *d, struct conf *conf, struct buf *messa
 		return err;
 	}
 	os_net_use_tls(&d->net, tls);
+	if (d->fetch.uv) {
+		const struct os_fetch_params fetch = fetch_params(conf);
+		os_fetch_set(&d->fetch, &fetch);
+	}
 	relay_set_tls(d->relay, os_net_has_certificate(&d->net));
 	return OK;
 }
@@ -336,6 +354,10 @@ static int open_ports(struct daemon *d, struct buf *message)
 			err_name(err));
 		return EXIT_DATA;
 	}
+	if (conf->fetch_helper.len > 0) {
+		const struct os_fetch_params fetch = fetch_params(conf);
+		os_fetch_init(&d->fetch, &d->env, &fetch);
+	}
 	return 0;
 }
 
@@ -362,6 +384,7 @@ static int start_relay(struct daemon *d, struct buf *message)
 		.net = &d->net.net,
 		.dns = &d->dns.dns,
 		.store = d->store,
+		.fetch = d->fetch.uv ? &d->fetch.fetch : NULL,
 		.conf = d->conf,
 		.has_tls = os_net_has_certificate(&d->net),
 		.config_file = d->options.config_file,
@@ -412,6 +435,7 @@ static int serve(struct daemon *d)
 		store_close(d->store);
 	if (d->relay)
 		relay_free(d->relay);
+	os_fetch_fini(&d->fetch);
 	if (d->dns.ares)
 		os_dns_fini(&d->dns);
 	os_net_fini(&d->net);

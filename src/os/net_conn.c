@@ -212,6 +212,13 @@ static bool should_poll(const struct conn *c)
 	       (c->is_detached || c->wants_read || tls_is_handshaking(c));
 }
 
+static unsigned read_bytes(const struct conn *c)
+{
+	bool is_limited = c->read_limit > 0 && c->read_limit < sizeof(c->net->read_buffer);
+
+	return (unsigned)(is_limited ? c->read_limit : sizeof(c->net->read_buffer));
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested_bytes, uv_buf_t *out)
 {
 	struct conn *c = handle->data;
@@ -220,7 +227,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested_bytes, uv_buf_t *out)
 	if (!should_poll(c))
 		*out = uv_buf_init(NULL, 0); /* on_octets gets UV_ENOBUFS; nothing is read */
 	else
-		*out = uv_buf_init(c->net->read_buffer, sizeof(c->net->read_buffer));
+		*out = uv_buf_init(c->net->read_buffer, read_bytes(c));
 }
 
 static void on_octets(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
@@ -266,6 +273,11 @@ static void on_read_start_asked(struct conn *c)
 static void on_read_stop_asked(struct conn *c)
 {
 	c->wants_read = false; /* see on_alloc */
+}
+
+static void on_read_limit_asked(struct conn *c, size_t octets)
+{
+	c->read_limit = octets;
 }
 
 void conn_mark_dirty(struct conn *c)
@@ -518,6 +530,7 @@ const struct net_ops net_uv_ops = {
 	.conn_credentials = on_credentials_asked,
 	.conn_read_start = on_read_start_asked,
 	.conn_read_stop = on_read_stop_asked,
+	.conn_read_limit = on_read_limit_asked,
 	.conn_write = on_write_asked,
 	.conn_give = on_give_asked,
 	.conn_unsent = on_unsent_asked,

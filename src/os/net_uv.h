@@ -88,6 +88,7 @@ struct conn {
 		deadline; /* of connecting, of the TLS handshake, of closing: one after the other */
 	struct tls *tls;
 	unsigned pending; /* enum conn_event */
+	size_t read_limit; /* octets a call of on_read; 0: any */
 	unsigned broken_turns;
 	enum err open_err;
 	bool is_opening;

@@ -4,7 +4,7 @@
 /* RFC 2852: a trace is of each relay; without DELIVERBY nobody behind it will say that the time is over. */
 static bool is_due_by_time(const struct envelope *env, const struct success_hop *hop)
 {
-	if (env->deliver_by.ms == WALL_NONE.ms || env->deliver_by_rule)
+	if (env->deliver_by.ms == WALL_NONE.ms || env->deliver_by_is_ours)
 		return false;
 	return env->deliver_by_trace || (env->deliver_by_notify && !hop->has_deliverby);
 }

@@ -22,6 +22,7 @@ struct accept {
 	struct message *message;
 	struct recipient *recipients;
 	uint32_t recipient_count;
+	struct str forwarded, forwarded_id; /* in message->arena; empty: no XFORWARD */
 };
 
 static void log_accepted(const struct accept *a)
@@ -36,10 +37,20 @@ static void log_accepted(const struct accept *a)
 	buf_append_number(&size, e->size_bytes, 1);
 	buf_append_number(&count, a->recipient_count, 1);
 
-	const struct log_field client[] = {
+	struct str forwarded = a->forwarded;
+	const struct log_field fields[] = {
 		{ "client", e->client, LOG_PLAIN, false },
 		{ "sasl_username", e->user, LOG_PLAIN, false },
+		{ "orig_queue_id", a->forwarded_id, LOG_PLAIN, false },
+		{ "orig_client", str_cut(&forwarded, ' '), LOG_PLAIN, false },
 	};
+	struct log_field client[ARRAY_COUNT(fields)];
+	size_t client_count = 0;
+
+	for (size_t i = 0; i < ARRAY_COUNT(fields); i++)
+		if (i == 0 || fields[i].value.len > 0)
+			client[client_count++] = fields[i];
+
 	const struct log_field message_id[] = {
 		{ "message-id", e->message_id.len ? str_trim(e->message_id) : STR("<>"), LOG_PLAIN,
 			false },
@@ -50,7 +61,7 @@ static void log_accepted(const struct accept *a)
 		{ "nrcpt", buf_str(&count), LOG_PLAIN, false },
 	};
 	const struct log_event events[] = {
-		{ LOG_INFO, "smtpd", str_from_c(id.text), client, e->user.len ? 2 : 1, STR("") },
+		{ LOG_INFO, "smtpd", str_from_c(id.text), client, client_count, STR("") },
 		{ LOG_INFO, "cleanup", str_from_c(id.text), message_id, 1, STR("") },
 		{ LOG_INFO, "qmgr", str_from_c(id.text), envelope, 3, STR("queue active") },
 	};
@@ -214,6 +225,14 @@ static struct message *message_of(struct relay *r, struct smtp_transaction *t)
 	return m;
 }
 
+static void keep_forwarded(struct accept *a, const struct smtp_server_info *info)
+{
+	if (info->forwarded.len == 0)
+		return;
+	a->forwarded = arena_dup(&a->message->arena, info->forwarded);
+	a->forwarded_id = arena_dup(&a->message->arena, info->forwarded_id);
+}
+
 void accept_on_message(void *user, struct smtp_server *server, struct smtp_transaction *t)
 {
 	struct session *s = user;
@@ -222,10 +241,10 @@ void accept_on_message(void *user, struct smtp_server *server, struct smtp_trans
 	struct accept *a = mem_zalloc(sizeof(*a));
 	uint32_t spooled = t->spooled_chunks;
 
-	(void)server;
 	a->intake = in;
 	a->session = s;
 	a->message = message_of(r, t);
+	keep_forwarded(a, smtp_server_info(server));
 	a->recipients = a->message->env.recipients;
 	a->recipient_count = a->message->env.recipient_count;
 	smtp_transaction_free(t);

@@ -2,6 +2,7 @@
  * delivery - the life of one delivery; what is judged and written down is recorder.c's.
  */
 #include "relay/delivery.h"
+#include "relay/tls_seen.h"
 
 #include <stdlib.h>
 
@@ -274,6 +275,7 @@ static void on_attempt_done(struct attempt *a)
 	d->is_attempting = false;
 	d->hop->relay->attempt_count--;
 	d->results = a->results;
+	tls_seen_attempt(d->hop, a);
 	content_fini(&d->content);
 	recorder_take(d);
 }

@@ -109,6 +109,24 @@ static void reload_smarthost(struct relay *r, const struct conf_route *route, st
 		destination_retry(r, arena_printf(scratch, "route:%.*s", STR_FMT(route->name)));
 }
 
+bool hint_probe_route(struct relay *r, struct str name)
+{
+	struct arena scratch = { 0 };
+	bool is_found = false;
+
+	for (uint32_t i = 0; i < r->conf->route_count; i++) {
+		const struct conf_route *route = &r->conf->routes[i];
+
+		if (!str_equal_fold(route->name, name))
+			continue;
+		is_found = true;
+		if (route->via == ROUTE_SMARTHOST)
+			reload_smarthost(r, route, &scratch);
+	}
+	arena_fini(&scratch);
+	return is_found;
+}
+
 void hint_reload(struct relay *r)
 {
 	struct arena scratch = { 0 };

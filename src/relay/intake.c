@@ -111,6 +111,8 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 		.hostname = r->conf->hostname,
 		.helo = info->helo,
 		.client = info->client,
+		.client_name = info->client_name,
+		.forwarded = info->forwarded,
 		.is_esmtp = info->is_esmtp,
 		.is_tls = info->is_tls,
 		.is_authenticated = info->user.len > 0,
@@ -191,8 +193,10 @@ static void on_close(void *user, struct smtp_server *server, const char *reason)
 	const struct smtp_server_info *info = smtp_server_info(server);
 	struct buf b;
 
-	buf_init(&b, 256);
-	buf_append_str(&b, STR("disconnect from unknown["));
+	buf_init(&b, 512);
+	buf_append_str(&b, STR("disconnect from "));
+	buf_append_str(&b, info->client_name.len > 0 ? info->client_name : STR("unknown"));
+	buf_append_char(&b, '[');
 	endpoint_format_ip(&b, &info->client);
 	buf_printf(&b, "] (%s)", reason);
 	log_text(in->relay->env->log, LOG_INFO, "smtpd", "%s", buf_cstr(&b));
@@ -219,7 +223,42 @@ static void turn_away(struct intake *in, struct conn *conn, struct str reply)
 	net->conn_close(conn, true);
 }
 
+static void on_client(void *user, struct smtp_server *server, struct smtp_answer *answer)
+{
+	struct session *s = user;
+	struct intake *in = s->intake;
+	struct client *client = client_get(in, &smtp_server_info(server)->client);
+
+	if (client == s->client)
+		return;
+	client->sessions++;
+	if (client->sessions > in->relay->conf->smtpd.sessions_per_client) {
+		*answer = (struct smtp_answer){ .code = 421,
+			.status = STATUS(4, 7, 0),
+			.text = STR("Too many sessions from your address, try again later") };
+		/* counted until it has ended */
+	}
+	s->client->sessions--;
+	client_put(in, s->client);
+	s->client = client;
+}
+
 void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_listener *listener)
+{
+	struct relay *r = in->relay;
+
+	metric_add(r->env->metrics, METRIC_smtpd_connections_total, 1);
+	if (in->is_closing ||
+		in->session_count + in->front_count >= r->conf->smtpd.sessions_max)
+		turn_away(in, conn, STR("421 4.3.2 Too many sessions, try again later\r\n"));
+	else if (listener->is_proxied)
+		front_begin(in, conn, listener);
+	else
+		intake_begin_session(in, conn, listener, NULL);
+}
+
+void intake_begin_session(struct intake *in, struct conn *conn,
+	const struct conf_listener *listener, const struct proxy_header *header)
 {
 	struct relay *r = in->relay;
 	struct endpoint peer;
@@ -227,12 +266,7 @@ void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_
 	struct session *s;
 
 	r->net->ops->conn_peer(conn, &peer);
-	metric_add(r->env->metrics, METRIC_smtpd_connections_total, 1);
-	if (in->is_closing || in->session_count >= r->conf->smtpd.sessions_max) {
-		turn_away(in, conn, STR("421 4.3.2 Too many sessions, try again later\r\n"));
-		return;
-	}
-	client = client_get(in, &peer);
+	client = client_get(in, header ? &header->client : &peer);
 	if (client->sessions >= r->conf->smtpd.sessions_per_client) {
 		turn_away(in, conn,
 			STR("421 4.7.0 Too many sessions from your address, try again later\r\n"));
@@ -248,6 +282,8 @@ void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_
 	metric_set(r->env->metrics, METRIC_smtpd_connections, in->session_count);
 	s->server = smtp_server_new(r->env, r->conf, conn, r->net->ops, listener, r->params.has_tls,
 		++in->next_session, &in->handler, s);
+	if (header)
+		smtp_server_set_origin(s->server, &header->client, &header->local);
 }
 
 struct intake *intake_new(struct relay *r)
@@ -260,6 +296,7 @@ struct intake *intake_new(struct relay *r)
 	in->accounts = accounts_new(r->env);
 	in->replied.on_fire = accept_on_replied;
 	list_init(&in->sessions);
+	list_init(&in->fronts);
 	env_random(r->env, &seed, sizeof(seed));
 	map_init(&in->clients, seed);
 	in->handler = (struct smtp_server_handler){
@@ -270,6 +307,8 @@ struct intake *intake_new(struct relay *r)
 		.on_message = accept_on_message,
 		.on_abort = spool_on_abort,
 		.on_auth = on_auth,
+		.on_etrn = etrn_on_etrn,
+		.on_client = on_client,
 		.on_close = on_close,
 	};
 	return in;
@@ -278,6 +317,7 @@ struct intake *intake_new(struct relay *r)
 void intake_shutdown(struct intake *in)
 {
 	in->is_closing = true;
+	front_drop_all(in);
 	LIST_FOR_EACH_SAFE (link, &in->sessions)
 		smtp_server_shutdown(CONTAINER_OF(link, struct session, link)->server);
 }
@@ -285,6 +325,7 @@ void intake_shutdown(struct intake *in)
 void intake_drop_all(struct intake *in)
 {
 	in->is_closing = true;
+	front_drop_all(in);
 	while (!list_is_empty(&in->sessions))
 		smtp_server_drop(CONTAINER_OF(in->sessions.next, struct session, link)->server);
 }

@@ -47,6 +47,7 @@ struct conn {
 	struct pipe to_relay, to_world;
 	struct timer open_timer;
 	int64_t timeout_ms;
+	size_t read_limit; /* octets at a time to the relay; 0: any */
 	bool is_dialled, is_asked;
 	unsigned busy;
 };
@@ -160,10 +161,28 @@ static enum err err_of(enum segment_kind kind)
 	return kind == SEGMENT_EOF ? ERR_EOF : ERR_RESET;
 }
 
+/* The relay wants only so much at a time: the rest is the next segment. */
+static void split(struct pipe *p, struct segment *s, size_t len)
+{
+	struct segment *rest;
+
+	if (len == 0 || s->kind != SEGMENT_DATA || s->len <= len)
+		return;
+	rest = mem_alloc(sizeof(*rest) + s->len - len);
+	*rest = (struct segment){ .kind = s->kind, .len = s->len - len, .at_ms = s->at_ms };
+	memcpy(rest->data, s->data + len, rest->len);
+	list_push_front(&p->segments, &rest->link);
+	p->waiting += rest->len;
+	p->arrived -= rest->len;
+	s->len = len;
+}
+
 static void on_to_relay(struct timer *t)
 {
 	struct conn *c = CONTAINER_OF(t, struct conn, to_relay.timer);
 	struct segment *s = pop(&c->to_relay);
+
+	split(&c->to_relay, s, c->read_limit);
 
 	c->busy++;
 	if (!c->is_relay_closed && !c->is_crashed) {
@@ -398,6 +417,11 @@ static void net_op_read_stop(struct conn *c)
 	pipe_arm(c, &c->to_relay);
 }
 
+static void net_op_read_limit(struct conn *c, size_t octets)
+{
+	c->read_limit = octets;
+}
+
 static void net_op_write(struct conn *c, struct str octets)
 {
 	if (!c->is_crashed)
@@ -442,6 +466,7 @@ static const struct net_ops sim_net_ops = {
 	.conn_credentials = net_op_credentials,
 	.conn_read_start = net_op_read_start,
 	.conn_read_stop = net_op_read_stop,
+	.conn_read_limit = net_op_read_limit,
 	.conn_write = net_op_write,
 	.conn_unsent = net_op_unsent,
 	.conn_start_tls = net_op_start_tls,

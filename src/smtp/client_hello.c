@@ -54,6 +54,46 @@ static void read_auth(struct smtp_client *c, struct str mechanisms)
 	}
 }
 
+/* RFC 9422: unknown limits, and values that are none, are passed over. */
+static void read_limits(struct smtp_client *c, struct str limits)
+{
+	while (limits.len > 0) {
+		struct str value = str_cut(&limits, ' ');
+		struct str name = str_cut(&value, '=');
+		uint64_t limit;
+
+		if (value.len > 6 || str_to_u64(value, &limit) != OK)
+			continue;
+		if (str_equal_fold(name, STR("MAILMAX")))
+			c->info.mail_max = (uint32_t)limit;
+		else if (str_equal_fold(name, STR("RCPTMAX")))
+			c->info.rcpt_max = (uint32_t)limit;
+	}
+}
+
+static void read_deliverby(struct smtp_client *c, struct str value)
+{
+	uint64_t seconds;
+
+	c->info.has_deliverby = true;
+	value = str_trim(value);
+	if (value.len <= 9 && str_to_u64(value, &seconds) == OK)
+		c->info.by_min_s = (int64_t)seconds;
+}
+
+/* What few hosts offer. */
+static void read_extension(struct smtp_client *c, struct str keyword, struct str value)
+{
+	if (str_equal_fold(keyword, STR("REQUIRETLS")))
+		c->info.has_requiretls = true;
+	else if (str_equal_fold(keyword, STR("MT-PRIORITY")))
+		c->info.has_priority = true;
+	else if (str_equal_fold(keyword, STR("DELIVERBY")))
+		read_deliverby(c, value);
+	else if (str_equal_fold(keyword, STR("LIMITS")))
+		read_limits(c, value);
+}
+
 static void read_capability(struct smtp_client *c, struct str line)
 {
 	struct str value = line;
@@ -75,6 +115,8 @@ static void read_capability(struct smtp_client *c, struct str line)
 		read_auth(c, value);
 	else if (str_starts_fold(line, STR("AUTH="))) /* before RFC 2554 */
 		read_auth(c, str_slice(line, 5, line.len));
+	else
+		read_extension(c, keyword, value);
 }
 
 /* What was said in clear text counts no more under TLS. */
@@ -83,6 +125,9 @@ static void forget_capabilities(struct smtp_client *c)
 	c->info.has_pipelining = c->info.has_8bitmime = c->info.has_smtputf8 = false;
 	c->info.has_size = c->info.has_dsn = c->info.has_starttls = false;
 	c->info.size_max_bytes = 0;
+	c->info.has_requiretls = c->info.has_priority = c->info.has_deliverby = false;
+	c->info.by_min_s = 0;
+	c->info.mail_max = c->info.rcpt_max = 0;
 	c->has_auth_plain = c->has_auth_login = false;
 }
 

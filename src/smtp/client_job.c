@@ -136,46 +136,38 @@ static void settle_rest_reply(struct smtp_client *c, enum stage stage, const str
 static bool is_of_host(struct status s)
 {
 	return s.klass == 5 && (s.subject == 6 || (s.subject == 3 && s.detail >= 3) ||
-				       (s.subject == 7 && s.detail == 30));
+				       (s.subject == 7 && (s.detail == 30 || s.detail == 10)));
 }
 
-/* What the peer cannot take is never offered to it (RFC 6152, 6531, 1870). */
 static bool is_refused_here(struct smtp_client *c)
 {
-	const struct envelope *env = c->job->env;
-	struct outcome outcome = { .stage = STAGE_POLICY, .err = ERR_UNSUPPORTED };
+	struct outcome outcome;
 
-	if (env->is_smtputf8 && !c->info.has_smtputf8) {
-		outcome.status = STATUS(5, 6, 7);
-		outcome.text = STR("message needs SMTPUTF8, which the next hop does not offer");
-	} else if (env->body == BODY_8BITMIME && !c->info.has_8bitmime) {
-		outcome.status = STATUS(5, 6, 3);
-		outcome.text = STR("message needs 8BITMIME, which the next hop does not offer");
-	} else if (c->info.size_max_bytes > 0 && env->size_bytes > c->info.size_max_bytes) {
-		outcome.status = STATUS(5, 3, 4);
-		outcome.text = STR("message is larger than the next hop takes");
-	} else if (!client_line_is_safe(env->reverse_path)) {
-		outcome.status = STATUS(5, 1, 7);
-		outcome.text = STR("reverse-path cannot be sent");
-	} else {
+	if (!client_lacks(c, &outcome))
 		return false;
-	}
 	c->job->is_lacking = is_of_host(outcome.status);
 	client_settle_rest(c, &outcome);
 	return true;
 }
 
-/* Returns false when none is left. */
-static bool check_recipients(struct smtp_job *job)
+/* Returns false when none is left. Those beyond the peer's RCPTMAX (RFC 9422) are for another transaction. */
+static bool check_recipients(const struct smtp_client *c, struct smtp_job *job)
 {
-	uint32_t good = 0;
+	uint32_t good = 0, most = c->info.rcpt_max > 0 ? c->info.rcpt_max : UINT32_MAX;
 
 	for (uint32_t i = 0; i < job->recipient_count; i++) {
 		struct smtp_job_recipient *r = &job->recipients[i];
 		r->is_delivered = false;
 		r->outcome = (struct outcome){ 0 };
-		if (client_line_is_safe(r->rcpt->address) && r->rcpt->address.len > 0)
+		if (client_line_is_safe(r->rcpt->address) && r->rcpt->address.len > 0 && good < most)
 			good++;
+		else if (good == most)
+			r->outcome = (struct outcome){
+				.stage = STAGE_POLICY,
+				.err = ERR_LIMIT,
+				.status = STATUS(4, 5, 3),
+				.text = STR("next hop takes no more recipients at a time"),
+			};
 		else
 			r->outcome = (struct outcome){
 				.stage = STAGE_POLICY,
@@ -200,7 +192,7 @@ void smtp_client_deliver(struct smtp_client *c, struct smtp_job *job)
 	c->sent = (struct cursor){ .step = c->needs_rset ? STEP_RSET : STEP_MAIL };
 	c->answered = c->sent;
 	env_timer_after(c->env, &c->session_end, c->conf->client.session_ms);
-	bool has_recipients = check_recipients(job);
+	bool has_recipients = check_recipients(c, job);
 	bool is_refused = is_refused_here(c);
 	job->is_lacking &= has_recipients;
 	if (is_refused || !has_recipients)
@@ -395,7 +387,10 @@ void client_end_job(struct smtp_client *c, bool is_reusable)
 	struct smtp_job *job = c->job;
 	bool has_surplus = c->behind && c->behind->len > 0; /* replies to nothing we said */
 
-	job->is_reusable = is_reusable && !has_surplus && c->conn;
+	/* RFC 9422: the peer said how many transactions a session may have. */
+	bool is_spent = c->info.mail_max > 0 && c->info.jobs + 1 >= c->info.mail_max;
+
+	job->is_reusable = is_reusable && !has_surplus && !is_spent && c->conn;
 	job->mail_ms = env_now(c->env).ms - c->mail_started.ms;
 	if (!job->is_reusable)
 		client_close_conn(c, is_reusable);

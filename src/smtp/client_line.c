@@ -8,6 +8,7 @@
 #include "mail/orcpt.h"
 
 #define LINE_BYTES_MAX ((size_t)8 * 1024)
+#define BY_MAX_S INT64_C(999999999) /* RFC 2852 4 */
 
 bool client_line_is_safe(struct str address)
 {
@@ -27,6 +28,31 @@ bool client_line_is_safe(struct str address)
 			return false;
 	}
 	return !is_quoted && !is_escaped;
+}
+
+/* A by-time of our own rules is nobody else's affair. */
+static void append_by(const struct smtp_client *c, struct buf *line)
+{
+	const struct envelope *env = c->job->env;
+	int64_t left_s = client_by_s(c);
+
+	if (left_s < -BY_MAX_S)
+		left_s = -BY_MAX_S;
+	buf_printf(line, " BY=%lld;%c%s", (long long)(left_s < BY_MAX_S ? left_s : BY_MAX_S),
+		env->deliver_by_notify ? 'N' : 'R', env->deliver_by_trace ? "T" : "");
+}
+
+/* What was wished at MAIL goes with the message where it is understood (server_wish.c). */
+static void append_wishes(const struct smtp_client *c, struct buf *line)
+{
+	const struct envelope *env = c->job->env;
+
+	if (env->is_requiretls) /* or client_need.c had refused it */
+		buf_append_str(line, STR(" REQUIRETLS"));
+	if (c->info.has_priority && env->priority != 0)
+		buf_printf(line, " MT-PRIORITY=%d", env->priority);
+	if (c->info.has_deliverby && env->deliver_by.ms != WALL_NONE.ms && !env->deliver_by_is_ours)
+		append_by(c, line);
 }
 
 void client_write_mail(struct smtp_client *c)
@@ -52,6 +78,7 @@ void client_write_mail(struct smtp_client *c)
 		buf_append_str(&line, STR(" ENVID="));
 		envid_param(&line, env->envid);
 	}
+	append_wishes(c, &line);
 	buf_append_str(&line, STR("\r\n"));
 	client_write(c, buf_str(&line));
 	buf_fini(&line);

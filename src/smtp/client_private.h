@@ -2,7 +2,8 @@
  * client_private - what the files of the client share: the session, its states, and the seams between them.
  *
  * client.c opens, runs the states and ends; client_hello.c is greeting, EHLO and STARTTLS; client_auth.c AUTH;
- * client_job.c the commands of a transaction; client_line.c writes them; client_content.c the content.
+ * client_job.c the commands of a transaction; client_need.c what a message needs of a host; client_line.c writes the
+ * commands; client_content.c the content.
  */
 #ifndef SMTP_CLIENT_PRIVATE_H
 #define SMTP_CLIENT_PRIVATE_H
@@ -124,6 +125,12 @@ bool client_is_one_of_many(const struct smtp_client *c);
 enum stage client_job_stage(const struct smtp_client *c);
 /* client_job_limit_ms - how long the next event may take; 0: nothing is awaited. */
 int64_t client_job_limit_ms(const struct smtp_client *c);
+
+/* client_need.c: what the peer cannot take or promise is never offered to it */
+/* client_lacks - returns true, and in *outcome why, when the job's message may not go to this peer. */
+bool client_lacks(const struct smtp_client *c, struct outcome *outcome);
+/* client_by_s - seconds that are left of the message's by-time; may be negative. */
+int64_t client_by_s(const struct smtp_client *c);
 
 /* client_line.c */
 void client_write_mail(struct smtp_client *c);

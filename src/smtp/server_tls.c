@@ -57,6 +57,7 @@ static void forget(struct smtp_server *s)
 	s->info.helo = (struct str){ 0 };
 	s->info.user = (struct str){ 0 };
 	s->info.is_esmtp = false;
+	server_forget_front(s);
 }
 
 static const char *close_reason(struct smtp_server *s, enum err err, const struct tls_info *info)

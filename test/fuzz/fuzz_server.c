@@ -15,6 +15,8 @@
 #define MESSAGE_MAX_BYTES 500
 #define SPOOL_FROM_BYTES 120
 
+static struct network front;
+
 static void set_up(struct fixture_server *fs, unsigned options, size_t piece)
 {
 	fixture_server_init(fs);
@@ -30,6 +32,9 @@ static void set_up(struct fixture_server *fs, unsigned options, size_t piece)
 	fs->conf->smtpd.spool_from_bytes = SPOOL_FROM_BYTES;
 	fs->conf->smtpd.recipients_max = 3;
 	fs->conf->smtpd.messages_per_session = options & 16 ? 2 : 0;
+	CHECK(network_parse(&front, STR("127.0.0.0/8")) == OK);
+	fs->conf->xclient = &front;
+	fs->conf->xclient_count = options & 32 ? 1 : 0;
 	fixture_server_start(fs);
 }
 

@@ -40,7 +40,7 @@ static void test_accept_keeps_every_field(void **state)
 	s.env.is_smtputf8 = true;
 	s.env.priority = -4;
 	s.env.deliver_by = (struct wall){ 77 };
-	s.env.deliver_by_notify = s.env.deliver_by_rule = s.env.is_requiretls = true;
+	s.env.deliver_by_notify = s.env.deliver_by_is_ours = s.env.is_requiretls = true;
 	s.env.late_notice = LATE_NOTICE_OWN;
 	s.env.origin = ORIGIN_RECEIPT;
 	s.recipients[1].orcpt = str_of("a\0b", 3);
@@ -55,7 +55,7 @@ static void test_accept_keeps_every_field(void **state)
 		env->is_smtputf8 && env->ret == s.env.ret && str_equal(env->envid, s.env.envid));
 	assert_int_equal(env->priority, -4);
 	assert_true(env->deliver_by.ms == 77 && env->deliver_by_notify && env->hold_until.ms == 0);
-	assert_true(env->deliver_by_rule && !env->deliver_by_trace && env->is_requiretls);
+	assert_true(env->deliver_by_is_ours && !env->deliver_by_trace && env->is_requiretls);
 	assert_int_equal(env->origin, ORIGIN_RECEIPT);
 	assert_int_equal(env->late_notice, LATE_NOTICE_OWN);
 	assert_true(str_equal(env->user, s.env.user) && str_equal(env->client, s.env.client));

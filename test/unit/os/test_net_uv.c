@@ -51,6 +51,25 @@ static void test_net_gathers_the_output_of_a_turn(void **state)
 	net_fixture_fini(&f);
 }
 
+static void test_net_read_limit_leaves_the_rest(void **state)
+{
+	struct net_fixture f;
+
+	(void)state;
+	net_fixture_init(&f, "127.0.0.1:0");
+	net_fixture_connect(&f);
+	f.net.net.ops->conn_read_limit(f.server.conn, 3);
+	side_write(&f.client, "abcdefgh");
+	net_fixture_wait_input(&f, &f.server, 8);
+	assert_string_equal(buf_cstr(&f.server.input), "abcdefgh");
+	assert_int_equal(f.server.read_count, 3); /* abc def gh */
+	f.net.net.ops->conn_read_limit(f.server.conn, 0);
+	side_write(&f.client, "ijklmnop");
+	net_fixture_wait_input(&f, &f.server, 16);
+	assert_int_equal(f.server.read_count, 4);
+	net_fixture_fini(&f);
+}
+
 static void test_net_half_close_leaves_the_other_direction_open(void **state)
 {
 	struct net_fixture f;
@@ -518,6 +537,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_net_echoes_over_loopback),
 		cmocka_unit_test(test_net_gathers_the_output_of_a_turn),
+		cmocka_unit_test(test_net_read_limit_leaves_the_rest),
 		cmocka_unit_test(test_net_half_close_leaves_the_other_direction_open),
 		cmocka_unit_test(test_net_connect_tells_refusal),
 		cmocka_unit_test(test_net_connect_tells_what_cannot_be_tried),

@@ -72,7 +72,7 @@ static void test_success_notice_follows_wish_and_next_hop(void **state)
 			.deliver_by_trace = rows[i].by == TRACE || rows[i].by == TRACE_AND_TELL,
 			.deliver_by_notify = rows[i].by == TELL || rows[i].by == TRACE_AND_TELL ||
 					     rows[i].by == RULE,
-			.deliver_by_rule = rows[i].by == RULE,
+			.deliver_by_is_ours = rows[i].by == RULE,
 		};
 		const struct recipient rcpt = { .notify = rows[i].notify };
 		const struct success_hop hop = {
