@@ -305,12 +305,13 @@ static bool is_for_requiretls(const struct attempt *a, const struct outcome *out
 	       (outcome->stage == STAGE_TLS || outcome->stage == STAGE_STARTTLS);
 }
 
-/* What this message alone asks for says nothing against the host or the next hop: others go there as they are. */
+/* What this message alone asks for says nothing against the host or the next hop: others go there as they are. A certificate
+ * may be put right; a host without TLS does not have what is asked for. */
 static void lack_requiretls(struct attempt *a, const struct outcome *outcome)
 {
 	struct outcome lacking = { .stage = STAGE_POLICY,
 		.err = ERR_UNSUPPORTED,
-		.status = STATUS(5, 7, 30),
+		.status = STATUS(5, 7, outcome->stage == STAGE_TLS ? 10 : 30),
 		.text = arena_dup(&a->arena, outcome->text) };
 
 	a->is_lacking = true;
