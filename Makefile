@@ -27,7 +27,7 @@ STD    := -std=c11 -D_POSIX_C_SOURCE=200809L
 GNU_DIRS := os store sim main
 
 CFLAGS_ALL  = $(STD) $(OPT) $(WARN) $(WERROR) $(if $(SAN),$(SAN),$(HARDEN)) -fPIE -Iinclude -Isrc \
-	-DOUTLAST_VERSION='"$(VERSION)"' -MMD -MP $(CFLAGS)
+	-DOUTLAST_VERSION='"$(VERSION)"' -DOUTLAST_LIBEXEC='"$(PREFIX)/libexec/outlast"' -MMD -MP $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
 LIBS        = -luv -lcares -lssl -lcrypto -lsqlite3 -ljansson -lyaml -lidn2 -lcrypt -lresolv -lpthread
 
@@ -45,7 +45,7 @@ LIBS_sim     := sim relay deliver smtp queue store conf mail base
 LIBS_main    := sim relay deliver smtp queue store os conf mail base
 lib_files     = $(patsubst %,$(BUILD)/lib%.a,$(LIBS_$(1)))
 
-PROGRAMS := $(BUILD)/outlastd $(BUILD)/outlast
+PROGRAMS := $(BUILD)/outlastd $(BUILD)/outlast $(BUILD)/outlast-fetch
 TOOLS    := $(patsubst test/tools/%.c,$(BUILD)/tools/%,$(wildcard test/tools/*.c))
 
 .PHONY: all tools clean help
@@ -67,7 +67,8 @@ $$(OBJ_$(1)): $$(BUILD)/obj/%.o: src/%.c
 endef
 $(foreach r,$(RANKS) main,$(eval $(call RANK_RULES,$(r))))
 
-# main/ holds two programs: outlastd.c (+ daemon_*.c) and outlast.c (+ cli_*.c); shared_*.c serve both.
+# main/ holds three programs: outlastd.c (+ daemon_*.c) and outlast.c (+ cli_*.c), shared_*.c serve both; and fetch.c, which
+# is linked with nothing of the relay.
 OBJ_outlastd := $(filter $(BUILD)/obj/main/outlastd.o $(BUILD)/obj/main/daemon_%.o $(BUILD)/obj/main/shared_%.o,$(OBJ_main))
 OBJ_outlast  := $(filter $(BUILD)/obj/main/outlast.o $(BUILD)/obj/main/cli_%.o $(BUILD)/obj/main/shared_%.o,$(OBJ_main))
 
@@ -77,6 +78,10 @@ $(BUILD)/outlastd: $(OBJ_outlastd) $(call lib_files,main)
 $(BUILD)/outlast: $(OBJ_outlast) $(call lib_files,main)
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/outlast-fetch: $(BUILD)/obj/main/fetch.o
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcurl
 
 # Tools of the tests: each one file, linked with nothing of the relay (they judge it).
 $(BUILD)/tools/%: test/tools/%.c
@@ -102,6 +107,8 @@ install: all
 		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)/etc/outlast
 	install -m 755 $(BUILD)/outlastd $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/outlast $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/libexec/outlast
+	install -m 755 $(BUILD)/outlast-fetch $(DESTDIR)$(PREFIX)/libexec/outlast/
 	install -m 644 man/outlast.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 man/outlast.yaml.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 644 man/outlastd.8 $(DESTDIR)$(MANDIR)/man8/

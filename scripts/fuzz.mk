@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_SAN     := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 FUZZ_CFLAGS   = $(STD) -O1 -g -fno-omit-frame-pointer $(WARN) $(FUZZ_SAN) -Iinclude -Isrc -Itest/fuzz \
-	-DOUTLAST_VERSION='"$(VERSION)"' -MMD -MP
+	-DOUTLAST_VERSION='"$(VERSION)"' -DOUTLAST_LIBEXEC='"$(PREFIX)/libexec/outlast"' -MMD -MP
 
 # A target of a higher rank: its ranks, highest first, and the libraries they want beside -lidn2.
 FUZZ_RANKS_conf := conf mail base

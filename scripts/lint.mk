@@ -14,7 +14,7 @@ lint:
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -j2 -Iinclude -Isrc \
 		-D_POSIX_C_SOURCE=200809L src
 	clang-tidy --quiet --warnings-as-errors='*' $(wildcard src/*/*.c) -- $(STD) -D_GNU_SOURCE -Iinclude -Isrc \
-		-DOUTLAST_VERSION='"$(VERSION)"' 2>/dev/null
+		-DOUTLAST_VERSION='"$(VERSION)"' -DOUTLAST_LIBEXEC='"$(PREFIX)/libexec/outlast"' 2>/dev/null
 ## format         formats the C files in place
 format:
 	@clang-format -i $(C_FILES)

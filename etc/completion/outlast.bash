@@ -2,12 +2,12 @@
 _outlast() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
 	local verbs='status list show cat log explain retry hold release delete revive sites probe outages outage import
-		policy metrics config reload ping check-config salvage simulate version help'
+		policy metrics config reload ping check-config salvage passwd simulate version help'
 	local conditions='--from --to --domain --site --hop --state --older --newer --size --tries --code
 		--user --priority --all --limit'
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-c | --config | --socket) i=$((i + 1)) ;;
+		-c | --config | --socket | --file) i=$((i + 1)) ;;
 		-*) ;;
 		*)
 			verb=${COMP_WORDS[i]}
@@ -16,7 +16,7 @@ _outlast() {
 		esac
 	done
 	case $prev in
-	-c | --config | --socket | --known-good | --scenario | --svg)
+	-c | --config | --socket | --file | --known-good | --scenario | --svg)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -52,6 +52,7 @@ _outlast() {
 		import) conditions='--known-good --dry-run' ;;
 		policy) conditions='--site' ;;
 		reload) conditions='--dry-run --yes' ;;
+		passwd) conditions='--file --delete --list --check' ;;
 		*) conditions='' ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$conditions --json --config --socket --help --version" -- "$cur")

@@ -1,6 +1,6 @@
 # Completion of outlast(1) for fish.
 set -l verbs status list show cat log explain retry hold release delete revive sites probe outages outage import \
-	policy metrics config reload ping check-config salvage simulate version help
+	policy metrics config reload ping check-config salvage passwd simulate version help
 complete -c outlast -f
 complete -c outlast -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c outlast -s c -l config -r -F -d 'configuration'
@@ -18,6 +18,10 @@ complete -c outlast -l known-good -d 'what other logs say worked'
 complete -c outlast -l untold -d 'whose sender knows nothing yet'
 complete -c outlast -l scenario -r -F -d 'world to play'
 complete -c outlast -l svg -r -F -d 'plot'
+complete -c outlast -l file -r -F -d 'users'
+complete -c outlast -l delete -d 'the user goes'
+complete -c outlast -l list -d 'names of users'
+complete -c outlast -l check -d 'is this the password'
 complete -c outlast -l exact -d 'message by message'
 complete -c outlast -l estimate -d 'by cohorts'
 complete -c outlast -l compare -d 'both'

@@ -43,6 +43,9 @@ struct buf;
 void instant_format_rfc5322(struct buf *out, struct wall t);
 /* instant_format_iso - "2023-01-24T09:15:00.123Z" (RFC 3339). */
 void instant_format_iso(struct buf *out, struct wall t);
+/* instant_parse_iso - a date and time of RFC 3339, fraction and zone as it allows, 1970 to 9999. A leap second is the second
+ * before it. Errors: ERR_SYNTAX. */
+MUST_USE enum err instant_parse_iso(struct str text, struct wall *out);
 /* instant_format_span - two largest units: "3d 2h", "45s", "0s"; negative spans get a minus sign. */
 void instant_format_span(struct buf *out, int64_t span_ms);
 /* instant_parse_span - "90s", "15m", "4h", "14d", "2w", "250ms", or several: "1d12h". Errors: ERR_SYNTAX, ERR_LIMIT. */

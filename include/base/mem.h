@@ -14,6 +14,8 @@ void *mem_zalloc(size_t size_bytes) __attribute__((malloc, returns_nonnull));
 /* mem_array - count * size with overflow check (CHECK), zeroed. */
 void *mem_array(size_t count, size_t size_bytes) __attribute__((malloc, returns_nonnull));
 void *mem_realloc(void *p, size_t size_bytes) __attribute__((returns_nonnull));
+/* mem_wipe - overwrites what was secret, also where the compiler sees that nobody reads it again. */
+void mem_wipe(void *p, size_t len_bytes);
 char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 
 #endif

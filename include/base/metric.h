@@ -15,6 +15,7 @@
 	X(smtpd_connections)                                                                       \
 	X(smtpd_rejected_connections_total)                                                        \
 	X(smtpd_errors_total)                                                                      \
+	X(smtpd_auth_failures_total)                                                               \
 	X(messages_accepted_total)                                                                 \
 	X(recipients_accepted_total)                                                               \
 	X(bytes_accepted_total)                                                                    \
@@ -33,6 +34,7 @@
 	X(sites_down)                                                                              \
 	X(probes_total)                                                                            \
 	X(dsn_failure_total)                                                                       \
+	X(dsn_success_total)                                                                       \
 	X(dsn_discarded_total)                                                                     \
 	X(dsn_delay_total)                                                                         \
 	X(dsn_digest_total)                                                                        \

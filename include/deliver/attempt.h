@@ -4,7 +4,9 @@
  * Happy path: a session from the pool, or a new one to the first good address; a job; per-recipient outcomes. A failure of
  * scope host moves on to the next address, then the next MX (conf client hosts-max), within conf client session_ms in
  * all; a reused session that died untouched is replaced once by a new one to the same address; opportunistic TLS that
- * failed its handshake is tried once more in clear text. When every host failed before MAIL the attempt's scope is
+ * failed its handshake is tried once more in clear text; a rule that requires TLS never is, and the next host is tried. A
+ * host that lacks what the message needs (8BITMIME, SMTPUTF8, SIZE, REQUIRETLS) is passed over for another that may
+ * have it; the message fails for that only when all that there are lack it. When every host failed before MAIL the attempt's scope is
  * the site's. Recipients that got 4xx for want of another MX stay with the reply they got: RFC 5321 leaves that
  * to us, and a 4xx to RCPT is the recipient's.
  * Embedded in the caller's delivery. Thread: loop.
@@ -20,6 +22,22 @@
 #include "port/net.h"
 #include "port/store.h"
 #include "smtp/client.h"
+
+#define ATTEMPT_TLS_MAX 4
+
+/* What came of TLS with one host, for reports (RFC 8460): new sessions only. */
+enum attempt_tls_result {
+	ATTEMPT_TLS_GOOD,
+	ATTEMPT_TLS_NOT_OFFERED, /* or refused by a reply to STARTTLS */
+	ATTEMPT_TLS_FAILED       /* handshake or certificate */
+};
+struct attempt_tls {
+	const struct route_target *target; /* host, address, and the rule that was asked for: target->tls, unless REQUIRETLS
+	                                    * raised it or clear text was tried after a failure, which is not listed */
+	enum attempt_tls_result result;
+	enum tls_fault fault; /* also with ATTEMPT_TLS_GOOD: what a check would have found */
+	struct str problem;   /* escaped; in the attempt's arena */
+};
 
 #define ATTEMPT_FAMILY(f) ((f) == FAMILY_IPV6 ? 2u : 1u)
 
@@ -55,6 +73,9 @@ struct attempt {
 	struct str host;      /* "name[ip]:port" last talked to, or tried */
 	struct str host_name; /* its name alone, for Remote-MTA */
 	struct str tls;
+	struct attempt_tls tls_tried[ATTEMPT_TLS_MAX]; /* the first ones */
+	uint32_t tls_tried_count;
+	bool has_dsn, has_deliverby; /* what the host of the job offered in that session */
 	int64_t connect_ms, transmit_ms; /* real time: for "delays=" */
 	uint32_t hosts_tried;
 	/* Of addresses that are not near, by family: connections that were refused to us on the way or not answered at all;
@@ -69,7 +90,9 @@ struct attempt {
 		[ROUTE_TARGETS_MAX]; /* the route's targets: equal preference rotated by chance, bad ones last */
 	uint32_t target,
 		next_target; /* the one that is tried; where to look for the next: of order */
-	enum tls_policy tls_now;
+	struct tls_rule rule;   /* for the target now */
+	struct str session_key; /* the same */
+	bool is_lacking; /* a host that was reached lacks what the message needs: job_recipients say what */
 	bool is_reused;
 	bool is_ourselves; /* the host of the job greeted with our own name */
 	bool is_running; /* between start and on_done */

@@ -47,6 +47,7 @@ struct verdict_context {
 	bool is_smarthost;       /* refused credentials and relaying are our configuration */
 	bool has_accepted_other; /* another recipient of the same transaction was accepted */
 	bool is_ourselves;       /* the host greeted with our own name */
+	bool is_lmtp;            /* replies to the dot are of one recipient each (RFC 2033) */
 };
 
 /* verdict_in - status of whatever is not FAIL has class 4 (or 2): it is a deferral for log and DSN. */

@@ -57,7 +57,7 @@ struct command {
 	enum body_kind body; /* BODY= */
 	bool is_smtputf8;
 	enum dsn_ret ret;       /* RET= */
-	struct str envid;       /* ENVID=, decoded */
+	struct str envid;       /* ENVID=, xtext as given */
 	struct str auth_sender; /* AUTH=, decoded; ignored by policy */
 	bool is_requiretls;     /* REQUIRETLS, RFC 8689 */
 	bool has_priority;      /* MT-PRIORITY=, RFC 6710 */
@@ -70,7 +70,7 @@ struct command {
 	struct wall hold_until; /* WALL_NONE: HOLDFOR was given */
 	/* RCPT */
 	unsigned notify;  /* NOTIFY=, bits of enum notify; 0 when absent */
-	struct str orcpt; /* ORCPT=, "type;decoded address" */
+	struct str orcpt; /* ORCPT=, "type;xtext" as given: mail/orcpt.h */
 	/* BDAT */
 	uint64_t chunk_bytes;
 	bool is_last;

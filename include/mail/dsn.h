@@ -5,6 +5,7 @@
 #ifndef MAIL_DSN_H
 #define MAIL_DSN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -15,7 +16,7 @@ enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_DELIVERED, DSN_RELAYED, DSN_EXPAN
 
 struct dsn_recipient {
 	struct str final_recipient; /* address */
-	struct str orcpt;           /* "type;address" or empty */
+	struct str orcpt;           /* as given (mail/orcpt.h), or empty */
 	enum dsn_action action;
 	struct status status;
 	struct str remote_mta;        /* host name, or empty when no host was reached */
@@ -34,7 +35,9 @@ struct dsn_params {
 	uint64_t original_id;
 	struct wall now;
 	struct wall arrival;         /* of the original */
-	struct str envid;            /* decoded, or empty */
+	struct str received_from;    /* name in HELO of who handed it to us, or empty */
+	struct wall deliver_by;      /* by-time of RFC 2852; WALL_NONE: none */
+	struct str envid;            /* as given (mail/orcpt.h), or empty */
 	struct str original_headers; /* header section (trace included), or empty */
 	struct str original_body;    /* whole original when RET=FULL fits, else empty */
 	bool is_smtputf8;            /* original needs message/global forms (RFC 6533) */
@@ -44,5 +47,7 @@ struct dsn_params {
 
 /* dsn_build - appends the whole message, CRLF line ends, no line over 998 octets. out's bound caps it (is_full). */
 void dsn_build(struct buf *out, const struct dsn_params *params);
+/* dsn_is_8bit - what dsn_build makes of it has octets over 127. */
+bool dsn_is_8bit(const struct dsn_params *params);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * enddata - the content of DATA: dots, line ends and where it stops. One scanner for both directions.
+ * enddata - the content of DATA: dots, line ends and where it stops. One scanner for both directions, and for BDAT.
  *
  * Only CRLF "." CRLF ends data (RFC 5321 4.1.1.4; CVE-2023-51764 to 51766). A bare CR, a bare LF or a NUL is
  * never repaired: it is noted, the rest of the content is discarded up to the real end, and the
@@ -18,6 +18,7 @@ enum enddata_fault { ENDDATA_CLEAN, ENDDATA_BARE_CR, ENDDATA_BARE_LF, ENDDATA_NU
 
 struct enddata_decoder {
 	unsigned state;           /* private */
+	bool is_counted;          /* the content of BDAT: dots are dots, and the end is where the counting stops */
 	enum enddata_fault fault; /* the first one seen */
 	uint64_t raw_bytes;       /* octets consumed */
 	size_t line_bytes;        /* length of the current line */
@@ -31,6 +32,9 @@ void enddata_decoder_init(struct enddata_decoder *d);
  * after it stay in *in.
  */
 bool enddata_decode(struct enddata_decoder *d, struct str *in, struct buf *out);
+
+/* enddata_close - the end of counted content: a CR that was held back stays without its LF. */
+void enddata_close(struct enddata_decoder *d);
 
 struct enddata_encoder {
 	bool in_line; /* the last octet was not the LF of a CRLF */

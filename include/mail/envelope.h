@@ -22,7 +22,12 @@ enum notify {                                   /* RFC 3461 4.1; no bit: not ask
 	NOTIFY_FAILURE = 4,
 	NOTIFY_DELAY = 8
 };
-enum message_origin { ORIGIN_SMTP, ORIGIN_DSN };
+enum message_origin {
+	ORIGIN_SMTP,
+	ORIGIN_DSN,     /* a notice of ours */
+	ORIGIN_RECEIPT, /* one of success: nobody hears of it when it fails */
+	ORIGIN_COUNT
+};
 /* What its sender hears when the message is late: decided once, at its acceptance (queue/late_notice.h). */
 enum late_notice {
 	LATE_NOTICE_NONE,    /* nothing: a null sender, a list, bulk mail, NOTIFY without DELAY */
@@ -37,7 +42,7 @@ struct recipient {
 	struct str address; /* forward-path without the angle brackets, as received */
 	struct str domain;  /* normalized; "[...]" for a literal */
 	struct str hop;     /* next-hop key: domain, or "route:NAME" where a sender rule applied */
-	struct str orcpt;   /* "type;address", decoded; empty when absent */
+	struct str orcpt;   /* "type;xtext" as given (mail/orcpt.h); empty when absent */
 	unsigned notify;    /* bits of enum notify */
 };
 
@@ -48,10 +53,11 @@ struct envelope {
 	enum body_kind body;
 	bool is_smtputf8; /* needed by content or addresses, not merely claimed */
 	enum dsn_ret ret;
-	struct str envid;       /* decoded */
+	struct str envid;       /* xtext as given */
 	int priority;           /* -9..9, RFC 6710; default 0 */
 	struct wall deliver_by; /* WALL_NONE: not asked; RFC 2852 */
 	bool deliver_by_notify; /* mode N instead of R */
+	bool deliver_by_is_ours; /* a rule of ours, which next hops need not know of */
 	bool deliver_by_trace;  /* T: a relayed notice where the next hop has no DELIVERBY */
 	bool is_requiretls;     /* RFC 8689: only to next hops that offer it, over verified TLS */
 	struct wall hold_until; /* WALL_NONE: not asked; RFC 4865 */

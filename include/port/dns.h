@@ -45,10 +45,11 @@ struct dns_answer {
 	enum dns_result result;
 	const char *problem; /* DNS_TEMPORARY: "SERVFAIL", "timeout", ... static */
 	bool is_authentic;   /* AD bit, of a resolver whose word counts (on this host, or dns.trust-ad) */
+	struct str alias;    /* whose records they are, when CNAMEs led elsewhere; else empty */
 	uint32_t ttl_s;      /* least of the records, or of the SOA for negative answers */
 	struct dns_record *records;
 	uint32_t count;
-	uint32_t bad_count; /* records dropped: ill-formed names */
+	uint32_t bad_count; /* records dropped: ill-formed names, ill-formed TLSA, TXT that is too long */
 	struct arena arena; /* holds the above */
 };
 

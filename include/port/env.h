@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/timer.h"
+#include "port/secret.h"
 
 struct env;
 
@@ -49,6 +50,7 @@ struct env {
 	struct log *log; /* all borrowed, valid as long as the env */
 	struct metrics *metrics;
 	struct fault *fault; /* NULL: no faults */
+	const struct secret_ops *secret;
 	void (*on_wake)(
 		struct env *env); /* set by the store adapter; runs on the loop after wake() */
 	void *wake_context;       /* the store adapter's */

@@ -36,12 +36,25 @@ struct net_tlsa {
 	struct str data; /* octets */
 };
 
+/* net_tlsa_is_usable - by SMTP clients, RFC 7672 section 3.1: usages 2 and 3, and a digest that is known and whole. A
+ * TLS_CHECK_DANE none of whose records is usable fails (TLS_FAULT_TLSA) before a word is said: whoever wants "encrypted,
+ * but not verified" then, as RFC 7672 section 2.2 has it, asks for TLS_CHECK_NONE. */
+static inline bool net_tlsa_is_usable(const struct net_tlsa *r)
+{
+	size_t whole = r->matching == 1 ? 32 : r->matching == 2 ? 64 : r->data.len;
+
+	return (r->usage == 2 || r->usage == 3) && r->selector <= 1 && r->matching <= 2 &&
+	       r->data.len > 0 && r->data.len == whole;
+}
+
 /* All is copied. */
 struct tls_want {
 	bool is_server;
 	enum tls_check check;   /* client side */
-	struct str server_name; /* SNI; and the name to verify when names is empty */
-	const struct str *names; /* any of them will do; "*.example" in MTA-STS policies */
+	struct str server_name; /* SNI (DANE: the TLSA base domain); and the name to verify when names is empty */
+	/* names - any of them will do, those that are none are passed over; "*.example" is one label, as in the mx
+	 * patterns of RFC 8461. With TLS_CHECK_NONE they only decide fault and is_verified. */
+	const struct str *names;
 	uint32_t name_count;
 	const struct net_tlsa *tlsa;
 	uint32_t tlsa_count;
@@ -56,18 +69,19 @@ enum tls_fault {
 	TLS_FAULT_EXPIRED,   /* certificate-expired */
 	TLS_FAULT_NAME,      /* certificate-host-mismatch */
 	TLS_FAULT_TLSA,      /* no record matches: validation-failure under DANE */
-	TLS_FAULT_INJECTED   /* clear text before or inside the handshake */
+	TLS_FAULT_INJECTED   /* clear text was there before the handshake */
 };
 
 struct tls_info {
 	struct str protocol; /* "TLSv1.3" */
 	struct str cipher;   /* "TLS_AES_256_GCM_SHA384" */
-	bool is_verified;    /* chain and name, or TLSA */
+	bool is_verified;    /* chain and name, or TLSA; of a resumed session: in its first handshake */
 	bool is_resumed;
 	enum tls_fault fault; /* of the check that was asked for, or would have failed it (TLS_CHECK_NONE goes on) */
-	struct str peer; /* common name in the peer's certificate; server side: only of a verified one; else empty */
+	struct str peer; /* common name in the peer's certificate, or else its first DNS name or mail address; escaped;
+	                  * server side: only of a verified one; else empty */
 	struct str
-		problem; /* why the handshake or the check failed, for log and history; else empty */
+		problem; /* why the handshake or the check failed, or would have, for log and history; escaped */
 };
 
 struct conn_handler {

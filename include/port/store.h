@@ -298,7 +298,7 @@ struct store_notice {
 /* RECORD - what became of one delivery, in one transaction: results, history, notices, health. id 0: only health.
  * A recipient that an operator deleted meanwhile keeps its state. A RECORD whose results were all recorded before
  * inserts no notice again. replaces: an earlier notice about the same message, which the new one takes the place of in that
- * same transaction: those that it named are the new one's. ERR_NOT_FOUND: it is on its way already (it waits no more),
+ * same transaction (the first of notices): those that it named are the new one's. ERR_NOT_FOUND: it is on its way already (it waits no more),
  * and nothing was stored. */
 struct store_record {
 	struct store_op op;

@@ -3,7 +3,7 @@
  *
  * RFC 3461: a recipient whose NOTIFY names no DELAY is not reported; without NOTIFY the relay may do as it sees fit, which
  * here is: one digest for each sender, not one notice for each message. Who asked for DELAY, or gave an envelope id to match
- * notices with, gets a notice for each message. RFC 3834: programs and lists get none, nor does the null sender.
+ * notices with, or sent it with REQUIRETLS, gets a notice for each message. RFC 3834: programs and lists get none, nor does the null sender.
  */
 #ifndef QUEUE_LATE_NOTICE_H
 #define QUEUE_LATE_NOTICE_H

@@ -39,4 +39,7 @@ struct wall retry_gives_up_at(const struct conf_policy *policy, const struct env
 struct wall retry_overdue_before(
 	const struct conf_policy *policy, const struct retry_clock *clock, struct wall now);
 
+/* retry_is_past_by_time - it was to be returned by a time (RFC 2852, mode R), which has come. */
+bool retry_is_past_by_time(const struct envelope *env, struct wall now);
+
 #endif

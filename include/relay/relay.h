@@ -10,6 +10,7 @@
 #include "conf/conf.h"
 #include "port/dns.h"
 #include "port/env.h"
+#include "port/fetch.h"
 #include "port/net.h"
 #include "port/store.h"
 
@@ -20,6 +21,7 @@ struct relay_params {
 	struct net *net;
 	struct dns *dns;
 	struct store *store;
+	struct fetch *fetch;     /* NULL: nothing is fetched by HTTPS */
 	struct conf *conf;       /* a reference is taken */
 	bool has_tls;            /* the net adapter holds a server certificate */
 	const char *config_file; /* for the control socket's answers; NULL in simulation */
@@ -36,6 +38,8 @@ MUST_USE enum err relay_start(struct relay *r, struct buf *message);
 /* relay_reload - the new configuration takes effect for everything after this call, queued mail included; listeners that
  * are no longer named close, new ones open. On error the old one stays. */
 MUST_USE enum err relay_reload(struct relay *r, struct conf *conf, struct buf *message);
+/* relay_set_tls - has_tls of struct relay_params, for sessions that begin from now on. */
+void relay_set_tls(struct relay *r, bool has_tls);
 /* relay_stop - no new sessions and attempts; open ones end or are dropped after 30 s; on_stopped then fires once. */
 void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user);
 /* relay_drop_sessions - closes every client session without a reply: a commit's outcome is unknown. */

@@ -53,6 +53,7 @@ struct smtp_job {
 	struct arena arena; /* job owner frees */
 	bool is_untouched; /* the connection was lost before any reply of this job, or on a reused one 421 was the
 	                                * first: it had died */
+	bool is_lacking; /* refused here before MAIL: the peer lacks what the message needs; another host may have it */
 	bool is_dot_sent; /* the final dot was handed to the connection: lost now means in doubt */
 	bool is_reusable; /* the session is idle and takes another job */
 	int64_t mail_ms;  /* from MAIL to the end, real time, for "delays=" */
@@ -64,6 +65,8 @@ struct smtp_client_params {
 	struct str host;        /* MX host name: SNI, verification, log */
 	struct str hostname;    /* ours, for EHLO */
 	struct tls_rule tls;    /* copied */
+	struct str session_key; /* what this session has in common with those that may stand in for it; TLS sessions are
+	                         * resumed among them */
 	bool is_lmtp;           /* LHLO, and a reply for each recipient after the dot (RFC 2033) */
 	struct str user,
 		password;   /* AUTH PLAIN or LOGIN, only under TLS or to loopback; empty: none */
@@ -96,9 +99,14 @@ struct smtp_client_info {
 	uint64_t size_max_bytes; /* 0: not stated */
 	struct str tls;          /* "TLSv1.3 cipher", empty: clear text */
 	bool is_tls_verified;
+	/* Of the handshake, also in on_failed: what its check found, or would have found; TLS_FAULT_NONE before. */
+	enum tls_fault tls_fault;
+	struct str tls_problem; /* in words, escaped; empty when there is no fault */
 	struct str greeting; /* name in the 220 line */
 	uint32_t jobs;       /* jobs done on it */
 };
 const struct smtp_client_info *smtp_client_info(const struct smtp_client *c);
+/* smtp_client_session_key - that of its params. */
+struct str smtp_client_session_key(const struct smtp_client *c);
 
 #endif

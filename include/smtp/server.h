@@ -19,6 +19,7 @@
 #include "mail/envelope.h"
 #include "mail/header.h"
 #include "mail/status.h"
+#include "mail/submission.h"
 #include "port/env.h"
 #include "port/net.h"
 
@@ -43,11 +44,13 @@ struct smtp_transaction {
 	struct arena arena; /* strings of env */
 	struct envelope env;
 	uint32_t recipient_cap;    /* private */
+	bool is_chunked;           /* private: its content has begun, by BDAT */
 	struct buf content;        /* received and not spooled; bound: limits */
 	uint32_t spooled_chunks;   /* chunks the handler has stored, maintained by it */
 	uint64_t content_bytes;    /* all content so far, trace header included */
 	uint64_t declared_bytes;   /* SIZE= */
-	struct header_scan header; /* of the content as received: our trace header is not in it */
+	struct header_scan header; /* of the content, mended if it is submitted: our trace header is not in it */
+	struct submission *submission; /* private; NULL: content is stored as it comes */
 };
 
 /* Facts about the session for policy, trace and log; valid as long as it lives. */
@@ -62,6 +65,7 @@ struct smtp_server_info {
 	bool is_tls;
 	struct str tls;  /* protocol and cipher */
 	struct str user; /* authenticated as; empty: not */
+	struct str mechanism; /* of the last AUTH: "PLAIN" or "LOGIN" */
 	bool is_trusted; /* by address */
 	enum listener_allow allow;
 	bool is_submission;

@@ -4,6 +4,7 @@
 #ifndef SMTP_TLS_RULE_H
 #define SMTP_TLS_RULE_H
 
+#include "base/arena.h"
 #include "conf/conf.h"
 #include "port/net.h"
 
@@ -22,7 +23,15 @@ struct tls_rule {
 	uint32_t tlsa_count;
 	const struct str *names; /* that the certificate may have; none: the host's name. "*.example" matches one label */
 	uint32_t name_count;
+	bool is_unlisted; /* STS mode testing: no pattern of the policy names the host */
 	bool is_testing; /* STS mode testing: checked and reported, never held against the host */
 };
+
+/* tls_rule_is_required - nothing but EHLO and STARTTLS is said in clear text. */
+bool tls_rule_is_required(const struct tls_rule *rule);
+/* tls_rule_copy - with all that it points to. */
+struct tls_rule tls_rule_copy(const struct tls_rule *rule, struct arena *arena);
+/* tls_rule_name - whose word it is, for people: "DANE", "MTA-STS", "REQUIRETLS", "tls verify"; static. */
+const char *tls_rule_name(const struct tls_rule *rule);
 
 #endif

@@ -92,6 +92,95 @@ void instant_format_span(struct buf *out, int64_t span_ms)
 	buf_printf(out, "%s%llu%s", sign, (unsigned long long)left, left > 0 ? "ms" : "s");
 }
 
+/* Exactly count digits, and then what must follow them. */
+static bool take_digits(struct str *rest, size_t count, const char *after, int *out)
+{
+	uint64_t value;
+
+	if (str_to_u64(str_slice(*rest, 0, count), &value) != OK || rest->len < count)
+		return false;
+	*out = (int)value;
+	*rest = str_slice(*rest, count, rest->len);
+	if (after[0] == '\0')
+		return true;
+	if (!str_equal_fold(str_slice(*rest, 0, 1), str_of(after, 1)))
+		return false;
+	*rest = str_slice(*rest, 1, rest->len);
+	return true;
+}
+
+/* ".5" and the like; what is beyond milliseconds is dropped. */
+static bool take_fraction(struct str *rest, int *out_ms)
+{
+	size_t digits = 0;
+	int ms = 0;
+
+	*out_ms = 0;
+	if (rest->len == 0 || rest->data[0] != '.')
+		return true;
+	*rest = str_slice(*rest, 1, rest->len);
+	for (; digits < rest->len && rest->data[digits] >= '0' && rest->data[digits] <= '9'; digits++)
+		if (digits < 3)
+			ms = ms * 10 + (rest->data[digits] - '0');
+	for (size_t i = digits; i < 3; i++)
+		ms *= 10;
+	*rest = str_slice(*rest, digits, rest->len);
+	*out_ms = ms;
+	return digits > 0;
+}
+
+/* Minutes east of UTC, up to the end of the text. */
+static bool take_zone(struct str *rest, int *out_minutes)
+{
+	int hours, minutes;
+	char sign = rest->len > 0 ? rest->data[0] : '\0';
+
+	*rest = str_slice(*rest, 1, rest->len);
+	*out_minutes = 0;
+	if (sign == 'Z' || sign == 'z')
+		return rest->len == 0;
+	if ((sign != '+' && sign != '-') || !take_digits(rest, 2, ":", &hours) ||
+		!take_digits(rest, 2, "", &minutes) || hours > 23 || minutes > 59)
+		return false;
+	*out_minutes = (hours * 60 + minutes) * (sign == '-' ? -1 : 1);
+	return rest->len == 0;
+}
+
+static int days_in(int64_t year, int month)
+{
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	bool is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return days[month - 1] + (month == 2 && is_leap);
+}
+
+/* The way back of civil_of. */
+static int64_t days_of(int64_t year, int month, int day)
+{
+	int64_t from_march = month > 2 ? month - 3 : month + 9;
+	int64_t y = month > 2 ? year : year - 1; /* never negative here */
+
+	return y * 365 + y / 4 - y / 100 + y / 400 + (153 * from_march + 2) / 5 + day - 1 - 719468;
+}
+
+enum err instant_parse_iso(struct str text, struct wall *out)
+{
+	int year, month, day, hour, minute, second, ms, zone;
+
+	if (!take_digits(&text, 4, "-", &year) || !take_digits(&text, 2, "-", &month) ||
+		!take_digits(&text, 2, "T", &day) || !take_digits(&text, 2, ":", &hour) ||
+		!take_digits(&text, 2, ":", &minute) || !take_digits(&text, 2, "", &second) ||
+		!take_fraction(&text, &ms) || !take_zone(&text, &zone))
+		return ERR_SYNTAX;
+	if (year < 1970 || month < 1 || month > 12 || day < 1 || day > days_in(year, month) ||
+		hour > 23 || minute > 59 || second > 60)
+		return ERR_SYNTAX;
+	second -= second == 60;
+	out->ms = days_of(year, month, day) * DAY_MS + hour * HOUR_MS + (minute - zone) * MINUTE_MS +
+		  second * SECOND_MS + ms;
+	return OK;
+}
+
 enum err instant_parse_span(struct str text, int64_t *out_ms)
 {
 	uint64_t total = 0;

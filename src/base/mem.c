@@ -50,3 +50,12 @@ char *mem_strdup(const char *text)
 	memcpy(copy, text, size_bytes);
 	return copy;
 }
+
+void mem_wipe(void *p, size_t len_bytes)
+{
+	/* volatile: a plain memset before the memory goes would be optimized away */
+	volatile char *octets = p;
+
+	for (size_t i = 0; i < len_bytes; i++)
+		octets[i] = '\0';
+}

@@ -113,6 +113,16 @@ const struct conf_route *conf_route_named(const struct conf *conf, struct str na
 	return NULL;
 }
 
+struct str conf_route_site(const struct conf_route *route, struct arena *arena)
+{
+	const char *protocol = route->via == ROUTE_LMTP ? "lmtp:" : "";
+
+	CHECK(route->via != ROUTE_MX);
+	if (route->path.len > 0)
+		return arena_printf(arena, "%sunix:%.*s", protocol, STR_FMT(route->path));
+	return arena_printf(arena, "%s[%.*s]:%u", protocol, STR_FMT(route->host), route->port);
+}
+
 bool conf_is_trusted(const struct conf *conf, const struct endpoint *client)
 {
 	/* Who may open a UNIX socket is decided by its mode. */

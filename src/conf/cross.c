@@ -9,6 +9,8 @@ static void check_policy(
 static void check_listener(struct loader *l, const struct conf_listener *listener, struct place at);
 static void check_route(struct loader *l, const struct conf_route *route, struct place at);
 static void check_class(struct loader *l, const struct conf_class *class, struct place at);
+static void check_user_rule(
+	struct loader *l, const struct conf_user_rule *rule, struct place at);
 static void check_relay_domain(
 	struct loader *l, const struct conf_relay_domain *item, struct place at);
 static void check_networks(struct loader *l);
@@ -30,6 +32,10 @@ void cross_check(struct loader *l)
 	if (c->tls.key.len > 0 && c->tls.certificate.len == 0)
 		problem_add(&l->problems, loader_place(l, "tls", "key", NULL),
 			"tls.key needs tls.certificate");
+	if (c->tls.client_authorities.len > 0 && c->tls.certificate.len == 0)
+		problem_add(&l->problems, loader_place(l, "tls", "client-authorities", NULL),
+			"tls.client-authorities needs tls.certificate: without TLS nobody can show "
+			"a certificate");
 }
 
 void cross_check_item(
@@ -46,6 +52,8 @@ void cross_check_item(
 		check_relay_domain(l, item, at);
 	} else if (items == &class_items) {
 		check_class(l, item, at);
+	} else if (items == keys_find(NULL, STR("user-rules"))->items) {
+		check_user_rule(l, item, at);
 	} else {
 		const struct conf_site *site = item;
 		for (uint32_t i = 0; &c->sites[i] != site; i++)
@@ -102,7 +110,7 @@ static void check_listener(struct loader *l, const struct conf_listener *listene
 		problem_add(&l->problems, at, "a UNIX socket takes no PROXY header");
 	if (listener->allow != ALLOW_AUTHENTICATED)
 		return;
-	if (c->user_count == 0)
+	if (c->user_count == 0 && c->tls.client_authorities.len == 0)
 		problem_add(&l->problems, at,
 			"'allow: authenticated' needs users: set auth.users to their file");
 	if (listener->tls == LISTENER_PLAIN && !is_local && !c->auth_without_tls)
@@ -114,6 +122,8 @@ static void check_listener(struct loader *l, const struct conf_listener *listene
 static bool is_at_home(const struct conf_route *route)
 {
 	struct endpoint at;
+	if (route->path.len > 0)
+		return true;
 	if (!route->is_host_literal)
 		return str_equal(route->host, STR("localhost"));
 	return endpoint_parse_ip(&at, route->host) == OK && endpoint_is_loopback(&at);
@@ -127,6 +137,10 @@ static void check_route(struct loader *l, const struct conf_route *route, struct
 		if (str_equal(c->routes[i].name, route->name))
 			problem_add(&l->problems, at, "there is a route '%.*s' already",
 				STR_FMT(route->name));
+	if (route->path.len > 0 && route->has_tls && route->tls != TLS_NONE)
+		problem_add(&l->problems, at, "a socket of this host needs no TLS");
+	if (route->path.len > 0 && (route->source_ipv4.family || route->source_ipv6.family))
+		problem_add(&l->problems, at, "a socket of this host has no source address");
 	if (route->user.len == 0)
 		return;
 	if (route->via == ROUTE_MX)
@@ -150,6 +164,17 @@ static void check_class(struct loader *l, const struct conf_class *class, struct
 			"this class changes nothing: set priority, deliver-by, hold or notify");
 	if (class->has_hold && class->has_deliver_by && class->hold_ms >= class->deliver_by_ms)
 		problem_add(&l->problems, at, "hold must be less than deliver-by");
+}
+
+static void check_user_rule(
+	struct loader *l, const struct conf_user_rule *rule, struct place at)
+{
+	const struct conf *c = l->conf;
+	if (rule->sender_count == 0 && rule->messages_per_hour == 0 && rule->recipients_per_hour == 0)
+		return; /* for whom the rules behind it do not hold */
+	if (c->user_count == 0 && c->tls.client_authorities.len == 0)
+		problem_add(&l->problems, at,
+			"user-rules need users: set auth.users to their file");
 }
 
 static void check_relay_domain(

@@ -43,6 +43,7 @@ enum key_kind {
 	KEY_NETWORKS,
 	KEY_SERVERS,
 	KEY_DOMAINS,
+	KEY_PATTERNS, /* globs, lower case */
 	KEY_SCHEDULE,
 	/* list of mappings */
 	KEY_ITEMS

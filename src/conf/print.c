@@ -90,7 +90,10 @@ static bool is_worth_printing(const struct key *key, size_t number, const struct
 		return ((const struct conf_class *)item)->header.name.len > 0;
 	if (items == &class_items && key->kind == KEY_CHOICE)
 		return ((const struct conf_class *)item)->has_deliver_by;
-	if (key->kind == KEY_PATTERN || key->kind == KEY_SECRET ||
+	if (key->kind == KEY_IPV4 || key->kind == KEY_IPV6)
+		return ((const struct endpoint *)(const void *)((const char *)item + key->offset))
+			       ->family != FAMILY_NONE;
+	if (key->kind == KEY_PATTERN || key->kind == KEY_SECRET || key->kind == KEY_HOST ||
 		key->kind == KEY_RECIPIENTS) {
 		memcpy(&text, (const char *)item + key->offset, sizeof(text));
 		return text.len > 0;

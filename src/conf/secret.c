@@ -33,6 +33,7 @@ bool secret_read_users(struct conf *conf, struct str file, struct value_context 
 	const char *fault = NULL;
 	buf_init(&text, FILE_BYTES_MAX);
 	conf->user_count = 0;
+	conf->users_file = context->may_read_files ? file_path(file, context) : STR("");
 	bool is_ok = read_secrets(file, context, &text);
 	struct str rest = buf_str(&text);
 	if (is_ok)
@@ -41,7 +42,7 @@ bool secret_read_users(struct conf *conf, struct str file, struct value_context 
 		if (!split(line, &name, &hash))
 			fault = "is not of the form name:hash";
 		else if (!is_hash(hash))
-			fault = "has no crypt(5) hash; make one with: openssl passwd -6";
+			fault = "has no crypt(5) hash; make one with: outlast passwd";
 		else if (has_user(conf, name))
 			fault = "names a user again";
 		else if (conf->user_count == USERS_MAX)

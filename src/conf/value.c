@@ -115,6 +115,7 @@ bool value_set(const struct key *key, void *base, struct str text, struct value_
 	case KEY_NETWORKS:
 	case KEY_SERVERS:
 	case KEY_DOMAINS:
+	case KEY_PATTERNS:
 	case KEY_SCHEDULE:
 		return set_list(key, base, text, c);
 	case KEY_ITEMS:
@@ -362,6 +363,21 @@ static bool split_via(struct str text, struct str *host, uint16_t *port, bool *i
 	return host->len > 0 && number <= UINT16_MAX;
 }
 
+static bool set_lmtp_path(struct conf_route *route, struct str text, struct value_context *c)
+{
+	struct endpoint at;
+	enum err err = endpoint_parse(&at, str_slice(text, 5, text.len), 0);
+	if (err == ERR_LIMIT)
+		return refuse(
+			c->why, "the path of a socket may have at most %zu octets", SOCKET_LEN_MAX);
+	if (err != OK)
+		return refuse(c->why, "'%.*s' needs the whole path of a socket, like lmtp:unix:/run/lmtp",
+			STR_FMT(text));
+	route->via = ROUTE_LMTP;
+	route->path = arena_dup(c->arena, str_from_c(at.path));
+	return true;
+}
+
 static bool set_via(struct conf_route *route, struct str text, struct value_context *c)
 {
 	struct str host, name;
@@ -372,9 +388,17 @@ static bool set_via(struct conf_route *route, struct str text, struct value_cont
 		route->via = ROUTE_MX;
 		return true;
 	}
-	if (!split_via(text, &host, &port, &is_bracketed))
-		return refuse(c->why, "'%.*s' is none of mx, \"[host]:port\" or host:port",
+	bool is_lmtp = str_starts_fold(text, STR("lmtp:"));
+	if (is_lmtp && str_starts_fold(text, STR("lmtp:unix:")))
+		return set_lmtp_path(route, text, c);
+	if (!split_via(is_lmtp ? str_slice(text, 5, text.len) : text, &host, &port, &is_bracketed))
+		return refuse(c->why,
+			"'%.*s' is none of mx, \"[host]:port\", host:port, \"lmtp:[host]:port\" or "
+			"lmtp:unix:/path",
 			STR_FMT(text));
+	if (is_lmtp && port == 0) /* RFC 2033 5: LMTP must not use the port of SMTP, and has none of its own */
+		return refuse(c->why, "'%.*s' needs a port, like \"lmtp:[%.*s]:24\"", STR_FMT(text),
+			STR_FMT(host));
 	struct str address =
 		str_starts_fold(host, STR("IPv6:")) ? str_slice(host, 5, host.len) : host;
 	bool is_literal = endpoint_parse_ip(&literal, address) == OK;
@@ -382,19 +406,19 @@ static bool set_via(struct conf_route *route, struct str text, struct value_cont
 		name = arena_lower(c->arena, address);
 	else if (domain_normalize(host, c->arena, &name) != OK)
 		return refuse(c->why, "'%.*s' is not a host name or IP address", STR_FMT(host));
-	route->via = ROUTE_SMARTHOST;
+	route->via = is_lmtp ? ROUTE_LMTP : ROUTE_SMARTHOST;
 	route->host = name;
 	route->port = port;
 	route->is_host_literal = is_literal;
-	route->uses_mx = !is_bracketed && !is_literal;
+	route->uses_mx = !is_bracketed && !is_literal && !is_lmtp;
 	return true;
 }
 
 bool value_is_list(const struct key *key)
 {
 	return key->kind == KEY_NETWORKS || key->kind == KEY_SERVERS ||
-	       key->kind == KEY_DOMAINS || key->kind == KEY_SCHEDULE ||
-	       key->kind == KEY_ITEMS;
+	       key->kind == KEY_DOMAINS || key->kind == KEY_PATTERNS ||
+	       key->kind == KEY_SCHEDULE || key->kind == KEY_ITEMS;
 }
 
 void value_clear(const struct key *key, void *base)
@@ -472,6 +496,16 @@ static bool append_domain(
 	return true;
 }
 
+static bool append_pattern(
+	const struct key *key, void *base, struct str word, struct value_context *c)
+{
+	if (!is_word(word))
+		return refuse(c->why, "'%.*s' is not a pattern like *@example.org", STR_FMT(word));
+	struct str pattern = arena_lower(c->arena, word);
+	*(struct str *)add_place(key, base, sizeof(pattern), c->arena) = pattern;
+	return true;
+}
+
 static bool append_step(const struct key *key, void *base, struct str word, struct value_context *c)
 {
 	int64_t ms;
@@ -494,6 +528,8 @@ bool value_append(const struct key *key, void *base, struct str word, struct val
 		return append_server(key, base, word, c);
 	if (key->kind == KEY_DOMAINS)
 		return append_domain(key, base, word, c);
+	if (key->kind == KEY_PATTERNS)
+		return append_pattern(key, base, word, c);
 	if (key->kind == KEY_SCHEDULE)
 		return append_step(key, base, word, c);
 	return refuse(c->why, "this is not a list of words");

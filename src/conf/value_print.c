@@ -73,6 +73,7 @@ void value_print(struct buf *out, const struct key *key, const void *base)
 	case KEY_NETWORKS:
 	case KEY_SERVERS:
 	case KEY_DOMAINS:
+	case KEY_PATTERNS:
 	case KEY_SCHEDULE:
 		print_list(out, key, base);
 		break;
@@ -184,7 +185,12 @@ static void print_via(struct buf *out, const struct conf_route *route)
 		return;
 	}
 	buf_init(&text, 512);
-	buf_printf(&text, route->uses_mx ? "%.*s" : "[%.*s]", STR_FMT(route->host));
+	if (route->via == ROUTE_LMTP)
+		buf_append_str(&text, STR("lmtp:"));
+	if (route->path.len > 0)
+		buf_printf(&text, "unix:%.*s", STR_FMT(route->path));
+	else
+		buf_printf(&text, route->uses_mx ? "%.*s" : "[%.*s]", STR_FMT(route->host));
 	if (route->port > 0)
 		buf_printf(&text, ":%u", (unsigned)route->port);
 	print_word(out, buf_str(&text));
@@ -212,7 +218,7 @@ static void print_entry(struct buf *out, const struct key *key, const void *base
 	buf_init(&text, 512);
 	if (key->kind == KEY_SERVERS) {
 		endpoint_format(&text, &(*(struct endpoint *const *)field(key, base))[index]);
-	} else if (key->kind == KEY_DOMAINS) {
+	} else if (key->kind == KEY_DOMAINS || key->kind == KEY_PATTERNS) {
 		buf_append_str(&text, (*(struct str *const *)field(key, base))[index]);
 	} else {
 		const struct network *network =

@@ -17,6 +17,7 @@
 #define CONNECT_FLOOR_MS 50
 #define LACKING_ATTEMPTS_MIN 12 /* about half a day of the usual retry schedule */
 #define HOST_BYTES_MAX 512
+#define TLS_TEXT_BYTES_MAX 1024
 
 static void on_deadline(struct timer *t);
 static void on_finish(struct deferred *d);
@@ -25,11 +26,6 @@ static void next_host(struct attempt *a);
 static const struct route_target *target_of(const struct attempt *a)
 {
 	return &a->route->targets[a->order[a->target]];
-}
-
-static struct str smarthost_user(const struct attempt *a)
-{
-	return a->route->conf_route ? a->route->conf_route->user : STR("");
 }
 
 /* What a known-good site lacks today it may have had yesterday: no-domain-grace is enough to put that right, and for mail that
@@ -48,6 +44,7 @@ static struct verdict judge(
 	struct verdict_context context = {
 		.is_known_good = is_hoped_for(a, outcome),
 		.is_smarthost = a->route->is_smarthost,
+		.is_lmtp = a->route->conf_route && a->route->conf_route->via == ROUTE_LMTP,
 		.has_accepted_other = has_accepted_other,
 		.is_ourselves = a->is_ourselves,
 	};
@@ -151,12 +148,37 @@ static void set_host(struct attempt *a)
 	buf_init(&host, HOST_BYTES_MAX);
 	buf_append_str(&host, target->host);
 	buf_append_char(&host, '[');
-	endpoint_format_ip(&host, &target->address);
-	buf_append_str(&host, STR("]:"));
-	buf_append_number(&host, target->address.port, 1);
+	if (target->address.family == FAMILY_UNIX) {
+		buf_printf(&host, "%s]", target->address.path);
+	} else {
+		endpoint_format_ip(&host, &target->address);
+		buf_append_str(&host, STR("]:"));
+		buf_append_number(&host, target->address.port, 1);
+	}
 	a->host = arena_dup(&a->arena, buf_str(&host));
 	a->host_name = arena_dup(&a->arena, target->host);
 	buf_fini(&host);
+}
+
+/* The key of a rule that is not the target's own. */
+static void set_key(struct attempt *a)
+{
+	a->session_key = route_key_of(
+		a->conf, a->route->conf_route, target_of(a)->host, &a->rule, &a->arena);
+}
+
+/* RFC 8689 section 4.2.1: the certificate of the next hop must verify, by PKIX unless TLSA records do it. */
+static void set_rule(struct attempt *a)
+{
+	const struct route_target *target = target_of(a);
+
+	a->rule = target->tls;
+	a->session_key = target->session_key;
+	if (!a->message->is_requiretls || target->tls.policy == TLS_VERIFY ||
+		target->tls.policy == TLS_DANE)
+		return;
+	a->rule = (struct tls_rule){ .policy = TLS_VERIFY, .authority = TLS_BY_REQUIRETLS };
+	set_key(a);
 }
 
 static void next_host(struct attempt *a)
@@ -166,7 +188,7 @@ static void next_host(struct attempt *a)
 		return;
 	}
 	set_host(a);
-	a->tls_now = a->route->tls;
+	set_rule(a);
 	engage(a, !a->is_probe);
 }
 
@@ -221,15 +243,95 @@ static void note_network(struct attempt *a, const struct outcome *outcome)
 	a->reached = t->address;
 }
 
+static void note_tls(
+	struct attempt *a, enum attempt_tls_result result, enum tls_fault fault, struct str problem)
+{
+	if (a->rule.policy == TLS_NONE || a->tls_tried_count == ATTEMPT_TLS_MAX)
+		return;
+	a->tls_tried[a->tls_tried_count++] = (struct attempt_tls){ .target = target_of(a),
+		.result = result,
+		.fault = fault,
+		.problem = problem.len > 0 ? arena_dup(&a->arena, problem) : STR("") };
+}
+
+static void log_tls(struct attempt *a, enum log_level level, const char *what, struct str why)
+{
+	struct buf text;
+
+	buf_init(&text, TLS_TEXT_BYTES_MAX);
+	buf_append_safe(&text, why);
+	log_text(a->env->log, level, "smtp", "%.*s: TLS failed: %s (%s)", STR_FMT(a->host),
+		buf_cstr(&text), what);
+	buf_fini(&text);
+}
+
+/* It went through: what a check would have said of it counts only for reports. */
+static void note_tls_good(struct attempt *a)
+{
+	const struct smtp_client_info *info = smtp_client_info(a->client);
+
+	note_tls(a, info->tls.len > 0 ? ATTEMPT_TLS_GOOD : ATTEMPT_TLS_NOT_OFFERED, info->tls_fault,
+		info->tls_problem);
+	if (!a->rule.is_testing)
+		return;
+	if (info->tls.len == 0)
+		log_tls(a, LOG_NOTICE, "MTA-STS in testing: the mail goes in clear text",
+			STR("TLS is not offered"));
+	else if (info->tls_fault != TLS_FAULT_NONE)
+		log_tls(a, LOG_NOTICE, "MTA-STS in testing: the mail goes all the same",
+			info->tls_problem);
+}
+
+static void note_tls_failed(struct attempt *a, struct smtp_client *c, const struct outcome *outcome)
+{
+	bool is_handshake = c && smtp_client_info(c)->tls_fault != TLS_FAULT_NONE &&
+			    outcome->stage == STAGE_TLS;
+	bool is_fallback = a->rule.policy == TLS_OPPORTUNISTIC;
+
+	if (a->rule.policy == TLS_NONE ||
+		(outcome->stage != STAGE_TLS && outcome->stage != STAGE_STARTTLS))
+		return;
+	note_tls(a, outcome->stage == STAGE_TLS ? ATTEMPT_TLS_FAILED : ATTEMPT_TLS_NOT_OFFERED,
+		is_handshake ? smtp_client_info(c)->tls_fault : TLS_FAULT_HANDSHAKE, outcome->text);
+	log_tls(a, is_fallback ? LOG_INFO : LOG_WARNING,
+		is_fallback && is_tls_failure(outcome) ? "opportunistic: clear text is tried"
+						       : "not used without TLS",
+		outcome->text);
+}
+
+static bool is_for_requiretls(const struct attempt *a, const struct outcome *outcome)
+{
+	return a->rule.authority == TLS_BY_REQUIRETLS &&
+	       (outcome->stage == STAGE_TLS || outcome->stage == STAGE_STARTTLS);
+}
+
+/* What this message alone asks for says nothing against the host or the next hop: others go there as they are. */
+static void lack_requiretls(struct attempt *a, const struct outcome *outcome)
+{
+	struct outcome lacking = { .stage = STAGE_POLICY,
+		.err = ERR_UNSUPPORTED,
+		.status = STATUS(5, 7, 30),
+		.text = arena_dup(&a->arena, outcome->text) };
+
+	a->is_lacking = true;
+	for (uint32_t i = 0; i < a->recipient_count; i++)
+		a->job_recipients[i].outcome = lacking;
+}
+
 static void on_session_failed(struct attempt *a, const struct outcome *outcome)
 {
 	struct verdict verdict = judge(a, outcome, false);
 	bool is_first = a->site_outcome.stage == STAGE_NONE;
 
 	note_network(a, outcome);
-
-	if (a->tls_now == TLS_OPPORTUNISTIC && is_tls_failure(outcome)) {
-		a->tls_now = TLS_NONE;
+	if (is_for_requiretls(a, outcome) && verdict.scope != SCOPE_HOST) {
+		lack_requiretls(a, outcome);
+		next_host(a);
+		return;
+	}
+	if (a->rule.policy == TLS_OPPORTUNISTIC && is_tls_failure(outcome)) {
+		a->rule.policy = TLS_NONE;
+		set_key(a);
 		engage(a, !a->is_probe);
 		return;
 	}
@@ -252,11 +354,12 @@ static void on_failed(void *user, struct smtp_client *c, const struct outcome *o
 {
 	struct attempt *a = user;
 
-	(void)c;
 	drop_client(a);
 	/* A session that ended after its job, before the pool had it: its results stand. */
-	if (!list_is_linked(&a->finish.link))
-		on_session_failed(a, outcome);
+	if (list_is_linked(&a->finish.link))
+		return;
+	note_tls_failed(a, c, outcome);
+	on_session_failed(a, outcome);
 }
 
 static void on_ready(void *user, struct smtp_client *c)
@@ -265,6 +368,7 @@ static void on_ready(void *user, struct smtp_client *c)
 
 	a->connected = env_now(a->env);
 	a->tls = arena_dup(&a->arena, smtp_client_info(c)->tls);
+	note_tls_good(a);
 	if (fault_hit(a->env->fault, FAULT_attempt_connected)) {
 		struct outcome lost = {
 			.stage = STAGE_CONNECT, .err = ERR_RESET, .text = STR("fault")
@@ -288,6 +392,20 @@ static int64_t connect_ms(const struct attempt *a)
 	return ms > CONNECT_FLOOR_MS ? ms : CONNECT_FLOOR_MS;
 }
 
+static void apply_route(
+	struct smtp_client_params *params, const struct conf_route *route, bool is_ipv6)
+{
+	const struct endpoint *source = is_ipv6 ? &route->source_ipv6 : &route->source_ipv4;
+
+	params->user = route->user;
+	params->password = route->password;
+	params->is_lmtp = route->via == ROUTE_LMTP;
+	if (source->family != FAMILY_NONE)
+		params->source = *source;
+	if (route->hostname.len > 0)
+		params->hostname = route->hostname;
+}
+
 static void open_session(struct attempt *a)
 {
 	const struct route_target *target = target_of(a);
@@ -298,14 +416,13 @@ static void open_session(struct attempt *a)
 		.source = is_ipv6 ? a->conf->client.source_ipv6 : a->conf->client.source_ipv4,
 		.host = target->host,
 		.hostname = a->conf->hostname,
-		.tls.policy = a->tls_now,
+		.tls = a->rule,
+		.session_key = a->session_key,
 		.connect_ms = connect_ms(a),
 	};
 
-	if (route) {
-		params.user = route->user;
-		params.password = route->password;
-	}
+	if (route)
+		apply_route(&params, route, is_ipv6);
 	metric_add(a->env->metrics, METRIC_connections_opened_total, 1);
 	metric_add(a->env->metrics, METRIC_connections_open, 1);
 	a->is_reused = false;
@@ -317,7 +434,7 @@ static void engage(struct attempt *a, bool may_reuse)
 	struct smtp_client *c = NULL;
 
 	if (may_reuse)
-		c = pool_take(a->pool, &target_of(a)->address, a->tls_now, smarthost_user(a));
+		c = pool_take(a->pool, &target_of(a)->address, a->session_key);
 	if (!c) {
 		open_session(a);
 		return;
@@ -330,9 +447,26 @@ static void engage(struct attempt *a, bool may_reuse)
 	run_job(a);
 }
 
+static void give_back(struct attempt *a, struct smtp_client *c)
+{
+	pool_give(a->pool, c, &target_of(a)->address, a->policy->messages_per_connection,
+		a->policy->connection_idle_ms);
+}
+
 /* ---- job ---- */
 
 static void on_job(struct smtp_job *job);
+
+/* LMTP servers of this host may well greet with its name. */
+static bool is_our_name(const struct attempt *a, struct str name)
+{
+	const struct conf_route *route = a->route->conf_route;
+
+	if (route && route->via == ROUTE_LMTP)
+		return false;
+	return str_equal_fold(name, a->conf->hostname) ||
+	       (route && route->hostname.len > 0 && str_equal_fold(name, route->hostname));
+}
 
 static void run_job(struct attempt *a)
 {
@@ -349,7 +483,9 @@ static void run_job(struct attempt *a)
 		a->job_recipients[i] =
 			(struct smtp_job_recipient){ .rcpt = &a->recipients[i].rcpt };
 	a->is_job_running = true;
-	a->is_ourselves = str_equal_fold(smtp_client_info(a->client)->greeting, a->conf->hostname);
+	a->is_ourselves = is_our_name(a, smtp_client_info(a->client)->greeting);
+	a->has_dsn = smtp_client_info(a->client)->has_dsn;
+	a->has_deliverby = smtp_client_info(a->client)->has_deliverby;
 	smtp_client_deliver(a->client, &a->job);
 }
 
@@ -410,6 +546,18 @@ static void lose_delivery(struct attempt *a)
 			a->job_recipients[i].outcome = lost;
 }
 
+/* The host is well, and takes other mail; this message is for one that has what it needs. */
+static void pass_over(struct attempt *a)
+{
+	struct smtp_client *c = a->client;
+
+	a->is_lacking = true;
+	a->client = NULL;
+	if (c)
+		give_back(a, c);
+	next_host(a);
+}
+
 static void on_job(struct smtp_job *job)
 {
 	struct attempt *a = CONTAINER_OF(job, struct attempt, job);
@@ -421,6 +569,10 @@ static void on_job(struct smtp_job *job)
 		engage(a, false);
 		return;
 	}
+	if (job->is_lacking) {
+		pass_over(a);
+		return;
+	}
 	a->connect_ms = a->connected.ms - a->started.ms;
 	a->transmit_ms = job->mail_ms;
 	lose_delivery(a);
@@ -430,12 +582,32 @@ static void on_job(struct smtp_job *job)
 
 /* ---- end ---- */
 
+/* Final only if every host was asked: one that failed before it could say may have what is needed. */
+static void finish_lacking(struct attempt *a)
+{
+	bool is_final = a->site_outcome.stage == STAGE_NONE;
+
+	for (uint32_t i = 0; i < a->recipient_count; i++) {
+		struct outcome *o = &a->job_recipients[i].outcome;
+
+		if (!is_final && o->status.subject != 1)
+			o->status.klass = 4;
+	}
+	take_results(a);
+	finish(a);
+}
+
 static void finish_unreached(struct attempt *a)
 {
 	struct verdict verdict = judge(a, &a->site_outcome, false);
 
-	a->is_site_failure = verdict.scope == SCOPE_HOST;
 	a->connect_ms = env_now(a->env).ms - a->started.ms;
+	if (a->is_lacking) {
+		finish_lacking(a);
+		return;
+	}
+
+	a->is_site_failure = verdict.scope == SCOPE_HOST;
 	for (uint32_t i = 0; i < a->recipient_count; i++)
 		a->results[i] = (struct attempt_result){ a->recipients[i].rcpt.number,
 			a->site_outcome, verdict };
@@ -459,7 +631,7 @@ static void on_deadline(struct timer *t)
 	a->is_job_running = false;
 	lost.stage = a->job.is_dot_sent ? STAGE_DOT : STAGE_CONTENT;
 	for (uint32_t i = 0; i < a->recipient_count; i++)
-		if (a->job_recipients[i].outcome.code < 400)
+		if (a->job_recipients[i].outcome.code < 400 && !a->job_recipients[i].is_delivered)
 			a->job_recipients[i].outcome = lost;
 	take_results(a);
 	finish(a);
@@ -473,8 +645,7 @@ static void on_finish(struct deferred *d)
 	a->is_running = false;
 	a->client = NULL;
 	if (c)
-		pool_give(a->pool, c, &target_of(a)->address, a->tls_now, smarthost_user(a),
-			a->policy->messages_per_connection, a->policy->connection_idle_ms);
+		give_back(a, c);
 	a->on_done(a);
 }
 

@@ -36,9 +36,6 @@ struct idle {
 	struct pool *pool;
 	struct smtp_client *client;
 	struct endpoint to;
-	enum tls_policy tls;
-	struct arena arena;
-	struct str user;
 	struct timer timer;
 };
 
@@ -81,7 +78,6 @@ static struct smtp_client *idle_free(struct idle *i)
 	env_timer_stop(i->pool->env, &i->timer);
 	list_remove(&i->link);
 	i->pool->idle_count--;
-	arena_fini(&i->arena);
 	free(i);
 	return c;
 }
@@ -119,13 +115,13 @@ static void on_idle_died(void *user, struct smtp_client *c, const struct outcome
 
 static const struct smtp_client_handler idle_handler = { on_idle_ready, on_idle_died };
 
-struct smtp_client *pool_take(
-	struct pool *p, const struct endpoint *to, enum tls_policy tls, struct str user)
+struct smtp_client *pool_take(struct pool *p, const struct endpoint *to, struct str session_key)
 {
 	for (struct list *link = p->idle.prev; link != &p->idle; link = link->prev) {
 		struct idle *i = CONTAINER_OF(link, struct idle, link);
 
-		if (i->tls != tls || !endpoint_equal(&i->to, to) || !str_equal(i->user, user))
+		if (!endpoint_equal(&i->to, to) ||
+			!str_equal(smtp_client_session_key(i->client), session_key))
 			continue;
 		metric_add(p->env->metrics, METRIC_connections_reused_total, 1);
 		return idle_free(i);
@@ -134,7 +130,7 @@ struct smtp_client *pool_take(
 }
 
 void pool_give(struct pool *p, struct smtp_client *c, const struct endpoint *to,
-	enum tls_policy tls, struct str user, uint32_t messages_max, int64_t idle_ms)
+	uint32_t messages_max, int64_t idle_ms)
 {
 	struct idle *i;
 
@@ -151,9 +147,6 @@ void pool_give(struct pool *p, struct smtp_client *c, const struct endpoint *to,
 	i->pool = p;
 	i->client = c;
 	i->to = *to;
-	i->tls = tls;
-	if (user.len > 0)
-		i->user = arena_dup(&i->arena, user);
 	i->timer.on_fire = on_idle_over;
 	list_push_back(&p->idle, &i->link);
 	p->idle_count++;

@@ -1,6 +1,8 @@
 /* route_filter - see route_filter.h. */
 #include "route_filter.h"
 
+#include "deliver/route.h"
+
 static bool is_listed(const struct conf *conf, const struct endpoint *address)
 {
 	for (uint32_t i = 0; i < conf->dns.allow_count; i++)
@@ -42,6 +44,11 @@ enum address_use route_judge_address(
 	if (endpoint_is_loopback(address))
 		return ADDRESS_LOCAL;
 	return endpoint_is_private(address) ? ADDRESS_REFUSED : ADDRESS_GOOD;
+}
+
+bool route_may_reach(const struct conf *conf, const struct endpoint *address)
+{
+	return route_judge_address(conf, address, false) == ADDRESS_GOOD;
 }
 
 bool route_is_near(const struct conf *conf, const struct endpoint *address)

@@ -8,6 +8,7 @@
 #include "deliver/route.h"
 
 #define PREFERENCE_DIGITS_MAX 5
+#define BOUND STR("dane")
 
 static int by_address(const void *a, const void *b)
 {
@@ -43,6 +44,10 @@ struct str route_text_write(struct route_text_host *hosts, uint32_t count, struc
 		buf_append_number(&b, h->preference, 1);
 		buf_append_char(&b, ' ');
 		buf_append_str(&b, h->name);
+		if (h->is_bound) {
+			buf_append_char(&b, ' ');
+			buf_append_str(&b, BOUND);
+		}
 		qsort(h->addresses, h->address_count, sizeof(h->addresses[0]), by_address);
 		for (uint32_t j = 0; j < h->address_count; j++, addresses++) {
 			buf_append_char(&b, ' ');
@@ -76,10 +81,14 @@ static bool read_host(struct str text, struct route_text_host *out)
 	if (!read_preference(str_cut(&text, ' '), &out->preference))
 		return false;
 	out->name = str_cut(&text, ' ');
-	while (text.len > 0 && out->address_count < ROUTE_TEXT_ADDRESSES_MAX)
-		if (endpoint_parse_ip(&out->addresses[out->address_count], str_cut(&text, ' ')) ==
-			OK)
+	while (text.len > 0 && out->address_count < ROUTE_TEXT_ADDRESSES_MAX) {
+		struct str word = str_cut(&text, ' ');
+
+		if (str_equal(word, BOUND))
+			out->is_bound = true;
+		else if (endpoint_parse_ip(&out->addresses[out->address_count], word) == OK)
 			out->address_count++;
+	}
 	return out->name.len > 0;
 }
 
@@ -99,7 +108,8 @@ bool route_text_same_hosts(struct str a, struct str b)
 		struct str x = str_cut(&a, ';'), y = str_cut(&b, ';');
 
 		if (!str_equal(str_cut(&x, ' '), str_cut(&y, ' ')) ||
-			!str_equal(str_cut(&x, ' '), str_cut(&y, ' ')))
+			!str_equal(str_cut(&x, ' '), str_cut(&y, ' ')) ||
+			str_equal(str_cut(&x, ' '), BOUND) != str_equal(str_cut(&y, ' '), BOUND))
 			return false;
 	}
 	return a.len == b.len;

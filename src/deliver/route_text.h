@@ -1,6 +1,7 @@
 /*
  * route_text - a route written down: "PREFERENCE HOST ADDRESS...;PREFERENCE HOST ADDRESS...", hosts by preference and
- * name, addresses in order, so that the same route gives the same text whatever chance did to it. A host without a usable
+ * name, a host that TLSA records bind has the word
+ * "dane" before its addresses; addresses in order, so that the same route gives the same text whatever chance did to it. A host without a usable
  * address is there all the same: the site's name is made of all hosts. Pure.
  */
 #ifndef DELIVER_ROUTE_TEXT_H
@@ -16,6 +17,7 @@ struct route_text_host {
 	uint16_t preference;
 	struct endpoint addresses[ROUTE_TEXT_ADDRESSES_MAX]; /* without port; more are left out */
 	uint32_t address_count;
+	bool is_bound; /* by TLSA records, or for want of an answer about them */
 };
 
 /* route_text_write - sorts hosts. Empty when it would be longer than ROUTE_TEXT_BYTES_MAX, or no host has an address. */

@@ -82,8 +82,13 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(3, 5), THEN(OURS, PARK) },
 	{ ON(DNS), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(HOP, PARK) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(4, ALL), THEN(HOP, PARK) },
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 30), THEN(MESSAGE, RETRY) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, ALL), THEN(HOP, PARK) },
+	/* Beyond the RCPTMAX of the next hop: another transaction, when this one was one. */
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(5, 3), IF(OTHERS), THEN(RECIPIENT, AGAIN) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(MESSAGE, RETRY) },
+	/* To be returned rather than late, and late (RFC 2852). */
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(5), ENH(4, 7), THEN(MESSAGE, FAIL) },
 	{ ON(DNS), ERR(ANY_ERR), ENH(1, ALL), IF(KNOWN_GOOD), THEN(HOP, PARK) },
 	{ ON(DNS), ERR(ANY_ERR), ENH(1, ALL), THEN(HOP, FAIL) },
 	{ IN(AT(STAGE_DNS) | AT(STAGE_POLICY)), ERR(ANY_ERR), ENH(4, ALL), IF(KNOWN_GOOD),
@@ -99,6 +104,8 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(SOME, ALL), IF(KNOWN_GOOD), THEN(MESSAGE, RETRY),
 		STAT(5, 0) },
 	{ ON(POLICY), ERR(ANY_ERR), ENH(6, ALL), THEN(MESSAGE, FAIL), SET(ANSWERS) },
+	{ ON(POLICY), ERR(ANY_ERR), ENH(3, 3), THEN(MESSAGE, FAIL), SET(ANSWERS) },
+	{ ON(POLICY), ERR(ANY_ERR), ENH(7, 30), THEN(MESSAGE, FAIL), SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), ANY_ENH, THEN(MESSAGE, RETRY), STAT(5, 0) },
 
 	/* No session: the host, but what we ourselves lack or demand. */
@@ -133,9 +140,13 @@ static const struct rule rules[] = {
 	{ IN(SENDING), CODE(421, 421), ANY_ENH, THEN(MESSAGE, RETRY), STAT(3, 2),
 		SET(OVERLOAD | LIMIT) },
 
-	/* A smarthost that does not know us: alarm, never bounce. */
+	/* A smarthost that does not know us: alarm, never bounce. 454 is its own trouble, another host of it may do; 432
+	 * wants a new password (RFC 4954 section 6). */
+	{ ON(AUTH), CODE(432, 432), ANY_ENH, THEN(OURS, PARK), STAT(7, 12) },
 	{ ON(AUTH), CODE(500, 599), ANY_ENH, THEN(OURS, PARK), STAT(7, 8) },
 	{ IN(SENDING), CODE(530, 530), ANY_ENH, IF(SMARTHOST), THEN(OURS, PARK), STAT(7, 0) },
+	/* By MX 530 speaks of the session: it wants TLS, which failed just now, or a password, as no MX does on purpose. */
+	{ IN(SENDING), CODE(530, 530), ANY_ENH, IF(KNOWN_GOOD), THEN(MESSAGE, RETRY), STAT(7, 0) },
 	{ IN(SENDING), CODE(535, 535), ANY_ENH, IF(SMARTHOST), THEN(OURS, PARK), STAT(7, 8) },
 	{ IN(SENDING), CODE(500, 599), ENH(7, 8), IF(SMARTHOST), THEN(OURS, PARK) },
 	{ IN(SENDING), CODE(500, 599), ENH(7, 57), IF(SMARTHOST), THEN(OURS, PARK) },
@@ -289,9 +300,23 @@ static struct status status_of(const struct rule *r, const struct outcome *o)
 	return s;
 }
 
+/* By LMTP what is said of an address or a mailbox comes after the dot, and means what it means to RCPT elsewhere. The rest,
+ * of storage, system, content or policy, is judged as anywhere. */
+static bool is_of_mailbox(const struct outcome *o)
+{
+	return o->stage == STAGE_DOT && o->code >= 400 && has_own_status(o) &&
+	       (o->status.subject == 1 || o->status.subject == 2);
+}
+
 struct verdict verdict_in(const struct outcome *outcome, const struct verdict_context *context)
 {
+	struct outcome of_mailbox = *outcome;
+
 	CHECK(outcome->stage < STAGE_COUNT && outcome->err < ERR_COUNT);
+	if (context->is_lmtp && is_of_mailbox(outcome)) {
+		of_mailbox.stage = STAGE_RCPT;
+		outcome = &of_mailbox;
+	}
 	for (size_t i = 0; i < ARRAY_COUNT(rules); i++) {
 		const struct rule *r = &rules[i];
 

@@ -16,7 +16,7 @@
 #define EHLO_LEN_MAX 255
 #define MECHANISM_LEN_MAX 20 /* RFC 4422 3.1 */
 
-enum argument_kind { NO_ARGUMENT, ANY_TEXT, SOME_TEXT, HOST_NAME, PATH, MECHANISM };
+enum argument_kind { NO_ARGUMENT, ANY_TEXT, SOME_TEXT, HOST_NAME, PATH, MECHANISM, CHUNK };
 
 static const struct verb {
 	struct str name;
@@ -36,6 +36,8 @@ static const struct verb {
 	[COMMAND_QUIT] = { { "QUIT", 4 }, NO_ARGUMENT },
 	[COMMAND_STARTTLS] = { { "STARTTLS", 8 }, NO_ARGUMENT },
 	[COMMAND_AUTH] = { { "AUTH", 4 }, MECHANISM },
+	[COMMAND_BDAT] = { { "BDAT", 4 }, CHUNK },
+	[COMMAND_ETRN] = { { "ETRN", 4 }, HOST_NAME },
 	[COMMAND_XCLIENT] = { { "XCLIENT", 7 }, SOME_TEXT },
 	[COMMAND_XFORWARD] = { { "XFORWARD", 8 }, SOME_TEXT },
 	[COMMAND_HTTP] = { { "HTTP", 4 }, ANY_TEXT },
@@ -125,6 +127,21 @@ static enum command_fault parse_auth(struct command *out, struct str text)
 	return COMMAND_OK;
 }
 
+/* RFC 3030 2: a size that 64 bits do not hold is well-formed, and too large for anybody. */
+static enum command_fault parse_chunk(struct command *out, struct str text)
+{
+	struct str rest = text;
+	enum err err = str_to_u64(str_cut(&rest, ' '), &out->chunk_bytes);
+
+	if (err == ERR_LIMIT)
+		out->chunk_bytes = UINT64_MAX;
+	else if (err != OK)
+		return COMMAND_BAD_SYNTAX;
+	rest = str_trim(rest);
+	out->is_last = str_equal_fold(rest, STR("LAST"));
+	return out->is_last || rest.len == 0 ? COMMAND_OK : COMMAND_BAD_SYNTAX;
+}
+
 static enum command_fault address_fault(enum err err)
 {
 	if (err == ERR_LIMIT)
@@ -162,6 +179,8 @@ static enum command_fault parse_path(
 	enum command_fault fault = command_parse_params(out, rest, arena);
 	if (fault == COMMAND_OK && is_mail && out->address.is_utf8 && !out->is_smtputf8)
 		return COMMAND_UTF8_ADDRESS;
+	if (fault == COMMAND_OK && !utf8_transaction && !str_is_ascii(out->orcpt))
+		return COMMAND_UTF8_ADDRESS;
 	return fault;
 }
 
@@ -198,6 +217,8 @@ enum command_fault command_parse(
 		return parse_host(out, text);
 	case MECHANISM:
 		return parse_auth(out, text);
+	case CHUNK:
+		return parse_chunk(out, text);
 	case PATH:
 		return parse_path(out, text, utf8_transaction, arena);
 	}

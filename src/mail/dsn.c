@@ -79,7 +79,7 @@ static const char *subject(const struct dsn_params *p)
 }
 
 /* The original contains 8-bit octets that we return as they are. */
-static bool is_8bit(const struct dsn_params *p)
+bool dsn_is_8bit(const struct dsn_params *p)
 {
 	return p->is_smtputf8 || !str_is_ascii(p->original_body);
 }
@@ -103,7 +103,7 @@ static void put_head(struct buf *out, const struct dsn_params *p, const struct b
 	buf_append_str(
 		out, STR("Content-Type: multipart/report; report-type=delivery-status;\r\n"));
 	buf_printf(out, "\tboundary=\"%.*s\"\r\n", (int)b->len, b->text);
-	buf_printf(out, "Content-Transfer-Encoding: %s\r\n", is_8bit(p) ? "8bit" : "7bit");
+	buf_printf(out, "Content-Transfer-Encoding: %s\r\n", dsn_is_8bit(p) ? "8bit" : "7bit");
 	buf_append_str(out, STR("\r\nThis is a delivery report in MIME form (RFC 3464).\r\n"));
 }
 
@@ -149,7 +149,7 @@ static void put_original(struct buf *out, const struct dsn_params *p, const stru
 		struct str header = header_section(p->original_body);
 		struct str body = str_slice(p->original_body, header.len, p->original_body.len);
 		put_part(out, b, "Your message",
-			p->is_smtputf8 ? "message/global" : "message/rfc822", is_8bit(p));
+			p->is_smtputf8 ? "message/global" : "message/rfc822", dsn_is_8bit(p));
 		put_lines(out, header, "\t", true);
 		put_lines(out, body, "", true);
 	} else if (p->original_headers.len > 0) {

@@ -7,7 +7,12 @@
 
 #include <string.h>
 
+#include "base/endpoint.h"
+#include "mail/orcpt.h"
 #include "mail/queue_id.h"
+
+/* As \x{HEX} an address is three times as long. */
+#define ADDRESS_BYTES_MAX ((size_t)4096)
 
 /* One value that must not be folded or have its spaces changed: an address, a name, an identifier.
  */
@@ -65,20 +70,51 @@ static void put_diagnostic(
 	buf_append(out, "\r\n", 2);
 }
 
+/* RFC 6533 3: an address in UTF-8 has its own type, and a form for where octets over 127 are not allowed. */
+static void put_addresses(
+	struct buf *out, const struct dsn_params *p, const struct dsn_recipient *r)
+{
+	bool is_utf8 = !str_is_ascii(r->final_recipient) && str_is_utf8(r->final_recipient);
+	struct buf text;
+
+	buf_init(&text, ADDRESS_BYTES_MAX);
+	if (r->orcpt.len > 0)
+		orcpt_text(&text, r->orcpt, p->is_smtputf8);
+	put_field(out, p, "Original-Recipient:", buf_str(&text));
+	buf_clear(&text);
+	utf8_address_text(&text, r->final_recipient, p->is_smtputf8);
+	put_field(out, p, is_utf8 ? "Final-Recipient: utf-8;" : "Final-Recipient: rfc822;",
+		buf_str(&text));
+	buf_fini(&text);
+}
+
+/* RFC 3464 2.3.5, RFC 1123: a name of DNS, or an address in brackets. A path of a socket is neither. */
+static void put_remote(struct buf *out, const struct dsn_params *p, struct str name)
+{
+	struct endpoint address;
+	struct buf literal;
+
+	if (str_find(name, '/') < name.len)
+		return;
+	if (endpoint_parse_ip(&address, name) != OK) {
+		put_field(out, p, "Remote-MTA: dns;", name);
+		return;
+	}
+	buf_init(&literal, ADDRESS_BYTES_MAX);
+	buf_printf(&literal, "[%s%.*s]", address.family == FAMILY_IPV6 ? "IPv6:" : "", STR_FMT(name));
+	put_field(out, p, "Remote-MTA: dns;", buf_str(&literal));
+	buf_fini(&literal);
+}
+
 static void put_recipient(
 	struct buf *out, const struct dsn_params *p, const struct dsn_recipient *r)
 {
-	bool is_utf8 = p->is_smtputf8 && !str_is_ascii(r->final_recipient);
-
 	buf_append(out, "\r\n", 2);
-	put_field(out, p, "Original-Recipient:", r->orcpt);
-	/* RFC 6533 3: an address with UTF-8 has its own type. */
-	put_field(out, p, is_utf8 ? "Final-Recipient: utf-8;" : "Final-Recipient: rfc822;",
-		r->final_recipient);
+	put_addresses(out, p, r);
 	buf_printf(out, "Action: %s\r\nStatus: ", action_name(r->action));
 	status_format(out, r->status);
 	buf_append(out, "\r\n", 2);
-	put_field(out, p, "Remote-MTA: dns;", r->remote_mta);
+	put_remote(out, p, r->remote_mta);
 	put_diagnostic(out, p, r);
 	put_date(out, "Last-Attempt-Date:", r->last_attempt);
 	if (r->action == DSN_DELAYED)
@@ -87,9 +123,16 @@ static void put_recipient(
 
 void dsn_write_status(struct buf *out, const struct dsn_params *p)
 {
-	put_field(out, p, "Original-Envelope-Id:", p->envid);
+	struct buf envid;
+
+	buf_init(&envid, ADDRESS_BYTES_MAX);
+	envid_text(&envid, p->envid);
+	put_field(out, p, "Original-Envelope-Id:", buf_str(&envid));
+	buf_fini(&envid);
 	put_field(out, p, "Reporting-MTA: dns;", p->reporting_mta);
+	put_field(out, p, "Received-From-MTA: dns;", p->received_from);
 	put_date(out, "Arrival-Date:", p->arrival);
+	put_date(out, "Deliver-By-Date:", p->deliver_by); /* RFC 2852 */
 	/* Extension fields come last (RFC 3464 2.2). */
 	if (p->original_id > 0)
 		buf_printf(out, "X-Outlast-Queue-ID: %s\r\n", queue_id_format(p->original_id).text);

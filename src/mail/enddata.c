@@ -177,7 +177,7 @@ static void step(struct enddata_decoder *d, struct cursor *c, struct buf *out)
 	switch ((enum state)d->state) {
 	case LINE_START:
 		d->state = IN_LINE;
-		if (*c->at == '.') {
+		if (*c->at == '.' && !d->is_counted) {
 			flush(d, c, out);
 			c->run = ++c->at;
 			d->state = DOT;
@@ -229,6 +229,12 @@ bool enddata_decode(struct enddata_decoder *d, struct str *in, struct buf *out)
 	d->raw_bytes += consumed;
 	*in = str_slice(*in, consumed, in->len);
 	return d->state == DONE;
+}
+
+void enddata_close(struct enddata_decoder *d)
+{
+	if (d->state == LINE_CR)
+		note(d, ENDDATA_BARE_CR);
 }
 
 void enddata_encoder_init(struct enddata_encoder *e)

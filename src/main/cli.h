@@ -30,6 +30,8 @@ struct cli {
 	bool is_yes, is_dry_run, is_known_good, is_untold;
 	json_t *play; /* options of simulate by name; "set" is an array */
 	const char *since, *until, *note, *match; /* of outages */
+	const char *file;                         /* of passwd, and: */
+	bool is_delete, is_list, is_check;
 	bool is_tty, has_color; /* of standard output */
 	int columns;            /* its width */
 	bool is_offline_said;
@@ -124,6 +126,7 @@ int cli_reload(struct cli *cli);
 int cli_check_config(struct cli *cli);
 int cli_salvage(struct cli *cli);
 int cli_simulate(struct cli *cli);
+int cli_passwd(struct cli *cli);
 int cli_version(struct cli *cli);
 void cli_help(FILE *out);
 

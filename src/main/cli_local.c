@@ -29,6 +29,7 @@ static const char help[] =
 	"         reload                  read the configuration again\n"
 	"         check-config            say what is wrong with the file\n"
 	"         salvage DIR OUT         files out of a damaged queue\n"
+	"         passwd USER             who may log in; --file FILE --delete --list --check\n"
 	"Ask:     simulate                what an outage would do to this queue, or to any: --json --svg FILE\n"
 	"         --outage SITE|DOMAIN=3d, --scenario FILE, --size 1/100, --set KEY=VALUE\n"
 	"\n"

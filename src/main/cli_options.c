@@ -31,6 +31,10 @@ enum option_id {
 	OPTION_UNTIL,
 	OPTION_NOTE,
 	OPTION_MATCH,
+	OPTION_FILE,
+	OPTION_DELETE,
+	OPTION_LIST,
+	OPTION_CHECK,
 	OPTION_SOCKET,
 	OPTION_HELP,
 	OPTION_VERSION
@@ -74,6 +78,10 @@ static const struct option options[] = {
 	{ "until", required_argument, NULL, OPTION_UNTIL },
 	{ "note", required_argument, NULL, OPTION_NOTE },
 	{ "match", required_argument, NULL, OPTION_MATCH },
+	{ "file", required_argument, NULL, OPTION_FILE },
+	{ "delete", no_argument, NULL, OPTION_DELETE },
+	{ "list", no_argument, NULL, OPTION_LIST },
+	{ "check", no_argument, NULL, OPTION_CHECK },
 	{ "config", required_argument, NULL, 'c' },
 	{ "socket", required_argument, NULL, OPTION_SOCKET },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -184,6 +192,18 @@ static int take_option(struct cli *cli, int c, int index)
 		return 0;
 	case OPTION_MATCH:
 		cli->match = optarg;
+		return 0;
+	case OPTION_FILE:
+		cli->file = optarg;
+		return 0;
+	case OPTION_DELETE:
+		cli->is_delete = true;
+		return 0;
+	case OPTION_LIST:
+		cli->is_list = true;
+		return 0;
+	case OPTION_CHECK:
+		cli->is_check = true;
 		return 0;
 	case 'c':
 		cli->config_file = optarg;

@@ -129,9 +129,13 @@ static void put_heading(struct cli *cli, const struct subject *s)
 	}
 	const struct conf_route *route =
 		s->domain.len ? conf_route_for(conf, s->domain, STR("postmaster")) : NULL;
-	if (route && route->via == ROUTE_SMARTHOST) {
-		buf_append_str(&text, STR("; by the smarthost "));
-		buf_append_safe(&text, route->host);
+	if (route && route->via != ROUTE_MX) {
+		struct arena scratch = { 0 };
+
+		buf_append_str(&text, route->via == ROUTE_LMTP ? STR("; by ") : STR("; by the smarthost "));
+		buf_append_safe(&text, route->via == ROUTE_LMTP ? conf_route_site(route, &scratch)
+								: route->host);
+		arena_fini(&scratch);
 		buf_append_str(&text, STR(" (route "));
 		buf_append_safe(&text, route->name);
 		buf_append_char(&text, ')');

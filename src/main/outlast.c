@@ -43,13 +43,14 @@ static const struct cli_verb verbs[] = {
 	{ "ping", cli_text_verb },
 	{ "check-config", cli_check_config },
 	{ "salvage", cli_salvage },
+	{ "passwd", cli_passwd },
 	{ "simulate", cli_simulate },
 	{ "version", cli_version },
 };
 
 const char *const cli_verb_names[] = { "status", "list", "show", "cat", "log", "explain", "retry",
 	"hold", "release", "delete", "revive", "sites", "probe", "outages", "outage", "import", "policy",
-	"metrics", "config", "reload", "ping", "check-config", "salvage", "simulate", "version",
+	"metrics", "config", "reload", "ping", "check-config", "salvage", "passwd", "simulate", "version",
 	"help", NULL };
 
 static int run_verb(struct cli *cli);

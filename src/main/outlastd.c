@@ -14,6 +14,7 @@
 #include "main/daemon.h"
 #include "os/os_dns.h"
 #include "os/os_env.h"
+#include "os/os_fetch.h"
 #include "os/os_log.h"
 #include "os/os_net.h"
 #include "relay/relay.h"
@@ -31,6 +32,7 @@ struct daemon {
 	struct os_env env;
 	struct os_net net;
 	struct os_dns dns;
+	struct os_fetch fetch;
 	struct store *store;
 	struct relay *relay;
 	struct timer watchdog, flush;
@@ -96,6 +98,65 @@ static int check_switches(const struct daemon *d)
 	return EXIT_USAGE;
 }
 
+static const char *path_or_null(struct str path)
+{
+	return path.len > 0 ? path.data : NULL;
+}
+
+static struct os_net_tls tls_files(const struct conf *conf)
+{
+	return (struct os_net_tls){
+		.certificate_path = path_or_null(conf->tls.certificate),
+		.key_path = path_or_null(conf->tls.key),
+		.authorities_path = path_or_null(conf->tls.authorities),
+		.client_authorities_path = path_or_null(conf->tls.client_authorities),
+	};
+}
+
+/* The port of policy hosts is 443; tests have them elsewhere. */
+static struct os_fetch_params fetch_params(const struct conf *conf)
+{
+	const char *port = getenv("OUTLAST_TEST_HTTPS_PORT");
+
+	return (struct os_fetch_params){
+		.helper = conf->fetch_helper.data,
+		.authorities_path = path_or_null(conf->tls.authorities),
+		.port = port ? (uint16_t)strtoul(port, NULL, 10) : 0,
+	};
+}
+
+/* Certificates and the rest change together, or neither does. */
+static enum err take_over(struct daemon *d, struct conf *conf, struct buf *message)
+{
+	const struct os_net_tls files = tls_files(conf);
+	struct os_tls *tls;
+	enum err err = os_tls_read(&files, &tls, message);
+
+	if (err != OK) {
+		buf_append_char(message, '\n');
+		return err;
+	}
+	err = relay_reload(d->relay, conf, message);
+	if (err != OK) {
+		os_tls_free(tls);
+		return err;
+	}
+	os_net_use_tls(&d->net, tls);
+	if (d->fetch.uv) {
+		const struct os_fetch_params fetch = fetch_params(conf);
+		os_fetch_set(&d->fetch, &fetch);
+	}
+	relay_set_tls(d->relay, os_net_has_certificate(&d->net));
+	return OK;
+}
+
+static struct str without_newline(struct str text)
+{
+	bool has_one = text.len > 0 && text.data[text.len - 1] == '\n';
+
+	return str_slice(text, 0, text.len - has_one);
+}
+
 static enum err reload(struct daemon *d, struct buf *message)
 {
 	struct conf *conf;
@@ -107,7 +168,7 @@ static enum err reload(struct daemon *d, struct buf *message)
 		err = ERR_UNSUPPORTED;
 		conf_unref(conf);
 	} else if (err == OK) {
-		err = relay_reload(d->relay, conf, message);
+		err = take_over(d, conf, message);
 		if (err == OK) {
 			conf_unref(d->conf);
 			d->conf = conf_ref(conf);
@@ -118,7 +179,8 @@ static enum err reload(struct daemon *d, struct buf *message)
 		log_text(&d->log.log, LOG_NOTICE, "outlastd", "configuration reloaded");
 	else
 		log_text(&d->log.log, LOG_ERROR, "outlastd",
-			"reload failed, the old configuration stays: %s", buf_cstr(message));
+			"reload failed, the old configuration stays: %.*s",
+			STR_FMT(without_newline(buf_str(message))));
 	return err;
 }
 
@@ -273,15 +335,13 @@ static void on_watchdog(struct timer *t)
 static int open_ports(struct daemon *d, struct buf *message)
 {
 	const struct conf *conf = d->conf;
-	const struct os_net_tls tls = {
-		.certificate_path = conf->tls.certificate.len ? conf->tls.certificate.data : NULL,
-		.key_path = conf->tls.key.len ? conf->tls.key.data : NULL,
-	};
+	const struct os_net_tls tls = tls_files(conf);
 	const struct os_dns_params dns = {
 		.servers = conf->dns.servers,
 		.server_count = conf->dns.server_count,
 		.timeout_ms = conf->dns.timeout_ms,
 		.tries = conf->dns.tries,
+		.trusts_ad = conf->dns.has_trusted_ad,
 	};
 	int first_fd, fds[64];
 	unsigned fd_count = daemon_inherited_fds(&first_fd);
@@ -291,14 +351,20 @@ static int open_ports(struct daemon *d, struct buf *message)
 		fds[i] = first_fd + (int)i;
 	os_net_init(&d->net, &d->env, fds, fd_count);
 	err = os_net_load_tls(&d->net, &tls, message);
-	if (err != OK)
+	if (err != OK) {
+		buf_append_char(message, '\n');
 		return EXIT_DATA;
+	}
 	err = os_dns_init(&d->dns, &d->env, &dns);
 	if (err != OK) {
 		buf_printf(message,
 			"no DNS server: name one under dns.servers, or in /etc/resolv.conf (%s)\n",
 			err_name(err));
 		return EXIT_DATA;
+	}
+	if (conf->fetch_helper.len > 0) {
+		const struct os_fetch_params fetch = fetch_params(conf);
+		os_fetch_init(&d->fetch, &d->env, &fetch);
 	}
 	return 0;
 }
@@ -326,6 +392,7 @@ static int start_relay(struct daemon *d, struct buf *message)
 		.net = &d->net.net,
 		.dns = &d->dns.dns,
 		.store = d->store,
+		.fetch = d->fetch.uv ? &d->fetch.fetch : NULL,
 		.conf = d->conf,
 		.has_tls = os_net_has_certificate(&d->net),
 		.config_file = d->options.config_file,
@@ -376,6 +443,7 @@ static int serve(struct daemon *d)
 		store_close(d->store);
 	if (d->relay)
 		relay_free(d->relay);
+	os_fetch_fini(&d->fetch);
 	if (d->dns.ares)
 		os_dns_fini(&d->dns);
 	os_net_fini(&d->net);

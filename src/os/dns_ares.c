@@ -26,6 +26,8 @@
 struct dns_ares {
 	struct os_env *env;
 	struct ares_addr_port_node servers[OS_DNS_SERVER_MAX];
+	bool has_ad[OS_DNS_SERVER_MAX]; /* whose AD bit counts */
+	bool trusts_ad;
 	size_t server_count;
 	size_t first_server; /* where queries begin: moves on when one does not answer */
 	int64_t timeout_ms;
@@ -148,6 +150,12 @@ static void end_try(struct lookup *l, enum dns_reading reading, const char *prob
 	env_defer(&l->dns->env->env, &l->step);
 }
 
+/* The one that is asked now. */
+static size_t server_of(const struct lookup *l)
+{
+	return (l->first_server + l->try_count) % l->dns->server_count;
+}
+
 static void on_reply(void *data, int status, int timeouts, unsigned char *octets, int len)
 {
 	struct lookup *l = data;
@@ -164,6 +172,8 @@ static void on_reply(void *data, int status, int timeouts, unsigned char *octets
 	enum dns_reading reading = dns_read_reply(str_of((const char *)octets, (size_t)len), l->id,
 		str_of(l->name, l->name_len), l->query->type, &l->query->answer, &cname_count,
 		&l->target);
+	if (!l->dns->has_ad[server_of(l)])
+		l->query->answer.is_authentic = false;
 	if (reading == DNS_READ_FOLLOW) /* aliases of a reply that is not used do not count */
 		l->cname_count = cname_count;
 	end_try(l, reading, NULL);
@@ -173,7 +183,7 @@ static void on_try_deadline(struct timer *t)
 {
 	struct lookup *l = CONTAINER_OF(t, struct lookup, deadline);
 	struct dns_ares *dns = l->dns;
-	size_t server = (l->first_server + l->try_count) % dns->server_count;
+	size_t server = server_of(l);
 
 	if (server == dns->first_server)
 		dns->first_server = (server + 1) % dns->server_count;
@@ -228,7 +238,7 @@ static void begin_try(struct lookup *l)
 {
 	struct dns_ares *dns = l->dns;
 	uint8_t query[DNS_QUERY_MAX];
-	size_t server = (l->first_server + l->try_count) % dns->server_count;
+	size_t server = server_of(l);
 
 	close_channel(l);
 	clear_answer(l->query);
@@ -279,6 +289,8 @@ static void finish(struct lookup *l)
 		q->answer.ttl_s = l->ttl_s;
 	if (l->is_unauthentic)
 		q->answer.is_authentic = false;
+	if (l->cname_count > 0 && q->answer.alias.len == 0)
+		q->answer.alias = arena_dup(&q->answer.arena, str_of(l->name, l->name_len));
 	lookup_free(l);
 	start_waiting(dns);
 	q->on_done(q);
@@ -299,7 +311,7 @@ static void on_step(struct deferred *d)
 		l->name_len = l->target.len;
 		l->is_unauthentic = l->is_unauthentic || !answer->is_authentic;
 		l->ttl_s = answer->ttl_s < l->ttl_s ? answer->ttl_s : l->ttl_s;
-		l->first_server = (l->first_server + l->try_count) % l->dns->server_count;
+		l->first_server = server_of(l);
 		l->try_count = 0;
 		begin_try(l);
 		return;
@@ -373,6 +385,7 @@ static void add_server(struct dns_ares *dns, const struct endpoint *e)
 {
 	if (dns->server_count == OS_DNS_SERVER_MAX)
 		return;
+	dns->has_ad[dns->server_count] = dns->trusts_ad || endpoint_is_loopback(e);
 	struct ares_addr_port_node *to = &dns->servers[dns->server_count++];
 	int port = e->port ? e->port : 53;
 
@@ -418,6 +431,7 @@ enum err os_dns_init(struct os_dns *d, struct os_env *env, const struct os_dns_p
 	dns->env = env;
 	dns->timeout_ms = params->timeout_ms;
 	dns->tries = params->tries;
+	dns->trusts_ad = params->trusts_ad;
 	list_init(&dns->lookups);
 	list_init(&dns->waiting);
 	for (size_t i = 0; i < params->server_count; i++)

@@ -18,7 +18,8 @@ enum {
 	HEADER_BYTES = 12,
 	LABEL_MAX = 63,
 	WIRE_NAME_MAX = 255,
-	POINTER_MAX = 128, /* of a name: it has no more labels than that */
+	TLSA_BYTES_MIN = 4, /* usage, selector, matching type and some octet */
+	POINTER_MAX = 128,  /* of a name: it has no more labels than that */
 	EDNS_PAYLOAD_BYTES = 1232,
 	CLASS_IN = 1,
 	TYPE_CNAME = 5,
@@ -402,22 +403,102 @@ static bool take_address(struct gathering *g, const struct record *record)
 	return true;
 }
 
+/* What is too short to be one is passed over; whether the rest can be used is not asked here. */
+static bool take_tlsa(struct gathering *g, const struct record *record)
+{
+	const uint8_t *data = g->reader.data + record->data_at;
+
+	if (record->data_len < TLSA_BYTES_MIN) {
+		g->answer->bad_count++;
+		return true;
+	}
+	struct dns_record *to = insert_record(g->answer, DNS_TLSA_MAX, 0);
+	if (to)
+		to->tlsa = (struct net_tlsa){
+			.usage = data[0],
+			.selector = data[1],
+			.matching = data[2],
+			.data = arena_dup(&g->answer->arena,
+				str_of((const char *)data + 3, record->data_len - 3)),
+		};
+	return true;
+}
+
+/* Each string has its length before it; joined as they are, RFC 7208 section 3.3 and RFC 8461 section 3.1. */
+static bool take_txt(struct gathering *g, const struct record *record)
+{
+	const uint8_t *data = g->reader.data + record->data_at;
+	char text[DNS_TEXT_BYTES_MAX];
+	size_t len = 0, at = 0;
+
+	while (at < record->data_len) {
+		size_t n = data[at++];
+
+		if (record->data_len - at < n)
+			return false;
+		if (n > sizeof(text) - len) {
+			g->answer->bad_count++;
+			return true;
+		}
+		memcpy(text + len, data + at, n);
+		len += n;
+		at += n;
+	}
+	struct dns_record *to = insert_record(g->answer, DNS_TXT_MAX, 0);
+	if (to)
+		to->text = arena_dup(&g->answer->arena, str_of(text, len));
+	return true;
+}
+
+static uint32_t records_max(unsigned type)
+{
+	switch ((enum dns_type)type) {
+	case DNS_A:
+	case DNS_AAAA:
+		return DNS_ADDRESS_MAX;
+	case DNS_MX:
+		return DNS_MX_MAX;
+	case DNS_TLSA:
+		return DNS_TLSA_MAX;
+	case DNS_TXT:
+		return DNS_TXT_MAX;
+	}
+	return 0;
+}
+
+/* Returns false if the record is not what its type says. */
+static bool take_record(struct gathering *g, const struct record *record)
+{
+	switch ((enum dns_type)g->type) {
+	case DNS_A:
+	case DNS_AAAA:
+		return take_address(g, record);
+	case DNS_MX:
+		return take_mx(g, record);
+	case DNS_TLSA:
+		return take_tlsa(g, record);
+	case DNS_TXT:
+		return take_txt(g, record);
+	}
+	return false;
+}
+
 /* Takes the records of the current name; leaves the reader behind the answer section. Returns how
  * many it saw. */
 static unsigned take_answers(struct gathering *g)
 {
-	uint32_t max = g->type == DNS_MX ? DNS_MX_MAX : DNS_ADDRESS_MAX;
 	struct record record;
 	unsigned seen = 0;
 
-	g->answer->records = arena_array(&g->answer->arena, max, sizeof(struct dns_record));
+	g->answer->records =
+		arena_array(&g->answer->arena, records_max(g->type), sizeof(struct dns_record));
 	g->reader.at = g->answers_at;
 	for (unsigned i = 0; i < g->header.answer_count && !g->reader.is_bad; i++) {
 		read_record(&g->reader, &record);
 		if (g->reader.is_bad || record.type != g->type || record.class != CLASS_IN ||
 			!str_equal_fold(name_str(&record.owner), name_str(&g->current)))
 			continue;
-		if (!(g->type == DNS_MX ? take_mx(g, &record) : take_address(g, &record)))
+		if (!take_record(g, &record))
 			g->reader.is_bad = true;
 		lower_ttl(g->answer, record.ttl_s);
 		seen++;
@@ -470,6 +551,8 @@ static enum dns_reading judge(
 
 	answer->is_authentic = g->header.flags & FLAG_AD;
 	if (g->rcode == RCODE_NOERROR && seen > 0) {
+		if (cname_count > 0)
+			answer->alias = arena_dup(&answer->arena, name_str(&g->current));
 		answer->result = DNS_FOUND;
 		return DNS_READ_ANSWER;
 	}

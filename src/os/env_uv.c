@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "os/os_secret.h"
 
 /* A suspended machine's timers sleep too: look at the clock at least this often. */
 #define WAIT_MAX_MS 60000
@@ -211,7 +212,8 @@ enum err os_env_init(struct os_env *e, const struct os_env_params *params)
 			.rate = params->rate,
 			.log = params->log,
 			.metrics = params->metrics,
-			.fault = params->fault },
+			.fault = params->fault,
+			.secret = &os_secret },
 		.uv = uv,
 	};
 	timers_init(&uv->timers);

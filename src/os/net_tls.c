@@ -10,12 +10,10 @@
  * The outcome is posted and told by tls_report in a turn of its own; input waits for that.
  */
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
-#include "net_uv.h"
+#include "tls_private.h"
 
 /* Clear text is encrypted when the wire wants more, so ciphertext does not pile up. */
 #define SEAL_BYTES ((size_t)64 * 1024)
@@ -23,26 +21,8 @@
 #define BIO_KEEP_BYTES 256
 /* More than sealing ever makes: a peer that asks to renegotiate and does not take the answers. */
 #define WIRE_MAX_BYTES ((size_t)1024 * 1024)
-#define SERVER_NAME_MAX 253
-
-enum tls_state {
-	TLS_HANDSHAKING,
-	TLS_SETTLED, /* done or failed; not told yet */
-	TLS_OPEN,
-	TLS_FAILED
-};
-
-struct tls {
-	enum tls_state state;
-	SSL *ssl; /* NULL: failed before it was made */
-	BIO *in, *out;
-	bool is_large; /* in has held more than BIO_KEEP_BYTES */
-	bool has_said_goodbye;
-	bool has_name; /* to check the certificate against */
-	bool is_verified;
-	enum err err;
-	const char *problem; /* static */
-};
+#define TEXT_MAX_BYTES 1024
+#define ALERT_MAX 255
 
 bool tls_is_handshaking(const struct conn *c)
 {
@@ -76,6 +56,8 @@ static void settle(struct conn *c, enum err err)
 void tls_fail(struct conn *c, enum err err, const char *problem)
 {
 	c->tls->problem = problem;
+	c->tls->fault = TLS_FAULT_HANDSHAKE;
+	tls_session_forget(c);
 	settle(c, err);
 }
 
@@ -115,51 +97,16 @@ static void renew_in(struct tls *tls)
 	SSL_set0_rbio(tls->ssl, tls->in);
 }
 
-static bool set_name(struct tls *tls, struct str server_name, bool must_verify)
+static SSL_CTX *context_for(const struct net_uv *net, const struct tls_want *want)
 {
-	char name[SERVER_NAME_MAX + 1];
-	struct endpoint literal;
-
-	if (server_name.len == 0)
-		return !must_verify;
-	if (server_name.len > SERVER_NAME_MAX || memchr(server_name.data, '\0', server_name.len))
-		return false;
-	memcpy(name, server_name.data, server_name.len);
-	name[server_name.len] = '\0';
-	SSL_set_hostflags(tls->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	tls->has_name = true;
-	if (endpoint_parse_ip(&literal, server_name) == OK)
-		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls->ssl), name) == 1;
-	return SSL_set1_host(tls->ssl, name) == 1 && SSL_set_tlsext_host_name(tls->ssl, name) == 1;
+	if (want->is_server)
+		return net->server_context;
+	return want->check == TLS_CHECK_NONE ? net->lax_context : net->client_context;
 }
 
-static bool set_policy(struct tls *tls, const struct tls_want *want)
+/* Returns why there is no use in beginning, or NULL. */
+static const char *make_ssl(struct conn *c, const struct tls_want *want, SSL_CTX *context)
 {
-	if (want->is_server) {
-		SSL_set_accept_state(tls->ssl);
-		return true;
-	}
-	SSL_set_connect_state(tls->ssl);
-	switch (want->check) {
-	case TLS_CHECK_NONE:
-		/* Against a passive listener weak TLS is better than none, which is the
-		 * alternative. */
-		SSL_set_security_level(tls->ssl, 0);
-		SSL_set_verify(tls->ssl, SSL_VERIFY_NONE, NULL);
-		return SSL_set_cipher_list(tls->ssl, "DEFAULT:@SECLEVEL=0") == 1 &&
-		       set_name(tls, want->server_name, false);
-	case TLS_CHECK_NAME:
-		SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, NULL);
-		return set_name(tls, want->server_name, true);
-	case TLS_CHECK_DANE:
-		break; /* not supported yet: fails */
-	}
-	return false;
-}
-
-static bool make_ssl(struct conn *c, const struct tls_want *want)
-{
-	SSL_CTX *context = want->is_server ? c->net->server_context : c->net->client_context;
 	struct tls *tls = c->tls;
 
 	tls->ssl = SSL_new(context);
@@ -168,7 +115,17 @@ static bool make_ssl(struct conn *c, const struct tls_want *want)
 	CHECK(tls->ssl && tls->in && tls->out);
 	BIO_set_mem_eof_return(tls->in, -1);
 	SSL_set_bio(tls->ssl, tls->in, tls->out);
-	return set_policy(tls, want);
+	SSL_set_app_data(tls->ssl, c);
+	tls->check = want->check;
+	if (want->is_server) {
+		SSL_set_accept_state(tls->ssl);
+		return NULL;
+	}
+	SSL_set_connect_state(tls->ssl);
+	const char *problem = tls_verify_set(tls->ssl, want, &tls->has_names);
+	if (!problem)
+		tls_session_offer(c, want);
+	return problem;
 }
 
 /* Octets in the kernel now were sent in clear, unless our side had already told the peer to begin.
@@ -184,30 +141,27 @@ static bool has_injected_input(struct conn *c, bool is_server)
 	       recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-static void finish_handshake(struct conn *c)
+/* A peer's alert is told in its own words; OpenSSL's name them after SSL 3. */
+static const char *handshake_problem(void)
 {
-	struct tls *tls = c->tls;
-	long result = SSL_get_verify_result(tls->ssl);
+	unsigned long code = ERR_peek_last_error();
+	int reason = ERR_GET_REASON(code);
 
-	tls->is_verified =
-		tls->has_name && result == X509_V_OK && SSL_get0_peer_certificate(tls->ssl);
-	if (!SSL_is_server(tls->ssl) && result != X509_V_OK)
-		tls->problem = X509_verify_cert_error_string(result);
-	settle(c, OK);
+	if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET &&
+		reason <= SSL_AD_REASON_OFFSET + ALERT_MAX)
+		return SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET);
+	return ERR_reason_error_string(code);
 }
 
 static void fail_handshake(struct conn *c)
 {
 	struct tls *tls = c->tls;
-	unsigned long code = ERR_peek_last_error();
-	long result = SSL_get_verify_result(tls->ssl);
-	const char *reason = ERR_reason_error_string(code);
+	const char *problem = handshake_problem();
+	int reason = ERR_GET_REASON(ERR_peek_last_error());
 
-	if (!SSL_is_server(tls->ssl) && result != X509_V_OK &&
-		SSL_get_verify_mode(tls->ssl) != SSL_VERIFY_NONE)
-		reason = X509_verify_cert_error_string(result);
-	conn_flush(c); /* the alert, before the user closes */
-	tls_fail(c, ERR_TLS, reason ? reason : "TLS handshake failed");
+	conn_flush(c); /* our alert, before the user closes */
+	tls->is_alert = reason > SSL_AD_REASON_OFFSET;
+	tls_fail(c, ERR_TLS, problem ? problem : "TLS handshake failed");
 }
 
 static void shake_hands(struct conn *c)
@@ -218,23 +172,29 @@ static void shake_hands(struct conn *c)
 
 	drain_out(c);
 	if (result == 1)
-		finish_handshake(c);
+		settle(c, OK);
 	else if (error != SSL_ERROR_WANT_READ)
 		fail_handshake(c);
 }
 
 void tls_start(struct conn *c, const struct tls_want *want)
 {
+	SSL_CTX *context = context_for(c->net, want);
+	const char *problem;
+
 	CHECK(!c->tls);
 	c->tls = mem_zalloc(sizeof(*c->tls));
 	if (!c->is_open || c->is_ended) {
 		tls_fail(c, ERR_TLS, "connection closed before the TLS handshake");
 	} else if (has_injected_input(c, want->is_server)) {
 		tls_fail(c, ERR_TLS, "clear text after STARTTLS");
-	} else if (want->is_server ? !c->net->server_context : !c->net->client_context) {
+		c->tls->fault = TLS_FAULT_INJECTED;
+	} else if (!context) {
 		tls_fail(c, ERR_UNSUPPORTED, "TLS is not set up");
-	} else if (!make_ssl(c, want)) {
-		tls_fail(c, ERR_TLS, "no usable server name");
+	} else if ((problem = make_ssl(c, want, context))) {
+		tls_fail(c, ERR_TLS, problem);
+		if (want->check == TLS_CHECK_DANE)
+			c->tls->fault = TLS_FAULT_TLSA;
 	} else {
 		env_timer_after(&c->net->env->env, &c->deadline, c->net->handshake_limit_ms);
 		conn_update_reading(c);
@@ -242,21 +202,72 @@ void tls_start(struct conn *c, const struct tls_want *want)
 	}
 }
 
+/* What the peer's certificate is worth; with TLS_CHECK_NONE what it would have been. */
+static void judge(const struct tls *tls, struct tls_info *info, struct buf *problem)
+{
+	const X509 *x = SSL_get0_peer_certificate(tls->ssl);
+	long result = SSL_get_verify_result(tls->ssl);
+	bool is_server = SSL_is_server(tls->ssl);
+
+	if (result != X509_V_OK) {
+		info->fault = tls_verify_fault(result);
+		tls_verify_tell(x, result, problem);
+	} else if (x) {
+		info->is_verified = is_server || tls->has_names;
+	}
+	if (tls->check == TLS_CHECK_DANE && SSL_get0_dane_authority(tls->ssl, NULL, NULL) < 0 &&
+		!SSL_session_reused(tls->ssl))
+		info->is_verified = false;
+}
+
+static void describe(const struct tls *tls, struct tls_info *info, struct buf *peer,
+	struct buf *problem)
+{
+	const X509 *x = tls->ssl ? SSL_get0_peer_certificate(tls->ssl) : NULL;
+
+	info->fault = tls->fault;
+	if (tls->err == OK) {
+		info->protocol = str_from_c(SSL_get_version(tls->ssl));
+		info->cipher = str_from_c(SSL_get_cipher_name(tls->ssl));
+		info->is_resumed = SSL_session_reused(tls->ssl);
+		judge(tls, info, problem);
+	} else if (tls->rejected && tls->fault == TLS_FAULT_HANDSHAKE) {
+		x = tls->rejected;
+		info->fault = tls_verify_fault(SSL_get_verify_result(tls->ssl));
+		tls_verify_tell(x, SSL_get_verify_result(tls->ssl), problem);
+	} else {
+		buf_printf(problem, "%s%s", tls->is_alert ? "the peer's alert: " : "", tls->problem);
+	}
+	if (x && (info->is_verified || !SSL_is_server(tls->ssl)))
+		tls_verify_name(x, peer);
+	info->peer = buf_str(peer);
+	info->problem = buf_str(problem);
+}
+
 void tls_report(struct conn *c)
 {
 	struct tls *tls = c->tls;
-	struct tls_info info = { .problem = str_from_c(tls->problem) };
+	struct tls_info info = { 0 };
+	struct buf peer, problem;
 
+	buf_init(&peer, TEXT_MAX_BYTES);
+	buf_init(&problem, TEXT_MAX_BYTES);
 	tls->state = tls->err == OK ? TLS_OPEN : TLS_FAILED;
+	describe(tls, &info, &peer, &problem);
 	if (tls->err == OK) {
-		info.protocol = str_from_c(SSL_get_version(tls->ssl));
-		info.cipher = str_from_c(SSL_get_cipher_name(tls->ssl));
-		info.is_verified = tls->is_verified;
 		conn_post(c, CONN_EVENT_PUMP);
 		conn_update_reading(c);
 		conn_mark_dirty(c);
 	}
 	c->handler->on_tls(c->user, tls->err, &info);
+	buf_fini(&peer);
+	buf_fini(&problem);
+}
+
+/* Alert or handshake: what a first record can be. */
+static bool is_record(char octet)
+{
+	return octet == SSL3_RT_ALERT || octet == SSL3_RT_HANDSHAKE;
 }
 
 void tls_feed(struct conn *c, const char *data, size_t len)
@@ -265,6 +276,11 @@ void tls_feed(struct conn *c, const char *data, size_t len)
 
 	if (tls->state == TLS_FAILED || !tls->ssl)
 		return;
+	if (!tls->has_input && !is_record(data[0])) {
+		tls_fail(c, ERR_TLS, "clear text in place of the TLS handshake");
+		return;
+	}
+	tls->has_input = true;
 	int n = BIO_write(tls->in, data, (int)len);
 	CHECK(n == (int)len);
 	tls->is_large = tls->is_large || len > BIO_KEEP_BYTES;
@@ -343,7 +359,11 @@ void tls_free(struct conn *c)
 {
 	if (!c->tls)
 		return;
+	/* Most peers hang up without a goodbye, which is no reason to forget the session. */
+	if (c->tls->state == TLS_OPEN)
+		SSL_set_shutdown(c->tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(c->tls->ssl); /* and its BIOs */
+	X509_free(c->tls->rejected);
 	free(c->tls);
 	c->tls = NULL;
 }

@@ -1,8 +1,8 @@
 /*
  * net_uv - the net adapter as a whole: init, fini, and what all connections share.
  *
- * net_listen.c accepts, net_conn.c moves octets, net_tls.c encrypts them, tls_context.c reads
- * certificates. Nothing here can fail but for want of memory.
+ * net_listen.c accepts, net_conn.c moves octets, net_tls.c encrypts them, tls_verify.c
+ * judges certificates, tls_session.c and tls_ticket.c resume, tls_context.c reads files. Nothing here can fail but for want of memory.
  */
 #include "net_uv.h"
 
@@ -30,6 +30,7 @@ void os_net_init(
 		memcpy(net->inherited_fds, inherited_fds, inherited_count * sizeof(*inherited_fds));
 		net->inherited_count = inherited_count;
 	}
+	tls_sessions_init(net);
 	(void)net_reserve_take(net); /* tried again before the first accept after a shortage */
 	*n = (struct os_net){ .net.ops = &net_uv_ops, .uv = net };
 }
@@ -50,7 +51,10 @@ void os_net_fini(struct os_net *n)
 		close(net->inherited_fds[i]);
 	free(net->inherited_fds);
 	SSL_CTX_free(net->client_context);
+	SSL_CTX_free(net->lax_context);
 	SSL_CTX_free(net->server_context);
+	tls_sessions_fini(net);
+	OPENSSL_cleanse(net->ticket_keys, sizeof(net->ticket_keys));
 	free(net);
 	n->uv = NULL;
 }

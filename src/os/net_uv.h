@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "base/map.h"
 #include "env_uv.h"
 #include "os/os_net.h"
 
@@ -18,6 +19,12 @@
 /* Kept open so that the store and deliveries find descriptors when clients have used up the rest.
  */
 #define NET_RESERVE_COUNT 8
+
+struct tls_ticket_key {
+	unsigned char name[16], cipher[32], mac[32];
+	struct mono made;
+	bool is_made;
+};
 
 struct net_uv {
 	struct os_env *env;
@@ -34,7 +41,11 @@ struct net_uv {
 	int64_t handshake_limit_ms; /* real time, both; fields so that tests need not wait */
 	int64_t flush_limit_ms;
 	SSL_CTX *client_context; /* NULL: os_net_load_tls was not called */
+	SSL_CTX *lax_context;    /* for TLS_CHECK_NONE */
 	SSL_CTX *server_context; /* NULL: no certificate */
+	struct tls_ticket_key ticket_keys[2]; /* the one in use, the one before */
+	struct map sessions;                  /* with next hops, see tls_session.c */
+	size_t session_count;
 	char read_buffer[NET_READ_BYTES];
 	char clear_buffer[NET_READ_BYTES]; /* what TLS made of it */
 };
@@ -123,6 +134,10 @@ bool net_reserve_take(struct net_uv *net);
 /* net_address.c */
 socklen_t endpoint_to_sockaddr(const struct endpoint *e, struct sockaddr_storage *out);
 void endpoint_from_sockaddr(const struct sockaddr_storage *from, struct endpoint *out);
+
+/* tls_session.c */
+void tls_sessions_init(struct net_uv *net);
+void tls_sessions_fini(struct net_uv *net);
 
 /* net_tls.c */
 void tls_start(struct conn *c, const struct tls_want *want);

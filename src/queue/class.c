@@ -35,6 +35,7 @@ void class_apply(const struct conf_class *class, struct envelope *env)
 	if (class->has_deliver_by && env->deliver_by.ms == WALL_NONE.ms) {
 		env->deliver_by = wall_add(env->accepted, class->deliver_by_ms);
 		env->deliver_by_notify = class->deliver_by_notify;
+		env->deliver_by_is_ours = true;
 	}
 	if (class->has_hold && env->hold_until.ms == WALL_NONE.ms)
 		env->hold_until = wall_add(env->accepted, class->hold_ms);

@@ -38,6 +38,11 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static bool must_return(const struct envelope *env)
+{
+	return env->deliver_by.ms != WALL_NONE.ms && !env->deliver_by_notify;
+}
+
 struct wall retry_gives_up_at(const struct conf_policy *policy, const struct envelope *env,
 	const struct retry_clock *clock)
 {
@@ -45,7 +50,7 @@ struct wall retry_gives_up_at(const struct conf_policy *policy, const struct env
 	static const struct credit none = { 0 };
 	struct wall start = env->accepted, end, last;
 	int64_t lifetime_ms =
-		env->origin == ORIGIN_DSN ? policy->bounce_lifetime_ms : policy->lifetime_ms;
+		env->origin != ORIGIN_SMTP ? policy->bounce_lifetime_ms : policy->lifetime_ms;
 
 	clock = clock ? clock : &plain;
 	if (env->hold_until.ms > start.ms)
@@ -55,8 +60,12 @@ struct wall retry_gives_up_at(const struct conf_policy *policy, const struct env
 	last = credit_reach(clock->jumps ? clock->jumps : &none, start,
 		policy->lifetime_max_ms + clock->held_ms);
 	end.ms = least(end.ms, last.ms);
-	bool must_return = env->deliver_by.ms != WALL_NONE.ms && !env->deliver_by_notify;
-	return must_return && env->deliver_by.ms < end.ms ? env->deliver_by : end;
+	return must_return(env) && env->deliver_by.ms < end.ms ? env->deliver_by : end;
+}
+
+bool retry_is_past_by_time(const struct envelope *env, struct wall now)
+{
+	return must_return(env) && env->deliver_by.ms <= now.ms;
 }
 
 struct wall retry_overdue_before(

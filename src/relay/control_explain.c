@@ -254,7 +254,16 @@ static void tell_policy(struct verb_call *call, struct str hop, const struct con
 
 	buf_append_str(text, STR("Policy for "));
 	buf_append_str(text, hop);
-	if (route && route->via == ROUTE_SMARTHOST) {
+	if (route && route->via == ROUTE_LMTP) {
+		struct arena scratch = { 0 };
+
+		buf_append_str(text, STR(": by LMTP to "));
+		buf_append_str(text, str_slice(conf_route_site(route, &scratch), 5, SIZE_MAX));
+		buf_append_str(text, STR(" (route "));
+		buf_append_str(text, route->name);
+		buf_append_str(text, STR("), retried after"));
+		arena_fini(&scratch);
+	} else if (route && route->via == ROUTE_SMARTHOST) {
 		buf_append_str(text, STR(": by the smarthost "));
 		buf_append_str(text, route->host);
 		buf_printf(text, " port %u (route ", route->port);
@@ -467,7 +476,7 @@ static void tell_next(struct verb_call *call, const struct queued_recipient *r)
 		buf_printf(text, "Next: %s at ",
 			r->state == RECIPIENT_QUARANTINED
 				? "the refusal is not believed yet, so another attempt"
-			: is_wish && m->env.origin == ORIGIN_DSN
+			: is_wish && m->env.origin != ORIGIN_SMTP
 				? "a notice of failure can be taken back for a while; it leaves"
 			: is_wish ? "its sender asked to wait; the first attempt"
 				  : "an attempt");

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "mail/orcpt.h"
 #include "mail/queue_id.h"
 #include "queue/health.h"
 #include "relay/control_call.h"
@@ -77,6 +78,20 @@ void json_put_status(json_t *object, const char *key, struct status s)
 	buf_fini(&text);
 }
 
+/* ENVID and ORCPT are kept as xtext; people look for what stands behind it. */
+static void put_decoded(json_t *object, const char *key, struct str value, bool is_orcpt)
+{
+	struct buf text;
+
+	buf_init(&text, value.len + 2);
+	if (is_orcpt && value.len > 0)
+		orcpt_text(&text, value, true);
+	else
+		envid_text(&text, value);
+	json_put_text(object, key, buf_str(&text));
+	buf_fini(&text);
+}
+
 /* The first seven keys are those of postqueue -j. */
 json_t *json_message(const struct queued_message *m, struct wall now)
 {
@@ -96,7 +111,7 @@ json_t *json_message(const struct queued_message *m, struct wall now)
 	json_put_wall(o, "arrival", env->accepted);
 	json_put(o, "age", json_integer((now.ms - env->accepted.ms) / 1000));
 	json_put_text(o, "reverse_path", env->reverse_path);
-	json_put(o, "origin", json_string(env->origin == ORIGIN_DSN ? "notice" : "smtp"));
+	json_put(o, "origin", json_string(env->origin != ORIGIN_SMTP ? "notice" : "smtp"));
 	json_put(o, "priority", json_integer(env->priority));
 	json_put(o, "body", json_string(env->body == BODY_8BITMIME ? "8bitmime" : "7bit"));
 	json_put(o, "smtputf8", json_boolean(env->is_smtputf8));
@@ -104,7 +119,7 @@ json_t *json_message(const struct queued_message *m, struct wall now)
 	json_put_text(o, "client", env->client);
 	json_put_text(o, "helo", env->helo);
 	json_put_text(o, "message_id", env->message_id);
-	json_put_text(o, "envid", env->envid);
+	put_decoded(o, "envid", env->envid, false);
 	json_put_wall(o, "hold_until", env->hold_until);
 	json_put_wall(o, "deliver_by", env->deliver_by);
 	json_put_wall(o, "finished", m->finished);
@@ -132,7 +147,7 @@ static json_t *message_recipient(const struct queued_recipient *r)
 	json_put_status(o, "status", r->status);
 	json_put_text(o, "reply", r->text);
 	json_put_text(o, "host", r->host);
-	json_put_text(o, "orcpt", r->rcpt.orcpt);
+	put_decoded(o, "orcpt", r->rcpt.orcpt, true);
 	append_notify(o, r->rcpt.notify);
 	return o;
 }

@@ -2,10 +2,12 @@
  * delivery - the life of one delivery; what is judged and written down is recorder.c's.
  */
 #include "relay/delivery.h"
+#include "relay/tls_seen.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "relay/receipt.h"
 
 static void on_attempt_done(struct attempt *a);
 
@@ -205,6 +207,7 @@ void delivery_free(struct delivery *d)
 	shared_route_unref(d->route);
 	message_unref(d->message);
 	message_unref(d->notice);
+	receipt_drop(d);
 	store_op_fini(&d->record.op);
 	store_op_fini(&d->headers.op);
 	store_op_fini(&d->show.op);
@@ -272,6 +275,7 @@ static void on_attempt_done(struct attempt *a)
 	d->is_attempting = false;
 	d->hop->relay->attempt_count--;
 	d->results = a->results;
+	tls_seen_attempt(d->hop, a);
 	content_fini(&d->content);
 	recorder_take(d);
 }

@@ -34,11 +34,13 @@ struct delivery {
 	struct store_fetch headers; /* first chunk, for a notice */
 	struct timer again;         /* RECORD found no space: try again */
 	struct store_result *made; /* record.results, while they are made */
+	bool needs_notice, needs_receipt;
 	bool is_storm;             /* some recipient was refused in a storm */
 	bool is_parking;           /* one that leaves the site no mail at all, and none was accepted */
 	struct store_show show;    /* the message, for an earlier notice that still waits */
 	struct message *notice;     /* made by this record, offered once it is durable */
 	struct recipient notice_recipient;
+	struct own_mail *receipt; /* the notice of success, likewise; in the arena. NULL: none */
 };
 
 /* delivery_from_store - what CLAIM gave becomes pending; false when nothing of it belongs to this hop any more. */
@@ -90,9 +92,10 @@ void pacing_note_recovery(struct site *s);
 /* recorder.c: judges the results, writes them down, tells the log; delivery_finish when durable. */
 void recorder_take(struct delivery *d);
 
-/* notice.c: the failure notice for the results that need one, as part of the record. headers: of the original. */
+/* notice.c: the failure notice for the results that need one, as part of the record. content: of the original, its first part or
+ * nothing. receipt.c has that of success. */
 bool notice_is_needed(struct delivery *d);
-void notice_build(struct delivery *d, struct str headers);
+void notice_build(struct delivery *d, struct str content);
 void notice_log(const struct delivery *d); /* once it is durable */
 
 /* late.c: fresh mail behind older mail in the store. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "queue/retry.h"
 #include "relay/delivery.h"
 #include "relay/outage.h"
 
@@ -115,6 +116,8 @@ static void on_overdue(struct store_op *op)
 {
 	struct expiry *x = CONTAINER_OF(op, struct expiry, claim.op);
 	const struct verdict fail = { .disposition = DISPOSE_FAIL, .status = STATUS(4, 4, 7) };
+	/* RFC 2852 4.1: returned by the time that its sender set */
+	const struct verdict past = { .disposition = DISPOSE_FAIL, .status = STATUS(5, 4, 7) };
 	uint32_t started = 0;
 	uint32_t passed_before = x->passed_over;
 
@@ -134,7 +137,8 @@ static void on_overdue(struct store_op *op)
 		if (!delivery_from_store(h, m))
 			continue;
 		/* wherever its priority put it among those pending */
-		delivery_fail_without_route(hop_find(h, m->env.id), &x->outcome, &fail);
+		delivery_fail_without_route(hop_find(h, m->env.id), &x->outcome,
+			retry_is_past_by_time(&m->env, x->probed) ? &past : &fail);
 		started++;
 	}
 	x->has_more = op->err == OK && is_still_down(x) &&

@@ -100,7 +100,7 @@ void hint_probe(struct relay *r, struct str domain)
 
 static void reload_smarthost(struct relay *r, const struct conf_route *route, struct arena *scratch)
 {
-	struct str site = arena_printf(scratch, "[%.*s]:%u", STR_FMT(route->host), route->port);
+	struct str site = conf_route_site(route, scratch);
 	struct map_entry *e = map_find(&r->sites, site);
 
 	if (!e || CONTAINER_OF(e, struct site, entry)->health.state == HEALTH_DOWN)
@@ -109,12 +109,30 @@ static void reload_smarthost(struct relay *r, const struct conf_route *route, st
 		destination_retry(r, arena_printf(scratch, "route:%.*s", STR_FMT(route->name)));
 }
 
+bool hint_probe_route(struct relay *r, struct str name)
+{
+	struct arena scratch = { 0 };
+	bool is_found = false;
+
+	for (uint32_t i = 0; i < r->conf->route_count; i++) {
+		const struct conf_route *route = &r->conf->routes[i];
+
+		if (!str_equal_fold(route->name, name))
+			continue;
+		is_found = true;
+		if (route->via == ROUTE_SMARTHOST)
+			reload_smarthost(r, route, &scratch);
+	}
+	arena_fini(&scratch);
+	return is_found;
+}
+
 void hint_reload(struct relay *r)
 {
 	struct arena scratch = { 0 };
 
 	for (uint32_t i = 0; i < r->conf->route_count; i++)
-		if (r->conf->routes[i].via == ROUTE_SMARTHOST)
+		if (r->conf->routes[i].via != ROUTE_MX)
 			reload_smarthost(r, &r->conf->routes[i], &scratch);
 	arena_fini(&scratch);
 }

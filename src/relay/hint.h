@@ -23,6 +23,9 @@ static inline bool hint_may_know(const struct relay *r)
 void hint_note_client(struct relay *r, const struct endpoint *client);
 /* hint_probe - somebody entitled to it asks for the mail of a domain. */
 void hint_probe(struct relay *r, struct str domain);
+/* hint_probe_route - the same of the mail of a route, by its name; false: there is no such route. What goes by MX is found by
+ * its domains. */
+bool hint_probe_route(struct relay *r, struct str name);
 /* hint_reload - a new configuration: smarthosts that refused us may not any more. */
 void hint_reload(struct relay *r);
 

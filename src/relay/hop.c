@@ -11,6 +11,8 @@
 #include "relay/delivery.h"
 #include "relay/destination.h"
 #include "relay/outage.h"
+#include "relay/sts.h"
+#include "relay/tls_seen.h"
 
 /* A route is used for new attempts this long without asking the resolver again; real time. */
 #define ROUTE_REUSE_MS (30 * SECOND_MS)
@@ -400,6 +402,9 @@ static void on_routed(struct route_request *req)
 
 	h->is_routing = false;
 	h->route_next = mono_add(env_now(r->env), ROUTE_PARKED_MS / r->env->rate);
+	if (req->outcome.stage != STAGE_NONE ? req->outcome.stage != STAGE_DNS
+					     : req->route->left_out.len > 0)
+		tls_seen_route(h);
 	if (req->outcome.stage != STAGE_NONE) {
 		on_no_route(h, &req->outcome);
 	} else {
@@ -433,6 +438,7 @@ static void hop_find_route(struct hop *h)
 	h->routing = (struct route_request){
 		.hop = h->name,
 		.conf = conf_ref(h->relay->conf),
+		.policies = sts_policies(h->relay->sts),
 		.on_done = on_routed,
 	};
 	h->routing.remembered = names_recall(h, &h->routing.arena);

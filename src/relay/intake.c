@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "deliver/route.h"
 #include "mail/trace.h"
+#include "relay/account.h"
 #include "relay/hint.h"
 #include "relay/intake_private.h"
 #include "relay/share.h"
@@ -36,7 +37,7 @@ static bool may_relay(const struct session *s)
 {
 	const struct smtp_server_info *info = smtp_server_info(s->server);
 
-	return info->user.len > 0 || (info->is_trusted && info->allow == ALLOW_TRUSTED);
+	return account_name(info).len > 0 || (info->is_trusted && info->allow == ALLOW_TRUSTED);
 }
 
 static void on_mail(void *user, struct smtp_server *server, struct smtp_transaction *t,
@@ -46,13 +47,15 @@ static void on_mail(void *user, struct smtp_server *server, struct smtp_transact
 	struct relay *r = s->intake->relay;
 	const struct smtp_server_info *info = smtp_server_info(server);
 
-	if (info->allow == ALLOW_AUTHENTICATED && info->user.len == 0)
+	if (info->allow == ALLOW_AUTHENTICATED && account_name(info).len == 0)
 		intake_refuse(answer, 530, STATUS(5, 7, 0), STR("Authentication required"));
 	else if (r->upkeep.is_space_low || r->upkeep.is_full ||
 		 (t->declared_bytes > 0 && t->declared_bytes > r->upkeep.disk_free_bytes))
 		intake_refuse(answer, 452, STATUS(4, 3, 1),
 			STR("Insufficient system storage, try again later"));
-	t->env.user = arena_dup(&t->arena, info->user);
+	else
+		account_on_mail(s->intake->accounts, r->conf, info, t, answer);
+	t->env.user = arena_dup(&t->arena, account_name(info));
 	if (hint_may_know(r))
 		hint_note_client(r, &info->client);
 }
@@ -91,6 +94,8 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 	else if (relay_domain)
 		verify_rcpt(s->intake->relay->verify, relay_domain, address, rcpt->hop, &s->ask,
 			answer);
+	else
+		account_on_rcpt(s->intake->accounts, conf, t, answer);
 }
 
 static void on_verified(struct verify_ask *ask, const struct smtp_answer *answer)
@@ -105,7 +110,9 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 	struct relay *r = s->intake->relay;
 	const struct smtp_server_info *info = smtp_server_info(server);
 
-	(void)answer;
+	account_on_data(s->intake->accounts, r->conf, t, answer);
+	if (answer->code != 0)
+		return;
 	t->env.id = relay_new_id(r);
 	t->env.accepted = env_wall(r->env);
 	t->env.helo = arena_dup(&t->arena, info->helo);
@@ -131,15 +138,14 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 
 /* ---- AUTH ---- */
 
-static void on_checked(void *user, bool is_good)
+static void on_checked(void *user, enum smtp_auth_result result)
 {
 	struct credential *c = user;
 	struct intake *in = c->intake;
 
 	if (c->session) {
 		c->session->credential = NULL;
-		smtp_server_auth_done(
-			c->session->server, is_good ? SMTP_AUTH_GOOD : SMTP_AUTH_BAD);
+		smtp_server_auth_done(c->session->server, result);
 	}
 	free(c);
 	intake_done_one(in);
@@ -149,13 +155,20 @@ static void on_auth(void *user, struct smtp_server *server, struct str name, str
 {
 	struct session *s = user;
 	struct credential *c = mem_zalloc(sizeof(*c));
+	const struct auth_request request = {
+		.conf = s->intake->relay->conf,
+		.client = smtp_server_info(server),
+		.name = name,
+		.password = password,
+		.on_done = on_checked,
+		.user = c,
+	};
 
-	(void)server;
 	c->intake = s->intake;
 	c->session = s;
 	s->credential = c;
 	s->intake->accept_count++;
-	auth_check(s->intake->auth, s->intake->relay->conf, name, password, on_checked, c);
+	auth_check(s->intake->auth, &request);
 }
 
 /* ---- sessions ---- */
@@ -295,6 +308,7 @@ struct intake *intake_new(struct relay *r)
 
 	in->relay = r;
 	in->auth = auth_new(r->env);
+	in->accounts = accounts_new(r->env);
 	in->replied.on_fire = accept_on_replied;
 	list_init(&in->sessions);
 	list_init(&in->fronts);
@@ -308,6 +322,7 @@ struct intake *intake_new(struct relay *r)
 		.on_message = accept_on_message,
 		.on_abort = spool_on_abort,
 		.on_auth = on_auth,
+		.on_etrn = etrn_on_etrn,
 		.on_client = on_client,
 		.on_close = on_close,
 	};
@@ -347,5 +362,6 @@ void intake_free(struct intake *in)
 	env_timer_stop(in->relay->env, &in->replied);
 	map_fini(&in->clients);
 	auth_free(in->auth);
+	accounts_free(in->accounts);
 	free(in);
 }

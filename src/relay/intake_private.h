@@ -16,10 +16,12 @@
 struct accept;
 struct spool;
 struct credential;
+struct accounts;
 
 struct intake {
 	struct relay *relay;
 	struct auth *auth;
+	struct accounts *accounts; /* what users sent within the hour */
 	struct list sessions; /* of session.link */
 	uint32_t session_count;
 	struct list fronts;   /* front.c: connections whose PROXY header is not there yet */
@@ -29,6 +31,8 @@ struct intake {
 	uint64_t next_session;
 	bool is_closing, is_ended;
 	struct timer replied; /* for the fault point of that name */
+	struct mono etrn_since; /* the minute that etrn_count is about */
+	uint32_t etrn_count;
 	struct smtp_server_handler handler;
 };
 
@@ -76,5 +80,11 @@ void spool_forget_session(struct spool *sp);
 void accept_on_message(void *user, struct smtp_server *server, struct smtp_transaction *t);
 void accept_on_replied(struct timer *t);
 void accept_forget_session(struct accept *a);
+
+/* etrn.c */
+void etrn_on_etrn(
+	void *user, struct smtp_server *server, struct str argument, struct smtp_answer *answer);
+/* etrn_start - the same for anybody, as often as he likes. */
+void etrn_start(struct relay *r, struct str node, struct smtp_answer *answer);
 
 #endif

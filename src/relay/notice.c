@@ -14,6 +14,8 @@
 
 #define NOTICE_BYTES_MAX (256u << 10)
 #define NOTICE_HEADERS_MAX (64u << 10)
+/* A larger original is returned by its headers alone, whatever RET says (RFC 3461 4.3 leaves that to us). */
+#define NOTICE_FULL_MAX (128u << 10)
 
 /* A notice of ours travels with NOTIFY=NEVER, which is for the hosts behind us: its failure is for the postmaster. */
 static bool wants_failure(const struct delivery *d, const struct recipient *rcpt)
@@ -37,13 +39,28 @@ static struct str notice_to(const struct delivery *d)
 	const struct conf *conf = d->hop->relay->conf;
 
 	if (e->reverse_path.len > 0)
-		return e->reverse_path;
+		return str_equal_fold(e->reverse_path, conf->bounce_from) ? STR("") : e->reverse_path;
 	if (e->origin != ORIGIN_DSN)
 		return STR("");
 	for (uint32_t i = 0; i < d->recipient_count; i++)
 		if (str_equal_fold(d->recipients[i].rcpt.address, conf->postmaster))
 			return STR("");
 	return conf->postmaster;
+}
+
+/* The sender wants a notice on this very message, to match it with what he sent. */
+static bool is_asked(const struct delivery *d)
+{
+	const struct envelope *e = &d->message->env;
+	bool is = e->origin == ORIGIN_SMTP && (e->envid.len > 0 || e->is_requiretls);
+
+	for (uint32_t i = 0; i < d->record.result_count && !is; i++) {
+		const struct queued_recipient *q = recipient_of(d, d->record.results[i].number);
+
+		is = q && d->record.results[i].kind == RESULT_FAILED &&
+		     (q->rcpt.notify & NOTIFY_FAILURE) != 0;
+	}
+	return is;
 }
 
 /* Beyond the number for an hour the sender is owed it, and gets a digest. A flood of failed notices of ours, which nobody can
@@ -53,7 +70,7 @@ static bool may_leave(struct delivery *d)
 	struct relay *r = d->hop->relay;
 	bool is_of_ours = d->message->env.reverse_path.len == 0;
 
-	if (teller_may_notify(r->teller, notice_to(d)))
+	if (teller_may_notify(r->teller, notice_to(d), is_asked(d)))
 		return true;
 	d->record.is_notice_owed = !is_of_ours;
 	metric_add(r->env->metrics,
@@ -161,7 +178,17 @@ static size_t fill_earlier(struct delivery *d, struct dsn_recipient *out)
 	return count;
 }
 
-void notice_build(struct delivery *d, struct str headers)
+/* RET=FULL: all of it, where that is in memory and fits. RFC 8689 5: never of a message with REQUIRETLS. */
+static struct str returned_whole(const struct envelope *e, struct str content)
+{
+	bool is_whole = e->ret == RET_FULL && !e->is_requiretls &&
+			(e->body == BODY_7BIT || e->body == BODY_8BITMIME) &&
+			content.len == e->size_bytes && content.len <= NOTICE_FULL_MAX;
+
+	return is_whole ? content : STR("");
+}
+
+void notice_build(struct delivery *d, struct str content)
 {
 	struct relay *r = d->hop->relay;
 	const struct envelope *e = &d->message->env;
@@ -194,8 +221,11 @@ void notice_build(struct delivery *d, struct str headers)
 		.original_id = e->id,
 		.now = d->notice->env.accepted,
 		.arrival = e->accepted,
+		.received_from = e->helo,
+		.deliver_by = e->deliver_by_is_ours ? WALL_NONE : e->deliver_by,
 		.envid = e->envid,
-		.original_headers = str_slice(headers, 0, NOTICE_HEADERS_MAX),
+		.original_headers = str_slice(header_section(content), 0, NOTICE_HEADERS_MAX),
+		.original_body = returned_whole(e, content),
 		.is_smtputf8 = e->is_smtputf8,
 		.recipients = list,
 		.recipient_count = count,
@@ -205,6 +235,8 @@ void notice_build(struct delivery *d, struct str headers)
 
 	buf_init(&m->content, NOTICE_BYTES_MAX);
 	dsn_build(&m->content, &params);
+	m->env.body = dsn_is_8bit(&params) ? BODY_8BITMIME : BODY_7BIT;
+	m->env.is_requiretls = e->is_requiretls;
 	m->has_content = true;
 	m->chunk_count = 1;
 	m->env.size_bytes = m->content.len;

@@ -9,7 +9,9 @@ bool own_mail_begin(struct own_mail *m, struct relay *r, struct str to, size_t b
 	struct address address;
 
 	*m = (struct own_mail){ .message = NULL };
-	if (address_parse(to, true, &message->arena, &address) != OK || address.domain.len == 0) {
+	/* What comes back to where our notices come from is of no sender. */
+	if (address_parse(to, true, &message->arena, &address) != OK || address.domain.len == 0 ||
+		str_equal_fold(to, r->conf->bounce_from)) {
 		message_unref(message);
 		return false;
 	}

@@ -6,12 +6,12 @@
  * all; if it left at the same moment, nothing was stored, and the new one is made again without it. Parked recipients get no result: their rows are not touched. A RECORD that finds no space is
  * kept and tried again each second; no new attempts start meanwhile.
  */
-#include "mail/header.h"
 #include "queue/retry.h"
 #include "relay/delivery.h"
 #include "relay/guard.h"
 #include "relay/held_notice.h"
 #include "relay/outage.h"
+#include "relay/receipt.h"
 
 #define RECORD_RETRY_MS SECOND_MS
 #define STATUS_BYTES_MAX ((size_t)32)
@@ -48,6 +48,9 @@ static enum result_kind kind_of(struct delivery *d, uint32_t i, struct store_res
 		d->is_put_back = true;
 		return RESULT_READY;
 	}
+	/* RFC 2852 4.1: returned because its time is over, whatever came last. */
+	if (next.is_expired && retry_is_past_by_time(&d->message->env, now))
+		out->status = STATUS(5, 4, 7);
 	return next.is_expired ? RESULT_FAILED : RESULT_RETRY;
 }
 
@@ -312,6 +315,7 @@ static void on_recorded(struct store_op *op)
 		d->record.replaces = 0;
 		message_unref(d->notice);
 		d->notice = NULL;
+		receipt_drop(d);
 		d->record.notice_count = 0;
 		make_notice(d);
 		return;
@@ -345,6 +349,8 @@ static void on_recorded(struct store_op *op)
 			sched_offer(r, d->notice, &d->notice_recipient, 1);
 		}
 	}
+	if (d->record.applied_count > 0)
+		receipt_offer(d);
 	if (d->record.result_count == 0 && !has_again(d)) {
 		delivery_requeue(d);
 		return;
@@ -360,13 +366,21 @@ static void submit(struct delivery *d)
 	store_submit(d->hop->relay->store, &d->record.op, STORE_RECORD);
 }
 
+static void build_notices(struct delivery *d, struct str content)
+{
+	if (d->needs_notice)
+		notice_build(d, content);
+	if (d->needs_receipt)
+		receipt_build(d, content);
+	submit(d);
+}
+
 static void on_headers(struct store_op *op)
 {
 	struct delivery *d = CONTAINER_OF(op, struct delivery, headers.op);
 
-	/* Without headers the notice still says what failed. */
-	notice_build(d, op->err == OK ? header_section(d->headers.content) : STR(""));
-	submit(d);
+	/* Without the original a notice still says what became of it. */
+	build_notices(d, op->err == OK ? d->headers.content : STR(""));
 }
 
 static void make_notice(struct delivery *d)
@@ -374,8 +388,7 @@ static void make_notice(struct delivery *d)
 	struct message *m = d->message;
 
 	if (m->has_content || m->chunk_count == 0) {
-		notice_build(d, m->has_content ? header_section(buf_str(&m->content)) : STR(""));
-		submit(d);
+		build_notices(d, m->has_content ? buf_str(&m->content) : STR(""));
 		return;
 	}
 	store_op_fini(&d->headers.op);
@@ -410,8 +423,13 @@ void recorder_take(struct delivery *d)
 	destination_records(d->hop, &d->arena, &d->record);
 	if (d->site && d->site != d->hop->site && d->site->is_dirty)
 		destination_save_site(d->site); /* the hop has moved meanwhile */
-	if (!notice_is_needed(d)) {
-		submit(d);
+	d->needs_notice = notice_is_needed(d);
+	d->needs_receipt = receipt_is_needed(d);
+	if (!d->needs_notice) {
+		if (d->needs_receipt)
+			make_notice(d);
+		else
+			submit(d);
 		return;
 	}
 	d->record.replaces = held_notice_of(r, m->env.id, env_wall(r->env));

@@ -15,6 +15,7 @@
 #include "relay/hint.h"
 #include "relay/outage.h"
 #include "relay/share.h"
+#include "relay/sts.h"
 #include "relay/teller.h"
 #include "relay/verify.h"
 
@@ -65,6 +66,11 @@ static void free_loose(struct relay *r)
 	}
 }
 
+static void on_sts_idle(void *user)
+{
+	relay_check_stopped(user);
+}
+
 struct relay *relay_new(const struct relay_params *params)
 {
 	struct relay *r = mem_zalloc(sizeof(*r));
@@ -105,6 +111,13 @@ struct relay *relay_new(const struct relay_params *params)
 	r->intake = intake_new(r);
 	r->teller = teller_new(r);
 	r->deadline = deadline_new(r);
+	r->sts = sts_new(&(struct sts_params){ .env = r->env,
+		.resolver = r->resolver,
+		.store = r->store,
+		.fetch = params->fetch,
+		.conf = r->conf,
+		.on_idle = on_sts_idle,
+		.user = r });
 	r->control = control_new(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
 	return r;
@@ -242,6 +255,7 @@ enum err relay_start(struct relay *r, struct buf *message)
 	agenda_start(r);
 	teller_start(r->teller);
 	deadline_start(r->deadline);
+	sts_start(r->sts);
 	return OK;
 }
 
@@ -267,11 +281,17 @@ enum err relay_reload(struct relay *r, struct conf *conf, struct buf *message)
 	resolver_set_conf(r->resolver, conf);
 	resolver_flush(r->resolver);
 	pool_set_conf(r->pool, conf);
+	sts_set_conf(r->sts, conf);
 	destination_reload(r);
 	hint_reload(r);
 	sched_kick(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
 	return OK;
+}
+
+void relay_set_tls(struct relay *r, bool has_tls)
+{
+	r->params.has_tls = has_tls;
 }
 
 void relay_log_state(struct relay *r)
@@ -298,7 +318,7 @@ static bool has_ops(const struct relay *r)
 	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
 		r->upkeep.is_sweeping || r->upkeep.is_trying || share_is_busy(r) ||
 		!list_is_empty(&r->saving) || known_is_busy(r) || teller_is_busy(r->teller) ||
-		deadline_is_busy(r->deadline) || verify_is_busy(r->verify))
+		deadline_is_busy(r->deadline) || sts_is_busy(r->sts) || verify_is_busy(r->verify))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -374,6 +394,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 	known_stop(r);
 	teller_stop(r->teller);
 	deadline_stop(r->deadline);
+	sts_stop(r->sts);
 	outages_stop(r);
 	intake_shutdown(r->intake);
 	verify_stop(r->verify);
@@ -406,6 +427,7 @@ void relay_free(struct relay *r)
 	destination_free_all(r);
 	hint_fini(r);
 	share_fini(r);
+	sts_free(r->sts);
 	held_notice_free(r);
 	guard_free(r);
 	known_free(r);

@@ -41,6 +41,7 @@ struct control;
 struct known;
 struct guards;
 struct held_notices;
+struct sts;
 struct teller;
 struct deadline;
 struct outages;
@@ -170,6 +171,7 @@ struct relay {
 	struct known *known;               /* known.c */
 	struct guards *guards;             /* guard.c */
 	struct held_notices *held_notices; /* held_notice.c */
+	struct sts *sts;                   /* sts.h */
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */

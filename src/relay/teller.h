@@ -16,11 +16,15 @@ struct teller;
 
 struct teller *teller_new(struct relay *r);
 void teller_start(struct teller *t);
+/* teller_note - mail has come in whose sender wants to know when it is not there by that time (RFC 2852, mode N). */
+void teller_note(struct teller *t, struct wall by);
 void teller_stop(struct teller *t);
 bool teller_is_busy(const struct teller *t);
 void teller_free(struct teller *t);
 
-/* teller_may_notify - one more notice of failure to this sender now? Counted. false: it is owed (store_record.is_notice_owed). */
-bool teller_may_notify(struct teller *t, struct str sender);
+/* teller_may_notify - one more notice of failure to this sender now? Counted. false: it is owed (store_record.is_notice_owed).
+ * is_asked: NOTIFY=FAILURE or an ENVID asked for a notice of its own (RFC 3461): those are counted apart, and ten times as many
+ * leave one by one. */
+bool teller_may_notify(struct teller *t, struct str sender, bool is_asked);
 
 #endif

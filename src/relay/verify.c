@@ -16,6 +16,7 @@
 #include "queue/mailboxes.h"
 #include "relay/destination.h"
 #include "relay/guard.h"
+#include "relay/sts.h"
 #include "relay/words.h"
 
 #define PLACES_MAX 1000
@@ -349,7 +350,10 @@ static void find_route(struct question *q)
 
 	q->step = STEP_ROUTE;
 	q->conf = conf_ref(r->conf);
-	q->routing = (struct route_request){ .hop = q->hop, .conf = q->conf, .on_done = on_routed };
+	q->routing = (struct route_request){ .hop = q->hop,
+		.conf = q->conf,
+		.policies = sts_policies(r->sts),
+		.on_done = on_routed };
 	route_resolve(r->env, r->resolver, &r->rng, &q->routing);
 }
 

@@ -120,7 +120,9 @@ static void on_answer(struct timer *t)
 	free(question);
 	q->adapter = NULL;
 	q->answer = (struct dns_answer){ .ttl_s = TTL_S };
-	if (!n || n->state == ZONE_NXDOMAIN)
+	if (q->type == DNS_TXT || q->type == DNS_TLSA) /* the worlds have none */
+		q->answer.result = DNS_NODATA;
+	else if (!n || n->state == ZONE_NXDOMAIN)
 		q->answer.result = DNS_NXDOMAIN;
 	else if (n->state == ZONE_NODATA)
 		q->answer.result = DNS_NODATA;

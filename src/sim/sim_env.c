@@ -152,6 +152,23 @@ static const struct env_ops sim_env_ops = {
 	.work = env_op_work,
 };
 
+/* Nothing here is secret: the hash of a password is "$sim$" and the password. */
+static bool on_fits(const char *password, const char *hash)
+{
+	return strncmp(hash, "$sim$", 5) == 0 && strcmp(hash + 5, password) == 0;
+}
+
+static void on_mac(const uint8_t key[SECRET_BYTES], struct str octets, uint8_t out[SECRET_BYTES])
+{
+	for (size_t i = 0; i < SECRET_BYTES; i += sizeof(uint64_t)) {
+		uint64_t hash = str_hash(octets, key[i] + i);
+
+		memcpy(out + i, &hash, sizeof(hash));
+	}
+}
+
+static const struct secret_ops secret = { .fits = on_fits, .mac = on_mac };
+
 static void on_emit(struct log *log, const struct log_event *event)
 {
 	struct sim_env *e = CONTAINER_OF(log, struct sim_env, log);
@@ -176,6 +193,7 @@ void sim_env_init(struct sim_env *e, struct sim_clock *clock, int64_t wall_ms)
 		.log = &e->log,
 		.metrics = &e->metrics,
 		.fault = &e->fault,
+		.secret = &secret,
 	};
 	e->wake.on_run = on_wake;
 	list_init(&e->works);

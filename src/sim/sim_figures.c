@@ -195,6 +195,9 @@ static void set_counts(struct sim_world *w, const struct sim_counts *c)
 	sim_world_set_figure(w, "duplicates", (double)c->duplicates);
 	sim_world_set_figure(w, "turned-away", (double)m[METRIC_smtpd_rejected_connections_total]);
 	sim_world_set_figure(w, "double-bounces", (double)w->ledger.double_bounces);
+	sim_world_set_figure(w, "receipt-notices", (double)m[METRIC_dsn_success_total]);
+	sim_world_set_figure(w, "receipts", (double)c->receipts);
+	sim_world_set_figure(w, "receipts-missing", (double)c->receipts_missing);
 	sim_world_set_figure(w, "delays", (double)w->ledger.delays);
 	sim_world_set_figure(w, "digests", (double)w->ledger.digests);
 	sim_world_set_figure(w, "digest-parts", (double)w->ledger.digest_parts);

@@ -283,6 +283,26 @@ static void take_return(
 		sim_violation(l, "message %u was delivered to %s and returned", token, r->address);
 }
 
+/* A copy that was taken is confirmed once, by who asked for that; the copy comes first. */
+static void take_receipt(
+	struct sim_ledger *l, struct sim_mail *m, struct str address, uint64_t notice)
+{
+	struct sim_rcpt *r = rcpt_of(m, address);
+	unsigned token = (unsigned)(m - l->mails);
+
+	if (!r || !m->wants_receipt) {
+		sim_violation(l, "message %u: nobody asked for a notice of success for %.*s", token,
+			STR_FMT(address));
+		return;
+	}
+	if (r->receipts > 0 && r->receipt == notice)
+		return; /* that very notice again: as mail it may */
+	r->receipt = notice;
+	if (++r->receipts > r->delivered)
+		sim_violation(l, "message %u: %u notices of success for %s, which was taken %u times",
+			token, (unsigned)r->receipts, r->address, (unsigned)r->delivered);
+}
+
 /* What a notice or digest says of recipients, in order; envelope ids stand before those of their message. */
 static void take_status(
 	struct sim_ledger *l, struct str content, struct str id, struct sim_mail *m, bool is_digest)
@@ -307,6 +327,8 @@ static void take_status(
 		} else if (str_starts_fold(line, STR("Action: delayed"))) {
 			is_delay = true;
 			l->digest_parts += is_digest;
+		} else if (str_starts_fold(line, STR("Action: relayed")) && m) {
+			take_receipt(l, m, address, str_hash(id, 1));
 		} else if (str_starts_fold(line, STR("Action:")) && m) {
 			take_return(l, m, address, str_hash(id, 1));
 		}
@@ -422,6 +444,11 @@ void sim_ledger_close(struct sim_ledger *l, struct sim_counts *out)
 			out->duplicates +=
 				m->recipients[k].delivered > 1 ? m->recipients[k].delivered - 1 : 0;
 			out->notices += m->recipients[k].returned;
+			out->receipts += m->recipients[k].receipts > 0;
+			out->receipts_missing += m->wants_receipt && strcmp(m->from, "<>") != 0 &&
+						 m->recipients[k].delivered > 0 &&
+						 m->recipients[k].receipts == 0 &&
+						 l->confirms(l->user, m->recipients[k].site);
 			if (m->fate == FATE_ANSWERED)
 				close_rcpt(m, &m->recipients[k], out);
 		}

@@ -30,6 +30,8 @@ struct sim_rcpt {
 	uint64_t notice; /* hash of the notice's Message-ID */
 	bool had_reason; /* the notice that came had a cause */
 	int site;        /* that took it first */
+	uint32_t receipts; /* notices of success that name it, each once */
+	uint64_t receipt;  /* hash of the last one's Message-ID */
 };
 
 enum sim_style {
@@ -41,6 +43,7 @@ enum sim_style {
 struct sim_mail {
 	char *from;
 	enum sim_style style;
+	bool wants_receipt; /* NOTIFY=SUCCESS,FAILURE,DELAY */
 	struct sim_rcpt *recipients;
 	uint32_t recipient_count;
 	uint32_t body_bytes;
@@ -56,6 +59,7 @@ struct sim_counts {
 	uint64_t delivered, returned, deleted, queued, duplicates;
 	uint64_t sending; /* not answered at the end */
 	uint64_t notices; /* recipients named in notices that came */
+	uint64_t receipts, receipts_missing; /* recipients named in notices of success; taken where there is no DSN, and not named */
 	int64_t return_first_ms, return_last_ms; /* from the 250 to the notice: the shortest and longest */
 };
 
@@ -79,6 +83,8 @@ struct sim_ledger {
 	int64_t think_ms; /* of the slowest destination: what a crash explains reaches further */
 	/* may_return - a cause besides a 5xx: the domain was gone, or the time was over. */
 	bool (*may_return)(void *user, const struct sim_mail *m, const struct sim_rcpt *r);
+	/* confirms - the site that took it passes on no wishes: a notice of success is due. */
+	bool (*confirms)(void *user, int site);
 	void *user;
 };
 

@@ -346,9 +346,9 @@ static void do_command(struct session *s, struct str line)
 		s->has_hello = true;
 		buf_printf(&s->reply,
 			"250-%s\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-"
-			"ENHANCEDSTATUSCODES\r\n250-SIZE 50000000\r\n",
-			s->site->hosts[0].name);
-		say(s, 250, "DSN");
+			"ENHANCEDSTATUSCODES\r\n%s",
+			s->site->hosts[0].name, s->site->has_no_dsn ? "" : "250-DSN\r\n");
+		say(s, 250, "SIZE 50000000");
 	} else if (str_starts_fold(line, STR("HELO"))) {
 		s->has_hello = true;
 		say(s, 250, s->site->hosts[0].name);

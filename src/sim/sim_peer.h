@@ -54,6 +54,7 @@ struct sim_site {
 	uint32_t connections_max; /* more hear 421; 0: any */
 	uint32_t rate_per_min;    /* more messages hear 421 at MAIL; 0: any */
 	uint32_t rcpt_max;        /* more hear 452 4.5.3; 0: any */
+	bool has_no_dsn;          /* its hosts do not offer DSN */
 	int64_t greylist_ms; /* 450 until so long after the first attempt of a sender and recipient; 0: no */
 	bool takes_all; /* a smarthost */
 	bool is_plain;  /* one of many: no figures of its own */

@@ -51,6 +51,8 @@ static void do_set(struct words *w, struct sim_site *s)
 			sim_recovery_set(&s->recovery, words_number(w), w->world->clock.now_ms);
 		else if (words_take(w, "rcpt-max"))
 			s->rcpt_max = words_number(w);
+		else if (words_take(w, "no-dsn"))
+			s->has_no_dsn = true;
 		else if (words_take(w, "greylist"))
 			s->greylist_ms = words_span(w);
 		else if (words_take(w, "smarthost"))
@@ -136,6 +138,8 @@ static void do_load(struct words *w)
 			l.style = STYLE_PLAIN;
 		else if (words_take(w, "list"))
 			l.style = STYLE_LIST;
+		else if (words_take(w, "receipts"))
+			l.wants_receipt = true;
 		else {
 			words_complain(w, "unknown word '%s'", words_peek(w));
 			return;

@@ -69,10 +69,12 @@ static void try_anew(struct client *c, enum sim_fate fate)
 	sim_ledger_answer(l, c->token, fate);
 	int priority = m->priority;
 	enum sim_style style = m->style;
+	bool wants_receipt = m->wants_receipt;
 
 	c->token = sim_ledger_new(l, m->from, recipients, m->recipient_count, m->body_bytes);
 	l->mails[c->token].priority = priority;
 	l->mails[c->token].style = style;
+	l->mails[c->token].wants_receipt = wants_receipt;
 	free(recipients);
 	try_again(c);
 }
@@ -131,7 +133,8 @@ static void on_reply(struct client *c, unsigned code)
 	case STEP_MAIL:
 	case STEP_RCPT:
 		if (c->position < m->recipient_count) {
-			buf_printf(&line, "RCPT TO:<%s>\r\n", m->recipients[c->position++].address);
+			buf_printf(&line, "RCPT TO:<%s>%s\r\n", m->recipients[c->position++].address,
+				m->wants_receipt ? " NOTIFY=SUCCESS,FAILURE,DELAY" : "");
 			c->step = STEP_MAIL;
 		} else {
 			buf_append_str(&line, STR("DATA\r\n"));
@@ -262,6 +265,7 @@ static void send_one(struct sim_load *l)
 	c->token = sim_ledger_new(s->ledger, buf_cstr(&from), list, l->recipients, l->body_bytes);
 	s->ledger->mails[c->token].priority = l->priority;
 	s->ledger->mails[c->token].style = l->style;
+	s->ledger->mails[c->token].wants_receipt = l->wants_receipt;
 	buf_init(&c->input, 64 << 10);
 	list_push_back(&s->clients, &c->link);
 	s->client_count++;

@@ -22,6 +22,7 @@ struct sim_load {
 	uint32_t body_bytes;
 	int priority; /* said where the relay offers MT-PRIORITY */
 	enum sim_style style;
+	bool wants_receipt; /* NOTIFY=SUCCESS,FAILURE,DELAY */
 	uint32_t sent;
 	struct timer timer;
 	struct sim_senders *senders;

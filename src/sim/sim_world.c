@@ -373,6 +373,13 @@ static bool is_past_its_time(const struct sim_world *w, const struct sim_mail *m
 	return false;
 }
 
+static bool confirms(void *user, int site)
+{
+	const struct sim_world *w = user;
+
+	return w->peers.sites[site]->has_no_dsn;
+}
+
 /* Returned for want of a domain, or because its time was over and its site still did not take it then. */
 static bool may_return(void *user, const struct sim_mail *m, const struct sim_rcpt *r)
 {
@@ -396,6 +403,7 @@ void sim_world_init(struct sim_world *w, uint64_t seed, const char *directory, F
 	sim_dns_init(&w->dns, &w->clock);
 	sim_ledger_init(&w->ledger, &w->clock);
 	w->ledger.may_return = may_return;
+	w->ledger.confirms = confirms;
 	w->ledger.user = w;
 	sim_peers_init(&w->peers, &w->clock, &w->net, &w->ledger, &w->dns);
 	sim_senders_init(&w->senders, &w->clock, &w->net, &w->ledger);

@@ -69,6 +69,8 @@ struct smtp_client *smtp_client_open(struct env *env, struct net *net, struct co
 	c->params = *params;
 	c->params.host = arena_dup(&c->arena, params->host);
 	c->params.hostname = arena_dup(&c->arena, params->hostname);
+	c->params.session_key = arena_dup(&c->arena, params->session_key);
+	c->params.tls = tls_rule_copy(&params->tls, &c->arena);
 	c->params.user = arena_dup(&c->arena, params->user);
 	c->params.password = arena_dup(&c->arena, params->password);
 	c->deadline.on_fire = on_deadline;
@@ -92,6 +94,11 @@ void smtp_client_set_user(
 const struct smtp_client_info *smtp_client_info(const struct smtp_client *c)
 {
 	return &c->info;
+}
+
+struct str smtp_client_session_key(const struct smtp_client *c)
+{
+	return c->params.session_key;
 }
 
 void smtp_client_close(struct smtp_client *c)
@@ -195,7 +202,7 @@ static void on_open(void *user, enum err err)
 static void on_reply(struct smtp_client *c, const struct reply *reply)
 {
 	/* The peer's good-bye may come in place of any reply, RFC 5321 3.8. */
-	if (reply->code == 421)
+	if (reply->code == 421 && !client_is_one_of_many(c))
 		client_fail_reply(c, current_stage(c), reply);
 	else
 		states[c->state].on_reply(c, reply);

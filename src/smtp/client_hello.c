@@ -14,7 +14,8 @@
 
 static void say_ehlo(struct smtp_client *c)
 {
-	client_printf(c, "EHLO %.*s\r\n", STR_FMT(c->params.hostname));
+	client_printf(
+		c, "%s %.*s\r\n", c->params.is_lmtp ? "LHLO" : "EHLO", STR_FMT(c->params.hostname));
 	client_enter(c, CLIENT_EHLO);
 }
 
@@ -53,6 +54,46 @@ static void read_auth(struct smtp_client *c, struct str mechanisms)
 	}
 }
 
+/* RFC 9422: unknown limits, and values that are none, are passed over. */
+static void read_limits(struct smtp_client *c, struct str limits)
+{
+	while (limits.len > 0) {
+		struct str value = str_cut(&limits, ' ');
+		struct str name = str_cut(&value, '=');
+		uint64_t limit;
+
+		if (value.len > 6 || str_to_u64(value, &limit) != OK)
+			continue;
+		if (str_equal_fold(name, STR("MAILMAX")))
+			c->info.mail_max = (uint32_t)limit;
+		else if (str_equal_fold(name, STR("RCPTMAX")))
+			c->info.rcpt_max = (uint32_t)limit;
+	}
+}
+
+static void read_deliverby(struct smtp_client *c, struct str value)
+{
+	uint64_t seconds;
+
+	c->info.has_deliverby = true;
+	value = str_trim(value);
+	if (value.len <= 9 && str_to_u64(value, &seconds) == OK)
+		c->info.by_min_s = (int64_t)seconds;
+}
+
+/* What few hosts offer. */
+static void read_extension(struct smtp_client *c, struct str keyword, struct str value)
+{
+	if (str_equal_fold(keyword, STR("REQUIRETLS")))
+		c->info.has_requiretls = true;
+	else if (str_equal_fold(keyword, STR("MT-PRIORITY")))
+		c->info.has_priority = true;
+	else if (str_equal_fold(keyword, STR("DELIVERBY")))
+		read_deliverby(c, value);
+	else if (str_equal_fold(keyword, STR("LIMITS")))
+		read_limits(c, value);
+}
+
 static void read_capability(struct smtp_client *c, struct str line)
 {
 	struct str value = line;
@@ -74,6 +115,8 @@ static void read_capability(struct smtp_client *c, struct str line)
 		read_auth(c, value);
 	else if (str_starts_fold(line, STR("AUTH="))) /* before RFC 2554 */
 		read_auth(c, str_slice(line, 5, line.len));
+	else
+		read_extension(c, keyword, value);
 }
 
 /* What was said in clear text counts no more under TLS. */
@@ -82,6 +125,9 @@ static void forget_capabilities(struct smtp_client *c)
 	c->info.has_pipelining = c->info.has_8bitmime = c->info.has_smtputf8 = false;
 	c->info.has_size = c->info.has_dsn = c->info.has_starttls = false;
 	c->info.size_max_bytes = 0;
+	c->info.has_requiretls = c->info.has_priority = c->info.has_deliverby = false;
+	c->info.by_min_s = 0;
+	c->info.mail_max = c->info.rcpt_max = 0;
 	c->has_auth_plain = c->has_auth_login = false;
 }
 
@@ -97,17 +143,18 @@ static void go_on_without_tls(struct smtp_client *c)
 
 static void decide_tls(struct smtp_client *c)
 {
-	enum tls_policy policy = c->params.tls.policy;
-	bool is_required = policy != TLS_NONE && policy != TLS_OPPORTUNISTIC;
+	const struct tls_rule *rule = &c->params.tls;
 
-	if (c->info.tls.len > 0 || policy == TLS_NONE) {
+	if (c->info.tls.len > 0 || rule->policy == TLS_NONE) {
 		go_on_without_tls(c);
 	} else if (c->info.has_starttls) {
 		client_write(c, STR("STARTTLS\r\n"));
 		client_enter(c, CLIENT_STARTTLS);
-	} else if (is_required) {
+	} else if (tls_rule_is_required(rule)) {
 		client_fail_reason(c, STAGE_STARTTLS, ERR_UNSUPPORTED, TLS_NEEDED,
-			"TLS is required, but not offered");
+			arena_printf(&c->arena, "%s: TLS is required, but not offered",
+				tls_rule_name(rule))
+				.data);
 	} else {
 		go_on_without_tls(c);
 	}
@@ -123,10 +170,10 @@ void client_on_ehlo(struct smtp_client *c, const struct reply *reply)
 		while (lines.len > 0)
 			read_capability(c, str_trim(str_cut(&lines, '\n')));
 		decide_tls(c);
-	} else if (reply->code / 100 == 5) {
+	} else if (reply->code / 100 == 5 && !c->params.is_lmtp) { /* LMTP has no HELO */
 		client_printf(c, "HELO %.*s\r\n", STR_FMT(c->params.hostname));
 		client_enter(c, CLIENT_HELO);
-	} else if (reply->code / 100 == 4) {
+	} else if (reply->code / 100 == 4 || reply->code / 100 == 5) {
 		client_fail_reply(c, STAGE_EHLO, reply);
 	} else {
 		client_fail_protocol(c, STAGE_EHLO, reply);
@@ -145,13 +192,37 @@ void client_on_helo(struct smtp_client *c, const struct reply *reply)
 
 /* --- STARTTLS --- */
 
+static enum tls_check check_of(enum tls_policy policy)
+{
+	switch (policy) {
+	case TLS_NONE:
+	case TLS_OPPORTUNISTIC:
+	case TLS_REQUIRE:
+		return TLS_CHECK_NONE;
+	case TLS_VERIFY:
+		return TLS_CHECK_NAME;
+	case TLS_DANE:
+		return TLS_CHECK_DANE;
+	}
+	return TLS_CHECK_DANE;
+}
+
 static void start_tls(struct smtp_client *c)
 {
+	const struct tls_rule *rule = &c->params.tls;
 	struct tls_want want = {
-		.check = c->params.tls.policy == TLS_VERIFY ? TLS_CHECK_NAME : TLS_CHECK_NONE,
+		.check = check_of(rule->policy),
 		.server_name = c->params.host,
+		.names = rule->names,
+		.name_count = rule->name_count,
+		.tlsa = rule->tlsa,
+		.tlsa_count = rule->tlsa_count,
+		.session_key = c->params.session_key,
 	};
 
+	/* RFC 7672 section 8.1: the name whose TLSA records these are */
+	if (rule->policy == TLS_DANE && rule->name_count > 0)
+		want.server_name = rule->names[0];
 	client_enter(c, CLIENT_HANDSHAKE);
 	c->net->conn_start_tls(c->conn, &want);
 }
@@ -171,23 +242,43 @@ void client_on_starttls(struct smtp_client *c, const struct reply *reply)
 		client_fail_reply(c, STAGE_STARTTLS, reply);
 }
 
+/* Why the handshake failed, with whose word it had to be done. Octets smuggled in behind STARTTLS are no failed handshake:
+ * nothing is said to such a host in clear text. */
+static void fail_tls(struct smtp_client *c, enum err err, const struct tls_info *info)
+{
+	const struct tls_rule *rule = &c->params.tls;
+	struct str why = info->problem.len > 0 ? info->problem : str_from_c(err_name(err));
+	struct outcome outcome = { .stage = STAGE_TLS, .err = err, .text = why };
+
+	if (info->fault == TLS_FAULT_INJECTED) {
+		outcome.stage = STAGE_STARTTLS;
+		outcome.err = ERR_SYNTAX;
+	}
+	if (tls_rule_is_required(rule))
+		outcome.text =
+			arena_printf(&c->arena, "%s: %.*s", tls_rule_name(rule), STR_FMT(why));
+	c->info.tls_fault = info->fault == TLS_FAULT_NONE ? TLS_FAULT_HANDSHAKE : info->fault;
+	c->info.tls_problem = arena_dup(&c->arena, why);
+	client_fail(c, &outcome);
+}
+
 void client_on_tls(void *user, enum err err, const struct tls_info *info)
 {
 	struct smtp_client *c = user;
+	bool has_to_verify = check_of(c->params.tls.policy) != TLS_CHECK_NONE;
 
 	client_begin_call(c);
-	if (err == OK && c->params.tls.policy == TLS_VERIFY && !info->is_verified)
+	if (err == OK && has_to_verify && !info->is_verified)
 		err = ERR_TLS;
 	if (err == OK) {
 		c->info.tls = arena_printf(
 			&c->arena, "%.*s %.*s", STR_FMT(info->protocol), STR_FMT(info->cipher));
 		c->info.is_tls_verified = info->is_verified;
+		c->info.tls_fault = info->fault;
+		c->info.tls_problem = arena_dup(&c->arena, info->problem);
 		say_ehlo(c);
 	} else {
-		struct str reason =
-			info->problem.len > 0 ? info->problem : str_from_c(err_name(err));
-		struct outcome outcome = { .stage = STAGE_TLS, .err = err, .text = reason };
-		client_fail(c, &outcome);
+		fail_tls(c, err, info);
 	}
 	client_end_call(c);
 }

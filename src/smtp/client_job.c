@@ -77,6 +77,12 @@ enum stage client_job_stage(const struct smtp_client *c)
 	return client_is_in_content(c) ? STAGE_CONTENT : steps[c->answered.step].stage;
 }
 
+bool client_is_one_of_many(const struct smtp_client *c)
+{
+	return c->params.is_lmtp && c->state == CLIENT_JOB && c->answered.step == STEP_DOT &&
+	       c->sent.step == STEP_END;
+}
+
 int64_t client_job_limit_ms(const struct smtp_client *c)
 {
 	if (client_is_in_content(c))
@@ -126,42 +132,42 @@ static void settle_rest_reply(struct smtp_client *c, enum stage stage, const str
 
 /* --- begin --- */
 
-/* What the peer cannot take is never offered to it (RFC 6152, 6531, 1870). */
+/* 8BITMIME and SMTPUTF8 (x.6), SIZE, an extension, REQUIRETLS: another host of the site may have it. */
+static bool is_of_host(struct status s)
+{
+	return s.klass == 5 && (s.subject == 6 || (s.subject == 3 && s.detail >= 3) ||
+				       (s.subject == 7 && (s.detail == 30 || s.detail == 10)));
+}
+
 static bool is_refused_here(struct smtp_client *c)
 {
-	const struct envelope *env = c->job->env;
-	struct outcome outcome = { .stage = STAGE_POLICY, .err = ERR_UNSUPPORTED };
+	struct outcome outcome;
 
-	if (env->is_smtputf8 && !c->info.has_smtputf8) {
-		outcome.status = STATUS(5, 6, 7);
-		outcome.text = STR("message needs SMTPUTF8, which the next hop does not offer");
-	} else if (env->body == BODY_8BITMIME && !c->info.has_8bitmime) {
-		outcome.status = STATUS(5, 6, 3);
-		outcome.text = STR("message needs 8BITMIME, which the next hop does not offer");
-	} else if (c->info.size_max_bytes > 0 && env->size_bytes > c->info.size_max_bytes) {
-		outcome.status = STATUS(5, 3, 4);
-		outcome.text = STR("message is larger than the next hop takes");
-	} else if (!client_line_is_safe(env->reverse_path)) {
-		outcome.status = STATUS(5, 1, 7);
-		outcome.text = STR("reverse-path cannot be sent");
-	} else {
+	if (!client_lacks(c, &outcome))
 		return false;
-	}
+	c->job->is_lacking = is_of_host(outcome.status);
 	client_settle_rest(c, &outcome);
 	return true;
 }
 
-/* Returns false when none is left. */
-static bool check_recipients(struct smtp_job *job)
+/* Returns false when none is left. Those beyond the peer's RCPTMAX (RFC 9422) are for another transaction. */
+static bool check_recipients(const struct smtp_client *c, struct smtp_job *job)
 {
-	uint32_t good = 0;
+	uint32_t good = 0, most = c->info.rcpt_max > 0 ? c->info.rcpt_max : UINT32_MAX;
 
 	for (uint32_t i = 0; i < job->recipient_count; i++) {
 		struct smtp_job_recipient *r = &job->recipients[i];
 		r->is_delivered = false;
 		r->outcome = (struct outcome){ 0 };
-		if (client_line_is_safe(r->rcpt->address) && r->rcpt->address.len > 0)
+		if (client_line_is_safe(r->rcpt->address) && r->rcpt->address.len > 0 && good < most)
 			good++;
+		else if (good == most)
+			r->outcome = (struct outcome){
+				.stage = STAGE_POLICY,
+				.err = ERR_LIMIT,
+				.status = STATUS(4, 5, 3),
+				.text = STR("next hop takes no more recipients at a time"),
+			};
 		else
 			r->outcome = (struct outcome){
 				.stage = STAGE_POLICY,
@@ -177,17 +183,19 @@ void smtp_client_deliver(struct smtp_client *c, struct smtp_job *job)
 {
 	CHECK(c->state == CLIENT_IDLE && !c->job && job->recipient_count > 0);
 	c->job = job;
-	job->is_untouched = job->is_dot_sent = job->is_reusable = false;
+	job->is_untouched = job->is_dot_sent = job->is_reusable = job->is_lacking = false;
 	job->mail_ms = 0;
 	c->accepted_count = 0;
 	c->reply_count = 0;
-	c->is_hopeless = c->is_empty_dot = c->is_dot_noted = false;
+	c->is_hopeless = c->is_empty_dot = c->is_dot_noted = c->has_goodbye = false;
 	c->mail_started = env_now(c->env);
 	c->sent = (struct cursor){ .step = c->needs_rset ? STEP_RSET : STEP_MAIL };
 	c->answered = c->sent;
 	env_timer_after(c->env, &c->session_end, c->conf->client.session_ms);
-	bool has_recipients = check_recipients(job);
-	if (is_refused_here(c) || !has_recipients)
+	bool has_recipients = check_recipients(c, job);
+	bool is_refused = is_refused_here(c);
+	job->is_lacking &= has_recipients;
+	if (is_refused || !has_recipients)
 		env_defer(c->env, &c->turn);
 	else
 		client_pump(c);
@@ -316,6 +324,9 @@ static void on_data(struct smtp_client *c, uint32_t index, const struct reply *r
 	case 3:
 		if (c->accepted_count > 0) {
 			client_start_content(c);
+		} else if (c->params.is_lmtp) {
+			/* RFC 2033 4.2: this had to be 503, and a dot would get no reply. */
+			client_fail_protocol(c, STAGE_DATA, reply);
 		} else {
 			/* RFC 2920 3.1: DATA was pipelined, nobody is there; the peer must refuse this. */
 			client_write(c, STR(".\r\n"));
@@ -330,6 +341,25 @@ static void on_data(struct smtp_client *c, uint32_t index, const struct reply *r
 	}
 }
 
+/* RFC 2033 4.2: a reply for each accepted recipient, in their order. Those that came stand, whatever befalls the rest. */
+static void on_lmtp_dot(struct smtp_client *c, const struct reply *reply)
+{
+	struct smtp_job_recipient *r = c->job->recipients;
+
+	while (!is_accepted(r))
+		r++; /* there is one: accepted_count says so */
+	r->outcome = client_reply_outcome(STAGE_DOT, reply);
+	r->outcome.text = keep_text(c->job, reply->text);
+	r->is_delivered = reply->code / 100 == 2;
+	c->has_goodbye |= reply->code == 421;
+	if (--c->accepted_count > 0) {
+		c->answered = (struct cursor){ .step = STEP_DOT };
+		return;
+	}
+	c->needs_rset = false;
+	client_end_job(c, !c->has_goodbye);
+}
+
 static void on_dot(struct smtp_client *c, uint32_t index, const struct reply *reply)
 {
 	bool is_good = reply->code / 100 == 2 && !c->is_empty_dot;
@@ -338,6 +368,10 @@ static void on_dot(struct smtp_client *c, uint32_t index, const struct reply *re
 	if (!c->is_empty_dot) {
 		if (!client_note_dot(c))
 			return;
+		if (c->params.is_lmtp) {
+			on_lmtp_dot(c, reply);
+			return;
+		}
 		c->needs_rset = false;
 	}
 	for (uint32_t i = 0; i < c->job->recipient_count && is_good; i++)
@@ -353,7 +387,10 @@ void client_end_job(struct smtp_client *c, bool is_reusable)
 	struct smtp_job *job = c->job;
 	bool has_surplus = c->behind && c->behind->len > 0; /* replies to nothing we said */
 
-	job->is_reusable = is_reusable && !has_surplus && c->conn;
+	/* RFC 9422: the peer said how many transactions a session may have. */
+	bool is_spent = c->info.mail_max > 0 && c->info.jobs + 1 >= c->info.mail_max;
+
+	job->is_reusable = is_reusable && !has_surplus && !is_spent && c->conn;
 	job->mail_ms = env_now(c->env).ms - c->mail_started.ms;
 	if (!job->is_reusable)
 		client_close_conn(c, is_reusable);

@@ -1,12 +1,14 @@
 /*
  * client_line - MAIL and RCPT as lines, with the parameters that the peer knows.
  *
- * Values that senders chose travel as xtext (RFC 3461), so nothing of theirs can end the line.
+ * Values that senders chose were checked when they came and go on octet by octet (mail/orcpt.h); nothing of theirs can end the
+ * line. ORCPT is passed on, never added: the next hop sees the address as we got it.
  */
 #include "client_private.h"
-#include "mail/xtext.h"
+#include "mail/orcpt.h"
 
 #define LINE_BYTES_MAX ((size_t)8 * 1024)
+#define BY_MAX_S INT64_C(999999999) /* RFC 2852 4 */
 
 bool client_line_is_safe(struct str address)
 {
@@ -26,6 +28,31 @@ bool client_line_is_safe(struct str address)
 			return false;
 	}
 	return !is_quoted && !is_escaped;
+}
+
+/* A by-time of our own rules is nobody else's affair. */
+static void append_by(const struct smtp_client *c, struct buf *line)
+{
+	const struct envelope *env = c->job->env;
+	int64_t left_s = client_by_s(c);
+
+	if (left_s < -BY_MAX_S)
+		left_s = -BY_MAX_S;
+	buf_printf(line, " BY=%lld;%c%s", (long long)(left_s < BY_MAX_S ? left_s : BY_MAX_S),
+		env->deliver_by_notify ? 'N' : 'R', env->deliver_by_trace ? "T" : "");
+}
+
+/* What was wished at MAIL goes with the message where it is understood (server_wish.c). */
+static void append_wishes(const struct smtp_client *c, struct buf *line)
+{
+	const struct envelope *env = c->job->env;
+
+	if (env->is_requiretls) /* or client_need.c had refused it */
+		buf_append_str(line, STR(" REQUIRETLS"));
+	if (c->info.has_priority && env->priority != 0)
+		buf_printf(line, " MT-PRIORITY=%d", env->priority);
+	if (c->info.has_deliverby && env->deliver_by.ms != WALL_NONE.ms && !env->deliver_by_is_ours)
+		append_by(c, line);
 }
 
 void client_write_mail(struct smtp_client *c)
@@ -49,8 +76,9 @@ void client_write_mail(struct smtp_client *c)
 		buf_append_str(&line, env->ret == RET_FULL ? STR(" RET=FULL") : STR(" RET=HDRS"));
 	if (c->info.has_dsn && env->envid.len > 0) {
 		buf_append_str(&line, STR(" ENVID="));
-		xtext_encode(&line, env->envid);
+		envid_param(&line, env->envid);
 	}
+	append_wishes(c, &line);
 	buf_append_str(&line, STR("\r\n"));
 	client_write(c, buf_str(&line));
 	buf_fini(&line);
@@ -77,15 +105,17 @@ static void append_notify(struct buf *line, unsigned notify)
 	}
 }
 
-static void append_orcpt(struct buf *line, struct str orcpt)
+static void append_orcpt(struct buf *line, struct str orcpt, bool allow_utf8)
 {
-	struct str address = orcpt;
-	struct str type = str_cut(&address, ';');
+	struct buf value;
 
-	if (type.len == 0 || address.len == 0 || !client_line_is_safe(type))
-		return;
-	buf_printf(line, " ORCPT=%.*s;", STR_FMT(type));
-	xtext_encode(line, address);
+	buf_init(&value, LINE_BYTES_MAX);
+	orcpt_param(&value, orcpt, allow_utf8);
+	if (value.len > 0) {
+		buf_append_str(line, STR(" ORCPT="));
+		buf_append_str(line, buf_str(&value));
+	}
+	buf_fini(&value);
 }
 
 void client_write_rcpt(struct smtp_client *c, const struct recipient *rcpt)
@@ -98,7 +128,9 @@ void client_write_rcpt(struct smtp_client *c, const struct recipient *rcpt)
 	buf_append_char(&line, '>');
 	if (c->info.has_dsn) {
 		append_notify(&line, rcpt->notify);
-		append_orcpt(&line, rcpt->orcpt);
+		if (rcpt->orcpt.len > 0)
+			append_orcpt(&line, rcpt->orcpt,
+				c->job->env->is_smtputf8 && c->info.has_smtputf8);
 	}
 	buf_append_str(&line, STR("\r\n"));
 	client_write(c, buf_str(&line));

@@ -2,7 +2,8 @@
  * client_private - what the files of the client share: the session, its states, and the seams between them.
  *
  * client.c opens, runs the states and ends; client_hello.c is greeting, EHLO and STARTTLS; client_auth.c AUTH;
- * client_job.c the commands of a transaction; client_line.c writes them; client_content.c the content.
+ * client_job.c the commands of a transaction; client_need.c what a message needs of a host; client_line.c writes the
+ * commands; client_content.c the content.
  */
 #ifndef SMTP_CLIENT_PRIVATE_H
 #define SMTP_CLIENT_PRIVATE_H
@@ -63,6 +64,7 @@ struct smtp_client {
 	uint32_t accepted_count;
 	uint32_t reply_count;
 	bool is_hopeless;  /* MAIL was refused: write no more */
+	bool has_goodbye;  /* LMTP: 421 was the reply for a recipient, those for others may follow */
 	bool is_empty_dot; /* 354 without a recipient: nothing but the dot was sent */
 	struct mono mail_started;
 
@@ -117,10 +119,18 @@ void client_pump(struct smtp_client *c);
 /* client_settle_rest - this outcome for every recipient that has no final one. */
 void client_settle_rest(struct smtp_client *c, const struct outcome *outcome);
 void client_end_job(struct smtp_client *c, bool is_reusable);
+/* client_is_one_of_many - replies to the dot come, one for each recipient: none is of the session as a whole (LMTP). */
+bool client_is_one_of_many(const struct smtp_client *c);
 /* client_job_stage - where the job is, for an outcome without a reply. */
 enum stage client_job_stage(const struct smtp_client *c);
 /* client_job_limit_ms - how long the next event may take; 0: nothing is awaited. */
 int64_t client_job_limit_ms(const struct smtp_client *c);
+
+/* client_need.c: what the peer cannot take or promise is never offered to it */
+/* client_lacks - returns true, and in *outcome why, when the job's message may not go to this peer. */
+bool client_lacks(const struct smtp_client *c, struct outcome *outcome);
+/* client_by_s - seconds that are left of the message's by-time; may be negative. */
+int64_t client_by_s(const struct smtp_client *c);
 
 /* client_line.c */
 void client_write_mail(struct smtp_client *c);

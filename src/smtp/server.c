@@ -54,7 +54,8 @@ static const struct {
 	[SESSION_HANDSHAKE] = { NULL, handshake_ms, on_handshake_late,
 		TO(DELAY) | TO(COMMAND) | TO(CLOSED) },
 	[SESSION_COMMAND] = { server_on_command_input, idle_ms, on_idle,
-		TO(HANDSHAKE) | TO(AUTH) | TO(CHECKING) | TO(ASKING) | TO(DATA) | TO(CLOSED) },
+		TO(HANDSHAKE) | TO(AUTH) | TO(CHECKING) | TO(ASKING) | TO(DATA) | TO(CHUNK) |
+			TO(CLOSED) },
 	[SESSION_AUTH] = { server_on_command_input, idle_ms, on_idle,
 		TO(AUTH) | TO(CHECKING) | TO(COMMAND) | TO(CLOSED) },
 	[SESSION_CHECKING] = { NULL, no_deadline, NULL, TO(COMMAND) | TO(CLOSED) },
@@ -62,7 +63,9 @@ static const struct {
 		TO(COMMAND) | TO(CLOSED) },
 	[SESSION_DATA] = { server_on_content, server_data_tick_ms, server_on_data_tick,
 		TO(SPOOLING) | TO(COMMITTING) | TO(COMMAND) | TO(CLOSED) },
-	[SESSION_SPOOLING] = { NULL, no_deadline, NULL, TO(DATA) | TO(CLOSED) },
+	[SESSION_CHUNK] = { server_on_chunk, server_data_tick_ms, server_on_data_tick,
+		TO(SPOOLING) | TO(COMMITTING) | TO(COMMAND) | TO(CLOSED) },
+	[SESSION_SPOOLING] = { NULL, no_deadline, NULL, TO(DATA) | TO(CHUNK) | TO(CLOSED) },
 	[SESSION_COMMITTING] = { NULL, no_deadline, NULL, TO(COMMAND) | TO(CLOSED) },
 	[SESSION_CLOSED] = { NULL, no_deadline, NULL, 0 },
 };
@@ -82,6 +85,7 @@ static void set_info(struct smtp_server *s, const struct conf_listener *listener
 	s->net->conn_local(s->conn, &local);
 	smtp_server_set_origin(s, &s->info.peer, &local);
 	s->info.allow = listener->allow;
+	s->info.is_submission = listener->is_submission;
 	s->info.session = number;
 }
 
@@ -142,6 +146,7 @@ void smtp_server_shutdown(struct smtp_server *s)
 		server_close(s, "shutdown", false);
 		break;
 	case SESSION_DATA:
+	case SESSION_CHUNK:
 	case SESSION_SPOOLING:
 	case SESSION_COMMITTING:
 	case SESSION_CLOSED:
@@ -288,7 +293,7 @@ static void free_session(struct smtp_server *s)
 	s->handler->on_close(s->user, s, s->close_reason);
 	arena_fini(&s->arena);
 	arena_fini(&s->scratch);
-	buf_fini(&s->input);
+	server_wipe(&s->input);
 	server_wipe(&s->line);
 	server_wipe(&s->auth_name);
 	free(s->front);
@@ -347,10 +352,6 @@ void server_close(struct smtp_server *s, const char *reason, bool is_flushed)
 
 void server_wipe(struct buf *b)
 {
-	/* volatile: a plain memset before the memory goes would be optimized away */
-	volatile char *p = b->data;
-
-	for (size_t i = 0; p && i < b->cap; i++)
-		p[i] = '\0';
+	mem_wipe(b->data, b->cap);
 	buf_fini(b);
 }

@@ -71,6 +71,7 @@ void server_on_auth(struct smtp_server *s, const struct command *c)
 {
 	bool is_plain = str_equal_fold(c->argument, STR("PLAIN"));
 
+	s->info.mechanism = is_plain ? STR("PLAIN") : STR("LOGIN");
 	if (s->conf->user_count == 0) {
 		fail(s, 502, STATUS(5, 5, 1), "AUTH is not supported");
 	} else if (s->info.user.len > 0) {
@@ -140,7 +141,8 @@ void smtp_server_auth_done(struct smtp_server *s, enum smtp_auth_result result)
 		server_refuse(s, 535, STATUS(5, 7, 8), "authentication credentials invalid");
 		break;
 	case SMTP_AUTH_LATER:
-		server_refuse(s, 454, STATUS(4, 7, 0), "too many failures, try again later");
+		server_refuse(s, 454, STATUS(4, 7, 0),
+			"temporary authentication failure, try again later");
 		break;
 	}
 }

@@ -22,12 +22,16 @@ enum need {
 	IS_REFUSED = 16 /* 502 whatever it says */
 };
 
+#define LIMIT_MAX 999999 /* RFC 9422 4 */
+#define VERB_BYTES 4
+
 static void on_line(struct smtp_server *s, enum line_result result, struct str line);
 static void on_ehlo(struct smtp_server *s, const struct command *c);
 static void on_rset(struct smtp_server *s, const struct command *c);
 static void on_noop(struct smtp_server *s, const struct command *c);
 static void on_vrfy(struct smtp_server *s, const struct command *c);
 static void on_help(struct smtp_server *s, const struct command *c);
+static void on_etrn(struct smtp_server *s, const struct command *c);
 static void on_quit(struct smtp_server *s, const struct command *c);
 
 static const struct rule {
@@ -48,8 +52,8 @@ static const struct rule {
 	[COMMAND_QUIT] = { on_quit, 0 },
 	[COMMAND_STARTTLS] = { server_on_starttls, NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_AUTH] = { server_on_auth, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
-	[COMMAND_BDAT] = { NULL, IS_REFUSED },
-	[COMMAND_ETRN] = { NULL, IS_REFUSED },
+	[COMMAND_BDAT] = { server_on_bdat, 0 }, /* knows its order: its octets come whatever we say */
+	[COMMAND_ETRN] = { on_etrn, NEED_HELO | NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_XCLIENT] = { server_on_xclient, NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_XFORWARD] = { server_on_xforward, NEED_NO_MAIL | IS_IDLE },
 	[COMMAND_HTTP] = { NULL, 0 },
@@ -68,8 +72,13 @@ static enum line_result take_line(struct smtp_server *s, struct str *in, struct 
 	if (!s->is_line_skipped && is_whole && s->line.len == 0 && part.len <= s->line.max_bytes) {
 		*line = part;
 	} else {
-		if (!s->is_line_skipped)
-			buf_append_str(&s->line, part);
+		/* Its first octets by themselves: of a line that is too long they are kept, to tell what it was. */
+		size_t first = s->line.len < VERB_BYTES ? VERB_BYTES - s->line.len : 0;
+
+		if (!s->is_line_skipped) {
+			buf_append_str(&s->line, str_slice(part, 0, first));
+			buf_append_str(&s->line, str_slice(part, first, part.len));
+		}
 		s->is_line_skipped = s->is_line_skipped || s->line.is_full;
 		*line = buf_str(&s->line);
 	}
@@ -114,11 +123,14 @@ void server_on_early_input(struct smtp_server *s, struct str *in)
 
 static void refuse_line(struct smtp_server *s, enum line_result result)
 {
-	/* Whatever was to be the answer of an AUTH exchange is not: back to commands. */
-	if (s->state == SESSION_AUTH)
+	/* Whatever was to be the answer of an AUTH exchange is not: back to commands. Too long it has a code of its own
+	 * (RFC 4954 section 6). */
+	bool is_auth = s->state == SESSION_AUTH;
+
+	if (is_auth)
 		server_enter(s, SESSION_COMMAND);
 	if (result == LINE_LONG)
-		server_refuse(s, 500, STATUS(5, 5, 2), "line is longer than %u octets",
+		server_refuse(s, 500, is_auth ? STATUS(5, 5, 6) : STATUS(5, 5, 2), "line is longer than %u octets",
 			s->conf->smtpd.line_bytes_max);
 	else
 		server_refuse(s, 500, STATUS(5, 5, 2), "lines must end with CR LF");
@@ -182,12 +194,22 @@ static bool count_idle(struct smtp_server *s, const struct rule *rule)
 	return false;
 }
 
+/* Content follows, and nobody knows how much: it must not be taken for commands. */
+static bool hides_content(const struct smtp_server *s, struct str line)
+{
+	return s->state == SESSION_COMMAND && str_starts_fold(line, STR("BDAT"));
+}
+
 static void on_line(struct smtp_server *s, enum line_result result, struct str line)
 {
 	struct command c;
 
 	if (result != LINE_WHOLE) {
+		bool is_bdat = hides_content(s, line);
+
 		refuse_line(s, result);
+		if (is_bdat)
+			server_close(s, "BDAT of unknown size", true);
 		return;
 	}
 	if (s->state == SESSION_AUTH) {
@@ -203,11 +225,30 @@ static void on_line(struct smtp_server *s, enum line_result result, struct str l
 	} else if (fault == COMMAND_BAD_VERB) {
 		refuse_fault(s, fault, &c);
 	} else if (is_in_order(s, rule, command_name(c.verb))) {
-		if (fault != COMMAND_OK)
+		if (fault != COMMAND_OK) {
 			refuse_fault(s, fault, &c);
-		else if (count_idle(s, rule))
+			if (c.verb == COMMAND_BDAT)
+				server_close(s, "BDAT of unknown size", true);
+		} else if (count_idle(s, rule)) {
 			rule->run(s, &c);
+		}
 	}
+}
+
+/* RFC 9422. What does not fit its six digits is no limit to speak of. */
+static void offer_limits(const struct smtp_server *s, struct buf *text)
+{
+	uint32_t messages_max = s->conf->smtpd.messages_per_session;
+
+	buf_append_str(text, STR("\nLIMITS"));
+	if (messages_max > 0 && messages_max <= LIMIT_MAX)
+		buf_printf(text, " MAILMAX=%u", messages_max);
+	buf_printf(text, " RCPTMAX=%u", s->conf->smtpd.recipients_max);
+}
+
+static bool offers_etrn(const struct smtp_server *s)
+{
+	return s->handler->on_etrn && server_knows_client(s);
 }
 
 static void greet_back(struct smtp_server *s)
@@ -223,7 +264,11 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
 	if (server_offers_front(s))
 		buf_append_str(&text, STR(SESSION_FRONT_KEYWORDS));
-	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8"));
+	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING"));
+	server_offer_wishes(s, &text);
+	offer_limits(s, &text);
+	if (offers_etrn(s))
+		buf_append_str(&text, STR("\nETRN"));
 	server_reply(s, 250, (struct status){ 0 }, "%.*s", STR_FMT(buf_str(&text)));
 	buf_fini(&text);
 }
@@ -266,7 +311,29 @@ static void on_help(struct smtp_server *s, const struct command *c)
 {
 	(void)c;
 	server_reply(s, 214, STATUS(2, 0, 0),
-		"commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS AUTH QUIT");
+		"commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH ETRN QUIT");
+}
+
+/* RFC 1985: for known clients alone. */
+static void on_etrn(struct smtp_server *s, const struct command *c)
+{
+	struct smtp_answer answer = { .code = 250, .status = STATUS(2, 0, 0), .text = STR("ok") };
+
+	if (!s->handler->on_etrn) {
+		server_refuse(s, 502, STATUS(5, 5, 1), "ETRN is not supported");
+		return;
+	}
+	if (!server_knows_client(s)) {
+		server_refuse(s, 459, STATUS(4, 7, 1), "ETRN is not allowed to you");
+		return;
+	}
+	s->handler->on_etrn(s->user, s, c->argument, &answer);
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (answer.is_later)
+		server_wait(s, QUESTION_ETRN);
+	else
+		server_answer(s, &answer);
 }
 
 static void on_quit(struct smtp_server *s, const struct command *c)

@@ -1,7 +1,7 @@
 /*
- * server_data - DATA, the content, and the reply to its end.
+ * server_data - DATA, the content however it is framed, and the reply to its end.
  *
- * Happy path: 354; content is decoded into the transaction, scanned, and moved away by the handler whenever more than
+ * Happy path: 354 (or a BDAT: server_bdat.c); content is decoded into the transaction, scanned, and moved away by the handler whenever more than
  * spool_from_bytes are there; at the end the handler gets the transaction and answers. Content that will be
  * refused (a bare CR, LF or NUL, too large, storing failed) is dropped at once and read to its end: a
  * reply in mid-content would be taken for the reply to the end.
@@ -23,31 +23,45 @@ static void init_content(struct smtp_server *s)
 		(size_t)s->conf->smtpd.spool_from_bytes + SLICE_BYTES + TRACE_BYTES_MAX);
 }
 
-void server_on_data(struct smtp_server *s, const struct command *c)
+bool server_begin_content(struct smtp_server *s, struct smtp_answer *answer)
 {
-	struct smtp_answer answer = { 0 };
-
-	(void)c;
-	if (s->t->env.recipient_count == 0) {
-		server_refuse(s, 554, STATUS(5, 5, 1), "no valid recipients");
-		return;
-	}
 	init_content(s);
-	s->handler->on_data(s->user, s, s->t, &answer);
-	if (s->state == SESSION_CLOSED)
-		return;
-	if (answer.code != 0) {
-		server_reset(s);
-		server_answer(s, &answer);
-		return;
-	}
+	s->handler->on_data(s->user, s, s->t, answer);
+	if (s->state == SESSION_CLOSED || answer->code != 0)
+		return false;
 	s->t->content_bytes = s->t->content.len;
+	if (s->info.is_submission)
+		server_begin_mending(s);
 	enddata_decoder_init(&s->decoder);
 	s->received_bytes = 0;
 	s->is_too_big = false;
 	s->spool_err = OK;
 	s->data_started = env_now(s->env);
 	s->data_window_bytes = 0;
+	return true;
+}
+
+void server_on_data(struct smtp_server *s, const struct command *c)
+{
+	struct smtp_answer answer = { 0 };
+
+	(void)c;
+	if (s->t->is_chunked) {
+		/* RFC 3030 2: DATA and BDAT do not mix. */
+		server_refuse(s, 503, STATUS(5, 5, 1), "DATA is not allowed after BDAT");
+		return;
+	}
+	if (s->t->env.recipient_count == 0) {
+		server_refuse(s, 554, STATUS(5, 5, 1), "no valid recipients");
+		return;
+	}
+	if (!server_begin_content(s, &answer)) {
+		if (s->state == SESSION_CLOSED)
+			return;
+		server_reset(s);
+		server_answer(s, &answer);
+		return;
+	}
 	server_say(s, 354, (struct status){ 0 },
 		STR("send the message, end with a dot on a line of its own"));
 	server_enter(s, SESSION_DATA);
@@ -62,6 +76,8 @@ static void take_content(struct smtp_server *s, size_t before)
 	struct str added = str_slice(buf_str(&t->content), before, t->content.len);
 
 	s->received_bytes += added.len;
+	if (t->submission && !submission_is_passing(t->submission))
+		added = server_mend(s, before);
 	t->content_bytes += added.len;
 	if (s->received_bytes > s->conf->smtpd.message_bytes_max)
 		s->is_too_big = true;
@@ -74,7 +90,7 @@ static void take_content(struct smtp_server *s, size_t before)
 		header_scan_feed(&t->header, added);
 }
 
-static void spool(struct smtp_server *s)
+void server_spool(struct smtp_server *s)
 {
 	server_enter(s, SESSION_SPOOLING);
 	s->handler->on_spool(s->user, s, s->t);
@@ -107,8 +123,7 @@ static void commit(struct smtp_server *s)
 	server_forget_forward(s);
 }
 
-/* Returns false, and has answered, when the content may not pass. */
-static bool judge_content(struct smtp_server *s)
+bool server_judge_content(struct smtp_server *s)
 {
 	const struct header_scan *header = &s->t->header;
 	uint32_t line_max = s->conf->smtpd.text_line_bytes_max;
@@ -133,8 +148,7 @@ static bool judge_content(struct smtp_server *s)
 	return false;
 }
 
-/* After a message: the next command, or the end that was put off. */
-static void resume(struct smtp_server *s)
+void server_resume(struct smtp_server *s)
 {
 	if (s->state == SESSION_CLOSED)
 		return;
@@ -143,20 +157,26 @@ static void resume(struct smtp_server *s)
 		server_end(s, STATUS(4, 3, 2), "service is shutting down");
 }
 
-static void end_content(struct smtp_server *s)
+void server_drop_content(struct smtp_server *s)
 {
-	header_scan_finish(&s->t->header);
-	if (judge_content(s)) {
-		commit(s);
-		return;
-	}
 	metric_add(s->env->metrics, METRIC_messages_refused_total, 1);
 	if (s->state != SESSION_CLOSED)
 		server_reset(s);
-	resume(s);
+	server_resume(s);
 }
 
-void server_on_content(struct smtp_server *s, struct str *in)
+void server_end_content(struct smtp_server *s)
+{
+	if (s->t->submission)
+		server_end_mending(s);
+	header_scan_finish(&s->t->header);
+	if (server_judge_content(s))
+		commit(s);
+	else
+		server_drop_content(s);
+}
+
+bool server_feed_content(struct smtp_server *s, struct str *in)
 {
 	struct smtp_transaction *t = s->t;
 	size_t before = t->content.len;
@@ -165,16 +185,21 @@ void server_on_content(struct smtp_server *s, struct str *in)
 
 	if (s->decoder.raw_bytes == 0 && fault_hit(s->env->fault, FAULT_accept_in_data)) {
 		server_close(s, "fault", false);
-		return;
+		return false;
 	}
 	(void)buf_reserve(&t->content, offered); /* at once, whatever dots cut it into */
 	bool is_end = enddata_decode(&s->decoder, &slice, &t->content);
 	*in = str_slice(*in, offered - slice.len, in->len);
 	take_content(s, before);
-	if (is_end)
-		end_content(s);
-	else if (t->content.len > s->conf->smtpd.spool_from_bytes)
-		spool(s);
+	return is_end;
+}
+
+void server_on_content(struct smtp_server *s, struct str *in)
+{
+	if (server_feed_content(s, in))
+		server_end_content(s);
+	else if (s->state == SESSION_DATA && s->t->content.len > s->conf->smtpd.spool_from_bytes)
+		server_spool(s);
 }
 
 void smtp_server_spooled(struct smtp_server *s, enum err err)
@@ -187,7 +212,7 @@ void smtp_server_spooled(struct smtp_server *s, enum err err)
 	if (err == OK)
 		init_content(s);
 	s->data_window_bytes = s->decoder.raw_bytes;
-	server_enter(s, SESSION_DATA);
+	server_enter(s, s->t->is_chunked ? SESSION_CHUNK : SESSION_DATA);
 }
 
 void smtp_server_finish(struct smtp_server *s, const struct smtp_answer *answer)
@@ -205,7 +230,7 @@ void smtp_server_finish(struct smtp_server *s, const struct smtp_answer *answer)
 		server_reply(
 			s, 250, STATUS(2, 0, 0), "ok, queued as %s", queue_id_format(s->id).text);
 	}
-	resume(s);
+	server_resume(s);
 }
 
 /* --- slow clients --- */
@@ -215,18 +240,25 @@ int64_t server_data_tick_ms(const struct smtp_server *s)
 	return s->conf->smtpd.data_rate_min > 0 ? RATE_WINDOW_MS : s->conf->smtpd.idle_ms;
 }
 
+bool server_is_content_late(const struct smtp_server *s)
+{
+	uint64_t rate = s->conf->smtpd.data_rate_min;
+	int64_t limit_ms = s->conf->smtpd.data_total_ms;
+
+	if (rate > 0)
+		limit_ms += (int64_t)(s->decoder.raw_bytes / rate) * SECOND_MS;
+	return env_now(s->env).ms - s->data_started.ms > limit_ms;
+}
+
 void server_on_data_tick(struct smtp_server *s)
 {
 	uint64_t rate = s->conf->smtpd.data_rate_min;
 	uint64_t received = s->decoder.raw_bytes - s->data_window_bytes;
 	uint64_t wanted = rate > 0 ? rate * (RATE_WINDOW_MS / SECOND_MS) : 1;
-	int64_t limit_ms = s->conf->smtpd.data_total_ms;
 
-	if (rate > 0)
-		limit_ms += (int64_t)(s->decoder.raw_bytes / rate) * SECOND_MS;
 	if (received < wanted) {
 		server_end(s, STATUS(4, 4, 2), "content comes too slowly");
-	} else if (env_now(s->env).ms - s->data_started.ms > limit_ms) {
+	} else if (server_is_content_late(s)) {
 		server_end(s, STATUS(4, 4, 2), "content takes too long");
 	} else {
 		s->data_window_bytes = s->decoder.raw_bytes;

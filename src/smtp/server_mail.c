@@ -46,6 +46,7 @@ static struct smtp_transaction *begin(struct smtp_server *s, const struct comman
 	t->env.origin = ORIGIN_SMTP;
 	t->env.user = arena_dup(&t->arena, s->info.user);
 	t->env.helo = arena_dup(&t->arena, s->info.helo);
+	server_keep_wishes(s, c, &t->env);
 	set_client(s, t);
 	t->declared_bytes = c->size_bytes;
 	header_scan_init(&t->header, arena_dup(&t->arena, s->conf->hostname));
@@ -68,6 +69,8 @@ void server_on_mail(struct smtp_server *s, const struct command *c)
 			(unsigned long long)s->conf->smtpd.message_bytes_max);
 		return;
 	}
+	if (!server_may_wish(s, c))
+		return;
 	s->t = begin(s, c);
 	s->handler->on_mail(s->user, s, s->t, &answer);
 	if (s->state == SESSION_CLOSED)
@@ -75,6 +78,9 @@ void server_on_mail(struct smtp_server *s, const struct command *c)
 	if (answer.code != 0) {
 		server_reset(s);
 		server_answer(s, &answer);
+	} else if (server_is_priority_lost(s, c)) {
+		/* RFC 6710 10: the new priority comes first. */
+		server_say(s, 250, STATUS(2, 3, 6), STR("0 is the priority of mail from unknown clients"));
 	} else {
 		server_say(s, 250, STATUS(2, 1, 0), STR("sender ok"));
 	}
@@ -109,6 +115,10 @@ void server_on_rcpt(struct smtp_server *s, const struct command *c)
 	struct smtp_transaction *t = s->t;
 	struct smtp_answer answer = { 0 };
 
+	if (t->is_chunked) {
+		server_refuse(s, 503, STATUS(5, 5, 1), "RCPT is not allowed after BDAT");
+		return;
+	}
 	if (t->env.recipient_count >= s->conf->smtpd.recipients_max) {
 		/* RFC 5321 4.5.3.1.10: the client sends the others the rest. */
 		server_reply(s, 452, STATUS(4, 5, 3), "too many recipients, send the others later");
@@ -163,5 +173,8 @@ void smtp_transaction_free(struct smtp_transaction *t)
 	arena_fini(&t->arena);
 	buf_fini(&t->content);
 	header_scan_fini(&t->header);
+	if (t->submission)
+		submission_fini(t->submission);
+	free(t->submission);
 	free(t);
 }

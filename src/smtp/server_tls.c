@@ -35,12 +35,36 @@ void server_start_tls(struct smtp_server *s)
 	s->net->conn_start_tls(s->conn, &want);
 }
 
+/* A certificate that does not verify is as good as none; the log says why, for whoever wonders. */
+static void note_certificate(struct smtp_server *s, const struct tls_info *info)
+{
+	struct buf client;
+
+	if (info->is_verified) {
+		s->info.certificate = arena_dup(&s->arena, info->peer);
+	} else if (info->fault != TLS_FAULT_NONE) {
+		buf_init(&client, 256);
+		endpoint_format_ip(&client, &s->info.client);
+		log_text(s->env->log, LOG_NOTICE, "smtpd",
+			"certificate of client [%s] is not verified: %.*s", buf_cstr(&client),
+			STR_FMT(info->problem));
+		buf_fini(&client);
+	}
+}
+
 static void forget(struct smtp_server *s)
 {
 	s->info.helo = (struct str){ 0 };
 	s->info.user = (struct str){ 0 };
 	s->info.is_esmtp = false;
 	server_forget_front(s);
+}
+
+static const char *close_reason(struct smtp_server *s, enum err err, const struct tls_info *info)
+{
+	if (err == ERR_TIMEOUT)
+		return "timeout in the TLS handshake";
+	return arena_printf(&s->arena, "TLS handshake failed: %.*s", STR_FMT(info->problem)).data;
 }
 
 void server_on_tls(void *user, enum err err, const struct tls_info *info)
@@ -50,16 +74,14 @@ void server_on_tls(void *user, enum err err, const struct tls_info *info)
 	if (s->state != SESSION_HANDSHAKE)
 		return;
 	if (err != OK) {
-		server_close(s,
-			err == ERR_TIMEOUT ? "timeout in the TLS handshake"
-					   : "TLS handshake failed",
-			false);
+		server_close(s, close_reason(s, err, info), false);
 		return;
 	}
 	forget(s);
 	s->info.is_tls = true;
 	s->info.tls = arena_printf(
 		&s->arena, "%.*s %.*s", STR_FMT(info->protocol), STR_FMT(info->cipher));
+	note_certificate(s, info);
 	if (s->tls_mode == LISTENER_IMPLICIT) {
 		server_enter(s, SESSION_DELAY);
 		if (s->conf->smtpd.greeting_delay_ms == 0)

@@ -2,7 +2,8 @@
  * session - what the files of the server share: the session, its states, and the seams between them.
  *
  * server.c runs the states and ends the session; server_reply.c is the only writer; server_command.c takes command
- * lines apart; server_mail.c, server_data.c, server_auth.c and server_tls.c hold one idea each.
+ * lines apart; server_mail.c, server_data.c, server_bdat.c, server_submission.c, server_auth.c and server_tls.c hold one
+ * idea each.
  */
 #ifndef SMTP_SESSION_H
 #define SMTP_SESSION_H
@@ -19,6 +20,7 @@ enum session_state {
 	SESSION_CHECKING, /* on_auth is out */
 	SESSION_ASKING,   /* on_rcpt or on_etrn is out */
 	SESSION_DATA,
+	SESSION_CHUNK, /* octets of a BDAT are awaited */
 	SESSION_SPOOLING,   /* on_spool is out */
 	SESSION_COMMITTING, /* on_message is out */
 	SESSION_CLOSED,
@@ -68,6 +70,9 @@ struct smtp_server {
 	uint64_t received_bytes; /* content as decoded, without our trace header */
 	bool is_too_big;
 	enum err spool_err;
+	uint64_t chunk_left;              /* octets of the BDAT at hand that have not come yet */
+	bool is_chunk_last;
+	struct smtp_answer chunk_refusal; /* code not 0: its octets are dropped, then this is said */
 	struct mono data_started;
 	uint64_t data_window_bytes; /* raw octets at the start of the rate window */
 
@@ -123,6 +128,41 @@ void server_on_data(struct smtp_server *s, const struct command *c);
 void server_on_content(struct smtp_server *s, struct str *in);
 void server_on_data_tick(struct smtp_server *s);
 int64_t server_data_tick_ms(const struct smtp_server *s);
+/* What DATA and BDAT share: content arrives. server_begin_content returns false with the handler's refusal in *answer, or
+ * when it closed the session. server_feed_content takes octets up to the end of *in or of the data (then it returns
+ * true). */
+bool server_begin_content(struct smtp_server *s, struct smtp_answer *answer);
+bool server_feed_content(struct smtp_server *s, struct str *in);
+void server_spool(struct smtp_server *s);
+/* server_judge_content - returns false, and has answered, when what came so far may not pass. */
+bool server_judge_content(struct smtp_server *s);
+/* server_end_content - all of it is there. */
+void server_end_content(struct smtp_server *s);
+/* server_drop_content - it was refused, and that was said. */
+void server_drop_content(struct smtp_server *s);
+/* server_resume - the next command, or the end that was put off. */
+void server_resume(struct smtp_server *s);
+bool server_is_content_late(const struct smtp_server *s);
+
+/* server_bdat.c */
+void server_on_bdat(struct smtp_server *s, const struct command *c);
+void server_on_chunk(struct smtp_server *s, struct str *in);
+
+/* server_wish.c: what a message is asked to have beyond delivery (RFC 8689, 6710, 2852, 4865) */
+bool server_knows_client(const struct smtp_server *s);
+/* server_offer_wishes - the EHLO keywords, each behind a line end. */
+void server_offer_wishes(const struct smtp_server *s, struct buf *text);
+/* server_may_wish - returns false, and has answered, when a wish cannot be kept. */
+bool server_may_wish(struct smtp_server *s, const struct command *c);
+void server_keep_wishes(const struct smtp_server *s, const struct command *c, struct envelope *env);
+/* server_is_priority_lost - the reply to MAIL must say so. */
+bool server_is_priority_lost(const struct smtp_server *s, const struct command *c);
+
+/* server_submission.c: on submission listeners */
+void server_begin_mending(struct smtp_server *s);
+/* server_mend - what stands in t->content from before on is the message as it came; returns what stands there afterwards. */
+struct str server_mend(struct smtp_server *s, size_t before);
+void server_end_mending(struct smtp_server *s);
 
 /* server_auth.c */
 bool server_offers_auth(const struct smtp_server *s);

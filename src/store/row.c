@@ -84,7 +84,7 @@ void bind_envelope(struct query *q, const struct envelope *env)
 	bind_text(q, env->message_id);
 	bind_u64(q, env->size_bytes);
 	bind_i64(q, env->late_notice);
-	bind_bool(q, env->deliver_by_trace);
+	bind_i64(q, (int)env->deliver_by_trace | (int)env->deliver_by_is_ours << 1);
 	bind_bool(q, env->is_requiretls);
 }
 
@@ -102,14 +102,16 @@ void get_message(struct query *q, struct arena *arena, struct queued_message *ou
 	env->deliver_by = get_wall(q);
 	env->deliver_by_notify = get_bool(q);
 	env->hold_until = get_wall(q);
-	env->origin = (enum message_origin)get_enum(q, ORIGIN_DSN + 1);
+	env->origin = (enum message_origin)get_enum(q, ORIGIN_COUNT);
 	env->user = get_text(q, arena);
 	env->client = get_text(q, arena);
 	env->helo = get_text(q, arena);
 	env->message_id = get_text(q, arena);
 	env->size_bytes = get_u64(q);
 	env->late_notice = (enum late_notice)get_enum(q, LATE_NOTICE_COUNT);
-	env->deliver_by_trace = get_bool(q);
+	int64_t by = get_i64(q, 0, 3);
+	env->deliver_by_trace = by & 1;
+	env->deliver_by_is_ours = by >> 1 & 1;
 	env->is_requiretls = get_bool(q);
 	out->chunk_count = get_u32(q);
 	out->finished = get_wall(q);

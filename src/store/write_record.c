@@ -116,7 +116,7 @@ static enum err record_kept(struct settle *s, struct wall until)
 
 static enum err replace_notice(struct sqlite_engine *e, struct store_record *op)
 {
-	CHECK(op->notice_count == 1);
+	CHECK(op->notice_count >= 1);
 	enum err err = notice_take_back(e, op->replaces, op->at);
 	if (err != OK)
 		return err;

@@ -208,6 +208,7 @@ class Relay:
             "queue.directory": world.path(name + ".queue"),
             "control.socket": world.path(name + ".sock"),
             "control.admin-group": "",
+            "fetch-helper": os.path.join(BUILD, "outlast-fetch"),
             # tests of other things need not wait for it
             "outage.notice-hold": "0",
         }

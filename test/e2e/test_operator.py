@@ -150,5 +150,86 @@ def test_table_on_a_narrow_terminal_keeps_its_last_column(world):
     expect("they said so" in shown, shown)
 
 
+def passwd(*args, stdin="", status=0):
+    done = subprocess.run([lib.program_path("outlast"), "passwd", *args], input=stdin.encode(), capture_output=True,
+                          timeout=20, check=False)
+    expect_equal(done.returncode, status, f"passwd {args}: {done.stderr}")
+    return done.stdout.decode()
+
+
+def test_passwd_changes_one_line_and_nothing_else(world):
+    path = world.path("users")
+    passwd("--file", path, "ann", stdin="secret\n")
+    expect_equal(os.stat(path).st_mode & 0o777, 0o600, "mode of a new file")
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("# kept: as it is\n\nold:$6$salt$hash\nlast:$5$salt$hash")  # without a line end
+    os.chmod(path, 0o640)
+    os.chown(path, os.getuid(), os.getgid())
+    os.symlink(path, world.path("link"))
+    before = open(path, "rb")
+    passwd("--file", world.path("link"), "b\u00f6b", stdin="p\u00e4ss:w\u00f6rt")
+    passwd("--file", path, "old", stdin="new\n")
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    expect_equal([line.split(":")[0] for line in lines], ["ann", "# kept", "", "old", "last", "b\u00f6b", ""], "lines")
+    expect(lines[1] == "# kept: as it is" and lines[4] == "last:$5$salt$hash", lines)
+    expect(all(lines[i].split(":")[1].startswith("$y$") for i in (0, 3, 5)), lines)
+    state = os.stat(path)
+    expect_equal((state.st_mode & 0o777, state.st_ino != os.fstat(before.fileno()).st_ino), (0o640, True), "mode kept, a new file")
+    before.close()
+    expect(os.path.islink(world.path("link")), "the link is one still")
+    expect_equal(sorted(os.listdir(world.directory)), ["link", "users"], "nothing is left behind")
+    passwd("--file", path, "--check", "b\u00f6b", stdin="p\u00e4ss:w\u00f6rt\n")
+    passwd("--file", path, "--check", "ann", stdin="Secret\n", status=1)
+    passwd("--file", path, "--check", "nobody", stdin="x\n", status=1)
+    passwd("--file", path, "--delete", "ann")
+    passwd("--file", path, "--delete", "ann", status=1)
+    expect_equal(passwd("--file", path, "--list").split("\n"), ["old\tyescrypt", "last\tsha256crypt", "b\u00f6b\tyescrypt", ""], "list")
+
+
+def test_passwd_refuses_what_the_daemon_would_not_take(world):
+    path = world.path("users")
+    for name in ("a:b", "", "#a", " a", "a\nb", "x" * 256):
+        passwd("--file", path, "--", name, stdin="secret\n", status=64)
+    for password in ("", "\n", "a\0b\n", "x" * 512):
+        passwd("--file", path, "ann", stdin=password, status=65)
+    passwd("--file", path, status=64)
+    passwd("--file", path, "ann", "secret", status=64)
+    passwd("--file", path, "--list", "--delete", "ann", status=64)
+    passwd("--file", world.path("none/users"), "ann", stdin="secret\n", status=75)
+    expect_equal(os.listdir(world.directory), [], "nothing is made")
+
+
+def on_terminal(world, argv, answers):
+    """Runs argv on a terminal; each answer is typed once something was asked. Returns (what was shown, exit status)."""
+    main, terminal = os.openpty()
+    child = subprocess.Popen([lib.program_path("outlast"), *argv], stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    for asked, answer in answers:
+        while asked not in shown:
+            shown += os.read(main, 4096)
+        wait_for(lambda: not termios.tcgetattr(main)[3] & termios.ECHO, 10, "the terminal shows nothing")
+        os.write(main, answer)
+    status = child.wait(20)
+    has_echo = bool(termios.tcgetattr(main)[3] & termios.ECHO)
+    os.set_blocking(main, False)
+    try:
+        shown += os.read(main, 65536)
+    except OSError:
+        pass
+    os.close(main)
+    return shown, status, has_echo
+
+
+def test_passwd_asks_twice_and_shows_nothing(world):
+    argv = ["passwd", "--file", world.path("users"), "ann"]
+    for answers, wanted in (([b"secret\n", b"secret\n"], 0), ([b"secret\n", b"secreT\n"], 65), ([b"sec\x03\n"], 65)):
+        shown, status, has_echo = on_terminal(world, argv, list(zip((b"Password: ", b"Again: "), answers)))
+        expect_equal((status, has_echo), (wanted, True), shown)
+        expect(b"sec" not in shown, shown)
+    passwd("--file", world.path("users"), "--check", "ann", stdin="secret\n")
+
+
 if __name__ == "__main__":
     lib.run(globals())

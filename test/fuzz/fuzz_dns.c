@@ -15,12 +15,16 @@
 
 static void check_records(const struct dns_answer *answer, enum dns_type type)
 {
-	CHECK(answer->count <= (type == DNS_MX ? DNS_MX_MAX : DNS_ADDRESS_MAX));
+	CHECK(answer->count <= records_max(type));
 	for (uint32_t i = 0; i < answer->count; i++) {
 		const struct dns_record *r = &answer->records[i];
 		CHECK(i == 0 || answer->records[i - 1].preference <= r->preference);
 		if (type == DNS_MX)
 			CHECK(r->host.len == 0 || domain_is_hostname(r->host));
+		else if (type == DNS_TLSA)
+			CHECK(r->tlsa.data.len > 0);
+		else if (type == DNS_TXT)
+			CHECK(r->text.len <= DNS_TEXT_BYTES_MAX);
 		else
 			CHECK(r->address.family == (type == DNS_A ? FAMILY_IPV4 : FAMILY_IPV6));
 	}
@@ -28,9 +32,9 @@ static void check_records(const struct dns_answer *answer, enum dns_type type)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const enum dns_type types[] = { DNS_MX, DNS_A, DNS_AAAA };
+	static const enum dns_type types[] = { DNS_MX, DNS_A, DNS_AAAA, DNS_TLSA, DNS_TXT };
 	struct str in = fuzz_str(data, size);
-	enum dns_type type = types[fuzz_octet(&in) % 3];
+	enum dns_type type = types[fuzz_octet(&in) % 5];
 	struct dns_answer answer = { .count = 0 };
 	struct str target = { 0 };
 	unsigned cname_count = 0;

@@ -40,9 +40,9 @@ static void test_accept_keeps_every_field(void **state)
 	s.env.is_smtputf8 = true;
 	s.env.priority = -4;
 	s.env.deliver_by = (struct wall){ 77 };
-	s.env.deliver_by_notify = true;
+	s.env.deliver_by_notify = s.env.deliver_by_is_ours = s.env.is_requiretls = true;
 	s.env.late_notice = LATE_NOTICE_OWN;
-	s.env.origin = ORIGIN_DSN;
+	s.env.origin = ORIGIN_RECEIPT;
 	s.recipients[1].orcpt = str_of("a\0b", 3);
 	s.recipients[1].notify = NOTIFY_NEVER;
 	assert_int_equal(world_accept(w, &s), OK);
@@ -55,7 +55,8 @@ static void test_accept_keeps_every_field(void **state)
 		env->is_smtputf8 && env->ret == s.env.ret && str_equal(env->envid, s.env.envid));
 	assert_int_equal(env->priority, -4);
 	assert_true(env->deliver_by.ms == 77 && env->deliver_by_notify && env->hold_until.ms == 0);
-	assert_int_equal(env->origin, ORIGIN_DSN);
+	assert_true(env->deliver_by_is_ours && !env->deliver_by_trace && env->is_requiretls);
+	assert_int_equal(env->origin, ORIGIN_RECEIPT);
 	assert_int_equal(env->late_notice, LATE_NOTICE_OWN);
 	assert_true(str_equal(env->user, s.env.user) && str_equal(env->client, s.env.client));
 	assert_true(
@@ -309,6 +310,41 @@ static void test_record_inserts_a_notice_exactly_once(void **state)
 	}
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM message WHERE finished=0"), 1);
 	assert_int_equal(world_sql(w, "SELECT count(*) FROM attempt"), 1);
+	contract_assert_counts(w);
+}
+
+/* A message that was never in the tables is delivered, and its sender told, in one. */
+static void test_record_of_a_young_message_tells_of_its_success(void **state)
+{
+	struct world *w = *state;
+	struct sample s, dsn, other;
+	sample_make(w, &s, one, 1);
+	sample_make(w, &other, one, 1);
+	assert_int_equal(world_accept(w, &s), OK);
+	assert_int_equal(world_accept(w, &other), OK);
+	sample_make(w, &dsn, one, 1);
+	struct store_notice notice = { .env = dsn.env, .content = STR("relayed") };
+	struct store_result result = { .number = 1, .kind = RESULT_DELIVERED, .attempt = 1 };
+	struct store_record op = { .id = s.env.id,
+		.at = w->fe.wall,
+		.results = &result,
+		.result_count = 1,
+		.notices = &notice,
+		.notice_count = 1 };
+	assert_int_equal(world_run(w, &op.op, STORE_RECORD), OK);
+	assert_true(op.applied_count == 1 && op.is_finished);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(fetch(w, dsn.env.id, 0, STR("relayed")), OK);
+		assert_int_equal(fetch(w, s.env.id, 0, s.content), ERR_NOT_FOUND);
+		assert_int_equal(fetch(w, other.env.id, 0, other.content), OK);
+		assert_int_equal(contract_state_of(w, s.env.id, 1), RECIPIENT_DELIVERED);
+		assert_int_equal(contract_state_of(w, dsn.env.id, 1), RECIPIENT_READY);
+		world_close(w);
+		world_must_open(w);
+	}
+	assert_int_equal(world_run(w, &op.op, STORE_RECORD), OK); /* again, of a lost reply */
+	assert_int_equal(op.applied_count, 0);
+	assert_int_equal(world_sql(w, "SELECT count(*) FROM message WHERE finished=0"), 2);
 	contract_assert_counts(w);
 }
 
@@ -586,6 +622,7 @@ int contract_run_write(const char *name)
 		CONTRACT_TEST(test_record_moves_to_each_state),
 		CONTRACT_TEST(test_record_is_idempotent_by_attempt),
 		CONTRACT_TEST(test_record_inserts_a_notice_exactly_once),
+		CONTRACT_TEST(test_record_of_a_young_message_tells_of_its_success),
 		CONTRACT_TEST(test_record_notice_without_results_is_inserted),
 		CONTRACT_TEST(test_record_finishes_a_message_with_its_last_recipient),
 		CONTRACT_TEST(test_record_keeps_what_an_operator_did_meanwhile),

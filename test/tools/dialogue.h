@@ -41,7 +41,8 @@ struct session {
 	char *helo, *user;
 	bool has_mail;
 	char *from, *params;
-	struct texts to;
+	struct texts to, to_params;
+	bool has_to_params;
 	bool is_data;
 	struct content content;
 	char *file;            /* maildir name of the content */
@@ -185,6 +186,8 @@ static void forget_mail(struct session *session)
 	session->from = session->params = NULL;
 	session->has_mail = false;
 	texts_clear(&session->to);
+	texts_clear(&session->to_params);
+	session->has_to_params = false;
 }
 
 static void maildir_open(struct session *session)
@@ -252,6 +255,10 @@ static void record_message(struct session *session, bool is_unanswered)
 	}
 	if (session->params != NULL)
 		journal_member(&line, "params", session->params);
+	if (session->has_to_params) {
+		bytes_put(&line, ",\"rcpt_params\":");
+		texts_json(&line, &session->to_params);
+	}
 	if (session->user != NULL)
 		journal_member(&line, "user", session->user);
 	if (session->file != NULL)
@@ -415,6 +422,8 @@ static void do_rcpt(struct session *session, char *argument)
 	if (obeys_rule(session, STAGE_RCPT, to, NULL, &words))
 		return;
 	texts_add(&session->to, to, strlen(to));
+	texts_add(&session->to_params, argument, strlen(argument));
+	session->has_to_params |= *argument != '\0';
 	answer(session, words, "250 2.1.5 recipient ok");
 }
 

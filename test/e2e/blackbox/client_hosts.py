@@ -305,6 +305,11 @@ class Outside:
         self.first_outcome("no-dsn", DELIVERED)
         said = b"".join(self.hosts.said(self.address["no-dsn"]))
         expect(not re.search(rb" (RET|ENVID|NOTIFY|ORCPT)=", said), f"said {said}")
+        # whose success is ours to tell; the other's is not
+        notice = wait_for(lambda: self.notices_for(self.to("no-dsn")), 5, "the notice of success")[0]["content"]
+        for field in (b"Action: relayed\r\n", b"Original-Envelope-Id: e=f\r\n", b"Original-Recipient: rfc822; a+b@c.test\r\n"):
+            expect(field in notice, f"{field} not in {notice.decode()}")
+        expect_equal(len(self.notices_for(self.to("dsn"))), 0, "notices of what went to a host with DSN")
 
     def check_notify(self, _):
         """NOTIFY decides on notices; nobody is told of what has no sender."""

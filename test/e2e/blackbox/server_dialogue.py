@@ -76,8 +76,7 @@ NO_COMMANDS = [
     ("tab-behind-verb", "5321 4.1.1", "ehlo", "NOOP\t", "250"),
     ("verb-with-tail", "5321 4.1.1", "ehlo", "NOOPS", "500/5.5.2"),
     ("mail-without-space", "5321 4.1.1.2", "ehlo", "MAILFROM:<s@from.test>", "500/5.5.2"),
-    ("bdat", "3030 2", "ehlo", "BDAT 9223372036854775808 LAST", "500/5.5.2"),
-    ("etrn", "CVE-2025-26794", "ehlo", "ETRN #' OR 1=1 --", "500/5.5.2"),
+    ("etrn", "CVE-2025-26794", "ehlo", "ETRN #' OR 1=1 --", "501/5.5.4"),
     ("xclient", "row 35", "ehlo", "XCLIENT ADDR=127.0.0.1 LOGIN=root", "550/5.7.0"),
     ("xforward", "row 35", "ehlo", "XFORWARD ADDR=127.0.0.1", "550/5.7.0"),
     ("proxy", "row 35", "new", "PROXY TCP4 127.0.0.1 127.0.0.1 1 25", "500/5.5.2"),
@@ -162,6 +161,7 @@ ADDRESSES = [mail_row("from-" + name, "5321 4.1.2", path, "250/2.1.0") for name,
     rcpt_row("to-route", "5321 C", "<@a.test,@b.test:r@to.test>", "250"),
     rcpt_row("to-local-of-65", "5321 4.5.3.1.1", f"<{'a' * 65}@d.test>", "501/5.1.3"),
     rcpt_row("to-utf8-unannounced", "6531 3.5", "<\u00fc@to.test>", "553/5.6.7"),
+    ("orcpt-utf8", "6533 3", "ehlo", ("MAIL FROM:<a@b.test> SMTPUTF8", "RCPT TO:<u@to.test> ORCPT=utf-8;\u00fc@c.test"), "250; 250"),
     ("to-utf8", "6531 3.3", "ehlo", ("MAIL FROM:<a@b.test> SMTPUTF8", "RCPT TO:<\u00fc@to.test>"), "250; 250"),
 ]
 
@@ -189,8 +189,7 @@ PARAMETERS = [mail_row("mail-" + name, reference, "<s@from.test>" + said, wanted
     ("auth-null", "4954 5", " AUTH=<>", "250"), ("auth-lf", "CVE-2020-28021", " AUTH=a+0Ab", "501/5.5.4"),
     ("all", "5321 4.1.1.11", " SIZE=9 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=x AUTH=<>", "250"),
     ("unknown", "5321 4.1.1.11", " FOO=1", "555/5.5.4"), ("unknown-alone", "5321 4.1.1.11", " FOO", "555/5.5.4"),
-    ("by", "2852 4", " BY=120;R", "555/5.5.4"), ("holdfor", "4865 4", " HOLDFOR=60", "555/5.5.4"),
-    ("mt-priority", "6710 3", " MT-PRIORITY=3", "555/5.5.4"), ("requiretls", "8689 3", " REQUIRETLS", "555/5.5.4"),
+    ("requiretls", "8689 2", " REQUIRETLS", "530/5.7.10"),
     ("notify", "3461 4.1", " NOTIFY=NEVER", "555/5.5.4"), ("without-space", "5321 4.1.2", "SIZE=1", "501"),
     ("without-keyword", "5321 4.1.2", " =1", "501"), ("two-equals", "5321 4.1.2", " SIZE=1=2", "501"),
 ]] + [rcpt_row("rcpt-" + name, reference, "<r@to.test>" + said, wanted) for name, reference, said, wanted in [
@@ -207,6 +206,9 @@ PARAMETERS = [mail_row("mail-" + name, reference, "<s@from.test>" + said, wanted
     ("orcpt-sql", "CVE-2025-67896", " ORCPT=rfc822;x'/**/UNION/**/SELECT+2C1", "250"),
     ("orcpt-lower-hex", "3461 4", " ORCPT=rfc822;a+2bb", "501/5.5.4"), ("orcpt-cut-hex", "3461 4", " ORCPT=rfc822;a+", "501/5.5.4"),
     ("orcpt-no-type", "3461 4.2", " ORCPT=r@to.test", "501/5.5.4"), ("orcpt-empty", "3461 4.2", " ORCPT=rfc822;", "501/5.5.4"),
+    ("orcpt-unixtext", "6533 3", " ORCPT=utf-8;\\x{FC}\\x{2B}@c.test", "250"), ("orcpt-bad-hexpoint", "6533 3", " ORCPT=utf-8;\\x{D800}", "501/5.5.4"),
+    ("orcpt-utf8-unasked", "6533 3", " ORCPT=utf-8;\u00fc@c.test", "553/5.6.7"), ("orcpt-utf8-rfc822", "6533 3", " ORCPT=rfc822;\u00fc@c.test", "501/5.5.4"),
+    ("orcpt-type-with-space", "3461 4.2", " ORCPT=rfc 822;a@b", "501/5.5.4"), ("orcpt-in-mail", "3461 4.2", " ENVID=x", "555/5.5.4"),
     ("orcpt-of-600", "3461 4.2", " ORCPT=rfc822;" + "o" * 600, "501/5.5.4"),
     ("size", "1870 6", " SIZE=1", "555/5.5.4"), ("unknown", "5321 4.1.1.11", " FOO", "555/5.5.4"),
 ]]
@@ -276,7 +278,7 @@ AUTH = [
     ("cancelled", "4954 4", "ehlo", ("AUTH LOGIN", "*"), "334; 501/5.7.0"),
     ("cancelled-at-password", "4954 4", "ehlo", ("AUTH LOGIN", coded("ann"), "*"), "334; 334; 501/5.7.0"),
     ("command-in-exchange", "4954 4", "ehlo", ("AUTH LOGIN", "QUIT now"), "334; 501"),
-    ("too-long-response", "4954 4.1", "ehlo", ("AUTH PLAIN", "A" * 20000), "334; 500"),
+    ("too-long-response", "4954 4.1", "ehlo", ("AUTH PLAIN", "A" * 20000), "334; 500/5.5.6"),
     ("unknown-mechanism", "4954 4", "ehlo", "AUTH CRAM-MD5", "504/5.5.4"),
     ("twice", "4954 4", "ehlo", (plain("\0ann\0secret"), plain("\0ann\0secret")), "235; 503"),
     ("in-transaction", "4954 4", "mail", plain("\0ann\0secret"), "503"),
@@ -344,7 +346,7 @@ def run_access(suite, world):
     tls_port, auth_port = lib.free_port(), lib.free_port()
     relay = world.relay({
         "delivery.port": lib.free_port(), "queue.min-free": "10M", "trusted": ["127.0.0.1/32"], "log.level": "warning",
-        "auth.users": world.path("users"), "tls.certificate": world.path("cert.pem"), "tls.key": world.path("key.pem"),
+        "auth.users": world.path("users"), "auth.failures-max": 0, "tls.certificate": world.path("cert.pem"), "tls.key": world.path("key.pem"),
     }, name="access")
     relay.settings["listeners"] += [{"address": f"127.0.0.1:{tls_port}", "tls": "starttls"},
                                     {"address": f"127.0.0.1:{auth_port}", "allow": "authenticated"}]

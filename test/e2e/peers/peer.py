@@ -18,6 +18,7 @@ from lib import Failure, Skip, expect, expect_equal, wait_for  # noqa: E402
 
 PEERS = os.path.join(lib.BUILD, "peers")
 CORPUS = os.path.join(lib.BUILD, "corpus")
+PASSWORD = "correct horse"  # of the user anna of a submission listener
 
 
 def _fetch(script, *args):
@@ -93,12 +94,13 @@ def common_port(*hosts):
     raise Failure(f"no port is free on all of {hosts}")
 
 
-def certificate(world, name="relay"):
-    """A self-made certificate for localhost: (certificate, key)."""
+def certificate(world, name="relay", host="localhost", is_rsa=False):
+    """A self-made certificate for localhost, or another host: (certificate, key)."""
     pem, key = world.path(name + ".pem"), world.path(name + ".key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-keyout", key, "-out", pem, "-days", "2", "-subj", "/CN=localhost", "-addext",
-                    "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+    algorithm = ["rsa:2048"] if is_rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", *algorithm, "-nodes", "-keyout", key, "-out", pem, "-days", "2",
+                    "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host},IP:127.0.0.1"],
+                   check=True, capture_output=True)
     os.chmod(key, 0o600)
     return pem, key
 
@@ -113,7 +115,7 @@ def settings(dns_at, port):
     return {"delivery.port": port, "dns.servers": [dns_at], "dns.allow-addresses": ["127.0.0.0/8"]}
 
 
-def between(world, *domains, changes=None, port=None):
+def between(world, *domains, changes=None, port=None, wait=True):
     """A relay under way, with a sink that keeps a Maildir behind it as the MX of all domains: (relay, sink). port: where
     the relay listens, when the changes have listeners of their own."""
     sink = world.sink(args=["--maildir", world.path("maildir")])
@@ -121,8 +123,26 @@ def between(world, *domains, changes=None, port=None):
     dns = world.dns(zone)
     relay = world.relay({**settings(dns.at["dns"], port_of(sink.at["sink"])), **(changes or {})})
     relay.port = port or relay.port
-    relay.start()
+    relay.start(wait=wait)
+    if not wait:  # it does not greet in clear text
+        relay.process.wait_for_log("started, version")
     return relay, sink
+
+
+def submission(world, *domains, tls="starttls", changes=None):
+    """A relay whose one listener wants TLS and a password: (relay, sink, certificate)."""
+    hashed = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=PASSWORD, capture_output=True, text=True,
+                            check=True).stdout.strip()
+    users = world.path("users")
+    with open(users, "w", encoding="ascii") as file:
+        file.write(f"anna:{hashed}\n")
+    os.chmod(users, 0o600)
+    pem, key = certificate(world)
+    port = lib.free_port()
+    relay, sink = between(world, *(domains or ["a.test"]), port=port, wait=tls == "starttls", changes={
+        "listeners": [{"address": f"127.0.0.1:{port}", "tls": tls, "allow": "authenticated"}],
+        "auth.users": users, "tls.certificate": pem, "tls.key": key, **(changes or {})})
+    return relay, sink, pem
 
 
 def messages(sink, count, seconds=15):

@@ -5,6 +5,7 @@ nothing is written outside the test's directory. Its master runs in a process gr
 ended with that group. Without root the test is skipped.
 """
 
+import glob
 import grp
 import os
 import pwd
@@ -26,8 +27,8 @@ shlib_directory = no
 sendmail_path = {root}/usr/sbin/sendmail
 mail_owner = {owner}
 setgid_group = {group}
-import_environment = MAIL_CONFIG LD_LIBRARY_PATH
-export_environment = MAIL_CONFIG LD_LIBRARY_PATH
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH SASL_PATH
+export_environment = MAIL_CONFIG LD_LIBRARY_PATH SASL_PATH
 maillog_file = {log}
 maillog_file_prefixes = {directory}
 inet_protocols = ipv4
@@ -100,11 +101,11 @@ class Master(lib.Process):
 class Postfix:
     """A running Postfix that takes mail at address:port and keeps that of its domain's users in Maildirs."""
 
-    def __init__(self, world, hostname, domain, users, address, port, settings=()):
+    def __init__(self, world, hostname, domain, users, address, port, settings=(), home="pf"):
         if os.geteuid() != 0:
             raise Skip("Postfix runs as root only")
         fetch_packages("postfix")
-        values = {**self.settle(world, address, port), "hostname": hostname, "domain": domain,
+        values = {**self.settle(world, address, port, home), "hostname": hostname, "domain": domain,
                   "mailboxes": self.mailboxes, "maps": ", ".join(f"{{ {u}@{domain} = {u}/ }}" for u in users),
                   "uid": pwd.getpwnam(MAILBOX_USER).pw_uid, "gid": grp.getgrnam(MAILBOX_USER).gr_gid}
         with open(os.path.join(self.conf, "main.cf"), "w", encoding="ascii") as file:
@@ -113,11 +114,11 @@ class Postfix:
             file.write(MASTER_CF.format(**values))
         self.start()
 
-    def settle(self, world, address, port):
+    def settle(self, world, address, port, home="pf"):
         """Makes its folders; returns what PRIVATE_CF and MASTER_CF are filled in with."""
         self.world = world
         self.address, self.port = address, port
-        self.home = world.path("pf")  # short: its sockets are to fit 107 octets
+        self.home = world.path(home)  # short: its sockets are to fit 107 octets
         self.mailboxes = os.path.join(self.home, "mail")
         self.log_path = os.path.join(self.home, "log", "maillog")
         self.conf = os.path.join(self.home, "etc")
@@ -151,7 +152,8 @@ class Postfix:
     def spawn(self):
         master = os.path.join(PEERS, "root/usr/lib/postfix/sbin/master")
         self.process = Master([master, "-d", "-c", self.conf], os.path.join(self.home, "master.out"),
-                              {**environment(), "MAIL_CONFIG": self.conf})
+                              {**environment(), "MAIL_CONFIG": self.conf,
+                                "SASL_PATH": ":".join(glob.glob(os.path.join(PEERS, "root/usr/lib/*/sasl2")))})
         self.world.processes.append(self.process)
 
     def answers(self):
@@ -176,6 +178,9 @@ class Postfix:
     def sendmail(self, content, sender, *to):
         """As a program of this host would send mail."""
         self.run("sendmail", "-i", "-f", sender, "--", *to, stdin=content)
+
+    def retry(self):
+        self.run("postqueue", "-f")
 
     def queue(self):
         return self.run("postqueue", "-j").decode().splitlines()

@@ -7,34 +7,16 @@ What each sent is compared with what the sink took, octet for octet below the re
 import os
 import smtplib
 import ssl
-import subprocess
 
-from peer import (Failure, between, certificate, client, content_of, crlf, expect, expect_equal, fetch_packages, lib,
-                  messages, port_of, program, run_program, split_trace)
+from peer import (PASSWORD, Failure, between, client, content_of, crlf, expect, expect_equal, fetch_packages, lib, messages,
+                  port_of, program, run_program, split_trace, submission)
 
-PASSWORD = "correct horse"
 PLAIN = (b"From: anna@client.test\nTo: luigi@a.test\nMessage-ID: <1@client.test>\nSubject: plain\n\n"
          b"First line\n.dot\n..two dots\n\nFrom the end\n")
 EIGHT_BIT = ("From: anna@client.test\nTo: luigi@a.test\nMessage-ID: <2@client.test>\nSubject: 8 bits\nMIME-Version: 1.0\n"
              "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGrüße, čaj, 郵件\n").encode()
 UTF8 = ("From: Jürgen <jürgen@client.test>\nTo: 郵件@a.test\nMessage-ID: <3@client.test>\nSubject: 郵件\n"
         "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n郵件\n").encode()
-
-
-def submission(world):
-    """A relay whose one listener wants STARTTLS and a password: (relay, sink, certificate)."""
-    hashed = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=PASSWORD, capture_output=True, text=True,
-                            check=True).stdout.strip()
-    users = world.path("users")
-    with open(users, "w", encoding="ascii") as file:
-        file.write(f"anna:{hashed}\n")
-    os.chmod(users, 0o600)
-    pem, key = certificate(world)
-    port = lib.free_port()
-    relay, sink = between(world, "a.test", changes={
-        "listeners": [{"address": f"127.0.0.1:{port}", "tls": "starttls", "allow": "authenticated"}],
-        "auth.users": users, "tls.certificate": pem, "tls.key": key}, port=port)
-    return relay, sink, pem
 
 
 def expect_arrived(world, sink, number, sent, trace_says, params=None):

@@ -136,6 +136,71 @@ static void test_instant_parses_numbers_with_units(void **state)
 	}
 }
 
+static void test_instant_parses_dates_of_rfc3339(void **state)
+{
+	static const struct {
+		const char *text;
+		enum err err;
+		int64_t ms;
+	} rows[] = {
+		{ "1970-01-01T00:00:00Z", OK, 0 },
+		{ "1970-01-02T00:00:01.5z", OK, DAY_MS + 1500 },
+		{ "2000-02-29t12:00:00.123456Z", OK, INT64_C(951825600123) },
+		{ "2026-11-22T09:15:30Z", OK, INT64_C(1795338930000) },
+		{ "2026-11-22T10:45:30+01:30", OK, INT64_C(1795338930000) },
+		{ "2026-11-21T23:15:30-10:00", OK, INT64_C(1795338930000) },
+		{ "2016-12-31T23:59:60Z", OK, INT64_C(1483228799000) },
+		{ "9999-12-31T23:59:59Z", OK, INT64_C(253402300799000) },
+		{ "1969-12-31T23:59:59Z", ERR_SYNTAX, 0 },
+		{ "2026-02-29T00:00:00Z", ERR_SYNTAX, 0 },
+		{ "2100-02-29T00:00:00Z", ERR_SYNTAX, 0 },
+		{ "2026-13-01T00:00:00Z", ERR_SYNTAX, 0 },
+		{ "2026-00-01T00:00:00Z", ERR_SYNTAX, 0 },
+		{ "2026-01-00T00:00:00Z", ERR_SYNTAX, 0 },
+		{ "2026-01-01T24:00:00Z", ERR_SYNTAX, 0 },
+		{ "2026-01-01T00:60:00Z", ERR_SYNTAX, 0 },
+		{ "2026-01-01T00:00:61Z", ERR_SYNTAX, 0 },
+		{ "2026-01-01T00:00:00", ERR_SYNTAX, 0 },
+		{ "2026-01-01T00:00:00.Z", ERR_SYNTAX, 0 },
+		{ "2026-01-01T00:00:00+24:00", ERR_SYNTAX, 0 },
+		{ "2026-01-01T00:00:00+1:00", ERR_SYNTAX, 0 },
+		{ "2026-01-01T00:00:00Zx", ERR_SYNTAX, 0 },
+		{ "2026-01-01 00:00:00Z", ERR_SYNTAX, 0 },
+		{ "2026\r01-01T00:00:00Z", ERR_SYNTAX, 0 },
+		{ "26-01-01T00:00:00Z", ERR_SYNTAX, 0 },
+		{ "+026-01-01T00:00:00Z", ERR_SYNTAX, 0 },
+		{ "2026-01-01", ERR_SYNTAX, 0 },
+		{ "", ERR_SYNTAX, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct wall t = { -1 };
+
+		if (instant_parse_iso(str_from_c(rows[i].text), &t) != rows[i].err)
+			fail_msg("%s", rows[i].text);
+		assert_int_equal(t.ms, rows[i].err == OK ? rows[i].ms : -1);
+	}
+}
+
+/* What is written is read back, over all months and leap years. */
+static void test_instant_reads_what_it_writes(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 64);
+	for (int64_t day = 0; day < 366 * 150; day += 13) {
+		struct wall t = { day * DAY_MS + day % 86399999 }, back;
+
+		buf_clear(&b);
+		instant_format_iso(&b, t);
+		assert_int_equal(instant_parse_iso(buf_str(&b), &back), OK);
+		assert_int_equal(back.ms, t.ms);
+	}
+	buf_fini(&b);
+}
+
 static void test_instant_addition_saturates(void **state)
 {
 	(void)state;
@@ -151,6 +216,8 @@ int main(void)
 		cmocka_unit_test(test_instant_agrees_with_gmtime),
 		cmocka_unit_test(test_instant_formats_the_two_largest_units),
 		cmocka_unit_test(test_instant_parses_numbers_with_units),
+		cmocka_unit_test(test_instant_parses_dates_of_rfc3339),
+		cmocka_unit_test(test_instant_reads_what_it_writes),
 		cmocka_unit_test(test_instant_addition_saturates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -270,6 +270,10 @@ static void test_conf_via_tells_host_from_mx_from_address(void **state)
 		{ "127.0.0.1:25", "127.0.0.1", ROUTE_SMARTHOST, true, false, 25 },
 		{ "[::1]:25", "::1", ROUTE_SMARTHOST, true, false, 25 },
 		{ "[IPv6:::1]", "::1", ROUTE_SMARTHOST, true, false, 2526 },
+		{ "lmtp:[mda.example]:24", "mda.example", ROUTE_LMTP, false, false, 24 },
+		{ "LMTP:mda.example:24", "mda.example", ROUTE_LMTP, false, false, 24 },
+		{ "lmtp:[::1]:24", "::1", ROUTE_LMTP, true, false, 24 },
+		{ "lmtp:unix:/run/dovecot/lmtp", "", ROUTE_LMTP, false, false, 0 },
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
 		struct buf text;
@@ -284,6 +288,9 @@ static void test_conf_via_tells_host_from_mx_from_address(void **state)
 		assert_int_equal(r->uses_mx, cases[i].uses_mx);
 		assert_int_equal(r->port, cases[i].port);
 		assert_false(r->has_tls);
+		assert_str(r->path, str_equal(r->host, STR("")) && r->via == ROUTE_LMTP
+					    ? "/run/dovecot/lmtp"
+					    : "");
 		conf_unref(conf);
 		buf_fini(&text);
 	}
@@ -319,6 +326,8 @@ static void test_conf_print_is_read_back_as_the_same(void **state)
 		"routes:\n"
 		"  - {name: a, to: '*.example', from: <>, via: '[::1]:26', tls: none}\n"
 		"  - {name: b, via: mx}\n"
+		"  - {name: c, via: 'lmtp:unix:/run/lmtp', hostname: C.Example}\n"
+		"  - {name: d, via: 'lmtp:mda:24', source-ipv4: 192.0.2.1, source-ipv6: '::2'}\n"
 		"classes:\n"
 		"  - {name: u, from: '*@x', header: 'X-Priority:  1*', priority: -9}\n"
 		"  - {name: d, deliver-by: 2h, deliver-by-mode: notify, notify: 'failure, delay'}\n"
@@ -344,7 +353,9 @@ static void test_conf_print_is_read_back_as_the_same(void **state)
 		"  - match: \"mx:*.x\"\n    lifetime: 15d\n    retry-schedule: [1h]\n",
 		"    retry-schedule: [1h]\n    tls: verify\nsites:\n",
 		"  - name: a\n    to: \"*.example\"\n    from: \"<>\"\n",
-		"    via: \"[::1]:26\"\n    tls: none\n  - name: b\n    via: mx\n",
+		"    via: \"[::1]:26\"\n    tls: none\n  - name: b\n    via: mx\n  - name: c\n",
+		"    via: \"lmtp:unix:/run/lmtp\"\n    hostname: c.example\n  - name: d\n",
+		"    via: \"lmtp:[mda]:24\"\n    source-ipv4: 192.0.2.1\n    source-ipv6: \"::2\"\n",
 		"  servers: [\"[::1]:5353\", \"127.0.0.1:53\"]\n", "  format: json\n" };
 	for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
 		if (!strstr(buf_cstr(&a), lines[i]))

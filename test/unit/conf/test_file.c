@@ -179,7 +179,7 @@ static void test_file_of_users_is_refused_when_wrong(void **state)
 		{ "# a\nalice\n", 0600, "line 2 of users is not of the form name:hash" },
 		{ ":" HASH "\n", 0600, "line 1 of users is not of the form name:hash" },
 		{ "a:secret\n", 0600,
-			"line 1 of users has no crypt(5) hash; make one with: openssl passwd -6" },
+			"line 1 of users has no crypt(5) hash; make one with: outlast passwd" },
 		{ "a:" HASH "\nb:" HASH "\na:" HASH "\n", 0600,
 			"line 3 of users names a user again" },
 		{ "# nobody\n", 0600, "users names no user" },

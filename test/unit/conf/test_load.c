@@ -191,15 +191,26 @@ static void test_load_refuses_what_is_wrong_and_says_where(void **state)
 			"test.yaml:3:5: there is a route 'a' already\n" },
 		{ "routes: [{name: a}]\n", "test.yaml:1:10: this route lacks 'via'\n" },
 		{ "routes: [{name: a, via: \"host:0\"}]\n",
-			"test.yaml:1:25: via: 'host:0' is none of mx, \"[host]:port\" or "
-			"host:port\n" },
+			"test.yaml:1:25: via: 'host:0' is none of mx, \"[host]:port\", host:port, "
+			"\"lmtp:[host]:port\" or lmtp:unix:/path\n" },
 		{ "routes: [{name: a, via: \"[host\"}]\n",
-			"test.yaml:1:25: via: '[host' is none of mx, \"[host]:port\" or "
-			"host:port\n" },
+			"test.yaml:1:25: via: '[host' is none of mx, \"[host]:port\", host:port, "
+			"\"lmtp:[host]:port\" or lmtp:unix:/path\n" },
+		{ "routes: [{name: a, via: \"lmtp:[mda]\"}]\n",
+			"test.yaml:1:25: via: 'lmtp:[mda]' needs a port, like \"lmtp:[mda]:24\"\n" },
+		{ "routes: [{name: a, via: \"lmtp:unix:run\"}]\n",
+			"test.yaml:1:25: via: 'lmtp:unix:run' needs the whole path of a socket, like "
+			"lmtp:unix:/run/lmtp\n" },
+		{ "routes: [{name: a, via: \"lmtp:unix:/a\", tls: verify}]\n",
+			"test.yaml:1:10: a socket of this host needs no TLS\n" },
+		{ "routes: [{name: a, via: \"lmtp:unix:/a\", source-ipv4: 127.0.0.1}]\n",
+			"test.yaml:1:10: a socket of this host has no source address\n" },
 		{ "routes: [{name: a, via: \"a b\"}]\n",
 			"test.yaml:1:25: via: 'a b' is not a host name or IP address\n" },
 		{ "routes: [{name: a, via: \"::1\"}]\n", "test.yaml:1:25: via: '::1' is none of "
-							 "mx, \"[host]:port\" or host:port\n" },
+							 "mx, \"[host]:port\", host:port, "
+							 "\"lmtp:[host]:port\" or "
+							 "lmtp:unix:/path\n" },
 		{ "queue:\n\tlifetime: 1d\n",
 			"test.yaml:2:1: YAML does not allow tabs here, use spaces\n" },
 		{ "log: {level: @x}\n",

@@ -65,6 +65,7 @@ void bench_teardown(struct bench *b)
 	fixture_env_settle(&b->env);
 	CHECK(b->env.metrics.value[METRIC_connections_open] == 0);
 	fixture_net_fini(&b->net);
+	arena_fini(&b->route.arena);
 	conf_unref(b->conf);
 	fixture_env_fini(&b->env);
 }
@@ -78,7 +79,7 @@ struct fixture_server *bench_add_server(struct bench *b, const char *ip)
 	uint32_t i = b->route.target_count++;
 
 	b->route.targets[i] = (struct route_target){
-		names[i], (uint16_t)(10 * i), s->at, false
+		.host = names[i], .preference = (uint16_t)(10 * i), .address = s->at
 	};
 	return s;
 }
@@ -91,6 +92,14 @@ static void on_done(struct attempt *a)
 void bench_start(struct bench *b, uint32_t recipient_count)
 {
 	end_attempt(b);
+	for (uint32_t i = 0; i < b->route.target_count; i++) {
+		struct route_target *t = &b->route.targets[i];
+
+		if (t->tls.authority == TLS_BY_CONF)
+			t->tls.policy = b->route.tls;
+		t->session_key = route_key_of(
+			b->conf, b->route.conf_route, t->host, &t->tls, &b->route.arena);
+	}
 	b->attempt = (struct attempt){
 		.env = &b->env.env,
 		.net = &b->net.net,

@@ -1,6 +1,7 @@
 /* fixture_dns - see fixture_dns.h. */
 #include "fixture_dns.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -14,8 +15,29 @@ static const char *type_name(enum dns_type type)
 		return "MX";
 	case DNS_AAAA:
 		return "AAAA";
+	case DNS_TXT:
+		return "TXT";
+	case DNS_TLSA:
+		return "TLSA";
 	}
 	return "";
+}
+
+/* "3 1 1 a1b2..." */
+static void read_tlsa(struct arena *arena, struct str value, struct net_tlsa *out)
+{
+	uint64_t numbers[3] = { 0 };
+
+	for (size_t i = 0; i < 3; i++)
+		CHECK(str_to_u64(str_cut(&value, ' '), &numbers[i]) == OK);
+	char *data = arena_alloc(arena, value.len / 2 + 1);
+	for (size_t i = 0; i + 1 < value.len; i += 2) {
+		char pair[3] = { value.data[i], value.data[i + 1], '\0' };
+
+		data[i / 2] = (char)strtoul(pair, NULL, 16);
+	}
+	*out = (struct net_tlsa){ (uint8_t)numbers[0], (uint8_t)numbers[1], (uint8_t)numbers[2],
+		str_of(data, value.len / 2) };
 }
 
 static void add_record(struct dns_answer *a, struct str value, enum dns_type type)
@@ -36,7 +58,21 @@ static void add_record(struct dns_answer *a, struct str value, enum dns_type typ
 		return;
 	}
 	r = &a->records[a->count++];
+	if (type == DNS_TXT) {
+		r->text = arena_dup(&a->arena, value);
+		return;
+	}
+	if (type == DNS_TLSA) {
+		read_tlsa(&a->arena, value, &r->tlsa);
+		return;
+	}
 	if (type != DNS_MX) {
+		size_t at = str_find(value, '=');
+
+		if (at < value.len) {
+			a->alias = arena_dup(&a->arena, str_slice(value, at + 1, value.len));
+			value = str_slice(value, 0, at - 1);
+		}
 		CHECK(endpoint_parse_ip(&r->address, value) == OK);
 		return;
 	}
@@ -61,8 +97,13 @@ static void answer(struct fixture_dns *d, struct dns_query *q)
 			continue;
 		if (a->result == DNS_NXDOMAIN)
 			a->result = DNS_NODATA;
-		if (str_equal(type, str_from_c(type_name(q->type))))
+		bool is_signed = type.len > 0 && type.data[type.len - 1] == '+';
+
+		if (str_equal(str_slice(type, 0, type.len - is_signed),
+			    str_from_c(type_name(q->type)))) {
+			a->is_authentic = is_signed;
 			add_record(a, rest, q->type);
+		}
 	}
 	q->on_done(q);
 }

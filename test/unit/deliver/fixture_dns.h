@@ -2,6 +2,9 @@
  * fixture_dns - port/dns from a script: "example.net MX 10 mx1.example.net" and the like, one
  * answer a name and type.
  *
+ * "TYPE+" makes the answer authentic. TLSA: "3 1 1 HEX". An address may have " =NAME" behind it: the end of
+ * aliases.
+ *
  * Names that no line speaks of are NXDOMAIN; a name with other types only is NODATA. Answers come
  * in the next turn of the loop, or when fixture_dns_release is called if is_held.
  */

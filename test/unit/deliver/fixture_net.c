@@ -26,6 +26,7 @@ struct conn {
 
 static const struct fixture_rule usual[] = {
 	{ "", "220 mx.example ESMTP", 0 },
+	{ "LHLO", "250-mx.example\n250 PIPELINING", 0 },
 	{ "EHLO", "250-mx.example\n250-PIPELINING\n250-8BITMIME\n250 ENHANCEDSTATUSCODES", 0 },
 	{ "MAIL", "250 2.1.0 Ok", 0 },
 	{ "RCPT", "250 2.1.5 Ok", 0 },
@@ -170,7 +171,6 @@ static struct conn *net_connect_fake(struct net *net, const struct endpoint *to,
 	struct fixture_net *n = CONTAINER_OF(net, struct fixture_net, net);
 	struct conn *c = mem_zalloc(sizeof(*c));
 
-	(void)source;
 	*c = (struct conn){ .net = n,
 		.handler = handler,
 		.user = user,
@@ -186,6 +186,8 @@ static struct conn *net_connect_fake(struct net *net, const struct endpoint *to,
 			c->server = &n->servers[i];
 	if (c->server) {
 		c->server->connects++;
+		if (source)
+			c->server->source = *source;
 		c->server->open++;
 		c->open_err = c->server->connect_err;
 	}

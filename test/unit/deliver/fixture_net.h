@@ -27,6 +27,7 @@ struct fixture_server {
 	enum err tls_err;
 	struct fixture_rule rules[FIXTURE_RULES_MAX];
 	unsigned connects, open, delivered;
+	struct endpoint source; /* of the last connect */
 	struct buf heard; /* commands, one a line */
 };
 

@@ -599,6 +599,50 @@ static void test_attempt_parks_when_the_smarthost_refuses_us(void **state)
 	}
 }
 
+static struct endpoint ip(const char *text)
+{
+	struct endpoint e = { 0 };
+
+	assert_int_equal(endpoint_parse_ip(&e, str_from_c(text)), OK);
+	return e;
+}
+
+static void test_attempt_comes_as_its_route_says(void **state)
+{
+	const struct {
+		struct conf_route route;
+		const char *source, *hello;
+	} rows[] = {
+		{ { .via = ROUTE_MX }, "192.0.2.200", "EHLO relay.example.org" },
+		{ { .via = ROUTE_MX, .hostname = STR("out.example") }, "192.0.2.200", "EHLO out.example" },
+		{ { .via = ROUTE_LMTP }, "192.0.2.200", "LHLO relay.example.org" },
+		{ { .via = ROUTE_SMARTHOST, .source_ipv4 = ip("192.0.2.201") }, "192.0.2.201",
+			"EHLO relay.example.org" },
+		{ { .via = ROUTE_SMARTHOST, .source_ipv6 = ip("::1") }, "192.0.2.200",
+			"EHLO relay.example.org" },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct conf_route route = rows[i].route;
+		struct endpoint source = ip(rows[i].source);
+		struct fixture_server *s;
+		struct bench b;
+
+		bench_setup(&b);
+		b.conf->hostname = STR("relay.example.org");
+		b.conf->client.source_ipv4 = ip("192.0.2.200");
+		b.route.conf_route = &route;
+		s = bench_add_server(&b, "192.0.2.1");
+		bench_run(&b, 1);
+		expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+		assert_true(endpoint_same_ip(&s->source, &source));
+		if (!has_heard(s, rows[i].hello))
+			fail_msg("row %zu: heard %s", i, buf_cstr(&s->heard));
+		bench_teardown(&b);
+	}
+}
+
 static void test_attempt_probe_takes_a_fresh_session_and_passes_over_nothing(void **state)
 {
 	struct bench b;
@@ -855,6 +899,7 @@ int main(void)
 		cmocka_unit_test(test_attempt_never_falls_back_when_tls_is_required),
 		cmocka_unit_test(test_attempt_tries_the_next_host_when_one_fails_our_tls_rule),
 		cmocka_unit_test(test_attempt_parks_when_the_smarthost_refuses_us),
+		cmocka_unit_test(test_attempt_comes_as_its_route_says),
 		cmocka_unit_test(test_attempt_probe_takes_a_fresh_session_and_passes_over_nothing),
 		cmocka_unit_test(test_attempt_ends_at_its_deadline),
 		cmocka_unit_test(test_attempt_tells_what_the_peer_lacks),

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "base/check.h"
 #include "fixture_bench.h"
 
 static uint64_t metric(const struct bench *b, enum metric which)
@@ -83,8 +84,20 @@ static void test_pool_notices_a_session_that_died(void **state)
 	bench_teardown(&b);
 }
 
-static void test_pool_never_mixes_policies_users_or_addresses(void **state)
+static void test_pool_never_mixes_policies_or_addresses(void **state)
 {
+	static const struct net_tlsa tlsa[] = { { 3, 1, 1, { "abc", 3 } },
+		{ 3, 1, 1, { "abd", 3 } } };
+	static const struct str names[] = { { "mx0", 3 }, { "example", 7 } };
+	static const struct tls_rule rules[] = {
+		{ .policy = TLS_NONE },
+		{ .policy = TLS_REQUIRE },
+		{ .policy = TLS_VERIFY },
+		{ .policy = TLS_OPPORTUNISTIC, .authority = TLS_BY_STS, .is_testing = true },
+		{ .policy = TLS_VERIFY, .authority = TLS_BY_REQUIRETLS },
+		{ .policy = TLS_DANE, .authority = TLS_BY_DANE, .tlsa = tlsa, .tlsa_count = 1 },
+		{ .policy = TLS_OPPORTUNISTIC, .names = names, .name_count = 2 },
+	};
 	struct bench b;
 	struct fixture_server *s;
 	struct endpoint other;
@@ -95,16 +108,68 @@ static void test_pool_never_mixes_policies_users_or_addresses(void **state)
 	other = s->at;
 	other.port = 587;
 	bench_run(&b, 1);
-	assert_null(pool_take(b.pool, &s->at, TLS_VERIFY, STR("")));
-	assert_null(pool_take(b.pool, &s->at, TLS_NONE, STR("")));
-	assert_null(pool_take(b.pool, &s->at, TLS_OPPORTUNISTIC, STR("user")));
-	assert_null(pool_take(b.pool, &other, TLS_OPPORTUNISTIC, STR("")));
+	for (size_t i = 0; i < ARRAY_COUNT(rules); i++) {
+		struct str key = route_key_of(b.conf, NULL, STR("mx0"), &rules[i], &b.route.arena);
+
+		assert_null(pool_take(b.pool, &s->at, key));
+	}
+	assert_null(pool_take(b.pool, &other, b.route.targets[0].session_key));
 	assert_int_equal(pool_idle_count(b.pool), 1);
 	pool_close_to(b.pool, &other);
 	assert_int_equal(pool_idle_count(b.pool), 1);
 	pool_close_to(b.pool, &s->at);
 	assert_int_equal(pool_idle_count(b.pool), 0);
 	bench_teardown(&b);
+}
+
+/* Every two of them differ: whatever one asks for, a session of another does not give it. */
+static void test_pool_key_tells_sessions_apart(void **state)
+{
+	static const struct net_tlsa one[] = { { 3, 1, 1, { "abc", 3 } } };
+	static const struct net_tlsa other[] = { { 3, 1, 1, { "abd", 3 } } };
+	static const struct net_tlsa both[] = { { 3, 1, 1, { "abc", 3 } },
+		{ 2, 0, 1, { "x", 1 } } };
+	static const struct str names[] = { { "mx0", 3 }, { "example", 7 } };
+	static const struct str joined[] = { { "mx0example", 10 } };
+	static const struct conf_route plain = { .name = { "r", 1 } };
+	static const struct conf_route with_user = { .name = { "r", 1 }, .user = { "u", 1 } };
+	static const struct conf_route with_name = { .name = { "r", 1 }, .hostname = { "h", 1 } };
+	static const struct conf_route by_lmtp = { .name = { "r", 1 }, .via = ROUTE_LMTP };
+	static const struct conf_route with_source = { .name = { "r", 1 },
+		.source_ipv4 = { .family = FAMILY_IPV4, .ip = { 192, 0, 2, 7 } } };
+	static const struct {
+		const struct conf_route *route;
+		struct tls_rule rule;
+	} rows[] = {
+		{ NULL, { .policy = TLS_OPPORTUNISTIC } },
+		{ NULL, { .policy = TLS_DANE, .tlsa = one, .tlsa_count = 1 } },
+		{ NULL, { .policy = TLS_DANE, .tlsa = other, .tlsa_count = 1 } },
+		{ NULL, { .policy = TLS_DANE, .tlsa = both, .tlsa_count = 2 } },
+		{ NULL, { .policy = TLS_VERIFY, .names = names, .name_count = 2 } },
+		{ NULL, { .policy = TLS_VERIFY, .names = names, .name_count = 1 } },
+		{ NULL, { .policy = TLS_VERIFY, .names = joined, .name_count = 1 } },
+		{ &plain, { .policy = TLS_OPPORTUNISTIC } },
+		{ &with_user, { .policy = TLS_OPPORTUNISTIC } },
+		{ &with_name, { .policy = TLS_OPPORTUNISTIC } },
+		{ &with_source, { .policy = TLS_OPPORTUNISTIC } },
+		{ &by_lmtp, { .policy = TLS_OPPORTUNISTIC } },
+	};
+	struct conf *conf = conf_default();
+	struct arena arena = { 0 };
+	struct str keys[ARRAY_COUNT(rows)];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		keys[i] = route_key_of(conf, rows[i].route, STR("mx0"), &rows[i].rule, &arena);
+		for (size_t j = 0; j < i; j++)
+			assert_false(str_equal(keys[i], keys[j]));
+		assert_true(str_equal(keys[i],
+			route_key_of(conf, rows[i].route, STR("mx0"), &rows[i].rule, &arena)));
+	}
+	assert_false(
+		str_equal(keys[0], route_key_of(conf, NULL, STR("mx1"), &rows[0].rule, &arena)));
+	arena_fini(&arena);
+	conf_unref(conf);
 }
 
 static void test_pool_keeps_no_more_than_allowed(void **state)
@@ -204,7 +269,8 @@ int main(void)
 		cmocka_unit_test(test_pool_closes_after_its_idle_time),
 		cmocka_unit_test(test_pool_closes_after_so_many_messages),
 		cmocka_unit_test(test_pool_notices_a_session_that_died),
-		cmocka_unit_test(test_pool_never_mixes_policies_users_or_addresses),
+		cmocka_unit_test(test_pool_never_mixes_policies_or_addresses),
+		cmocka_unit_test(test_pool_key_tells_sessions_apart),
 		cmocka_unit_test(test_pool_keeps_no_more_than_allowed),
 		cmocka_unit_test(test_pool_skips_failed_addresses_for_one_to_ten_minutes),
 		cmocka_unit_test(test_pool_bounds_its_memory_of_addresses),

@@ -464,6 +464,15 @@ static void test_route_follows_smarthosts(void **state)
 			.host = STR("10.0.0.9"),
 			.is_host_literal = true,
 			.port = 25 },
+		{ .name = STR("lmtp"),
+			.to = STR("lmtp.example"),
+			.via = ROUTE_LMTP,
+			.host = STR("hub.example"),
+			.port = 24 },
+		{ .name = STR("socket"),
+			.from = STR("*@f.example"),
+			.via = ROUTE_LMTP,
+			.path = STR("/run/lmtp") },
 	};
 	static const struct {
 		const char *hop, *expected, *site;
@@ -476,6 +485,8 @@ static void test_route_follows_smarthosts(void **state)
 		{ "route:absent", "policy 4.3.5", NULL },
 		{ "x.corp.example", "10.0.0.9 10.0.0.9:25", "[10.0.0.9]:25" },
 		{ "[192.0.2.1]", "[192.0.2.1] 192.0.2.1:25", "[192.0.2.1]" },
+		{ "lmtp.example", "hub.example 10.0.0.5:24", "lmtp:[hub.example]:24" },
+		{ "route:socket", "relay.example.org unix:/run/lmtp", "lmtp:unix:/run/lmtp" },
 	};
 	struct bench b;
 	char text[512];
@@ -496,6 +507,10 @@ static void test_route_follows_smarthosts(void **state)
 	assert_ptr_equal(b.request.route->conf_route, &routes[0]);
 	resolve(&b, "route:named");
 	assert_int_equal(b.request.route->tls, b.conf->policy.tls);
+	resolve(&b, "route:socket");
+	assert_int_equal(b.request.route->tls, TLS_NONE);
+	assert_true(b.request.route->targets[0].is_near);
+	assert_int_equal(b.request.route->text.len, 0);
 	teardown(&b);
 }
 

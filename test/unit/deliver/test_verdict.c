@@ -19,7 +19,7 @@
 
 /*
  * flags: S suspect, O overload, L rate limit, A answers, D doubted fail, ? in doubt.
- * context: "" by MX, one recipient; k known good; s smarthost; o others were accepted; w we ourselves.
+ * context: "" by MX, one recipient; k known good; s smarthost; o others were accepted; w we ourselves; l by LMTP.
  */
 struct row {
 	enum stage stage;
@@ -90,6 +90,8 @@ static const struct row rows[] = {
 	{ STAGE_DOT, "", "421 4.4.2 mx.example.net Error: timeout exceeded", MSG, RETRY, "OL", "a reply, so not in doubt" },
 	{ STAGE_STARTTLS, "", "454 4.7.0 TLS not available due to local problem", HOP, PARK, "", "only asked for where we demand TLS" },
 	{ STAGE_MAIL, "", "530 5.7.0 Must issue a STARTTLS command first", MSG, FAIL, "D", "5xx to MAIL" },
+	{ STAGE_MAIL, "k", "530 5.7.0 Must issue a STARTTLS command first", MSG, RETRY, "", "TLS failed today; it worked before" },
+	{ STAGE_AUTH, "s", "432 4.7.12 A password transition is needed", OURS, PARK, "", "our credentials" },
 	{ STAGE_MAIL, "s", "530 5.7.0 Must issue a STARTTLS command first", OURS, PARK, "", "our configuration of the smarthost" },
 	{ STAGE_AUTH, "s", "535 5.7.8 Error: authentication failed: authentication failure", OURS, PARK, "", "our credentials" },
 	{ STAGE_AUTH, "s", "454 4.7.0 Temporary authentication failure: Connection lost to authentication server", HOST, PARK, "",
@@ -254,6 +256,17 @@ static const struct row rows[] = {
 	{ STAGE_RCPT, "o", "452 5.5.3 too many", RCPT, AGAIN, "A", "conflicting enhanced code counts as none" },
 	{ STAGE_MAIL, "", "354 go on", MSG, RETRY, "S", "out of turn" },
 	{ STAGE_EHLO, "", "354 go on", HOST, PARK, "", "out of turn" },
+
+	/* LMTP, as Dovecot and Cyrus say it: a reply for each recipient after the dot */
+	{ STAGE_DOT, "ls", "250 2.0.0 <a@example.net> Saved", NONE, DISPOSE_DELIVERED, "A", "delivered" },
+	{ STAGE_DOT, "ls", "452 4.2.2 <a@example.net> Quota exceeded (mailbox for user is full)", RCPT, RETRY, "A",
+		"one mailbox" },
+	{ STAGE_DOT, "lso", "452 4.2.2 <a@example.net> Quota exceeded", RCPT, RETRY, "A", "after the dot nothing is one too many" },
+	{ STAGE_DOT, "ls", "552 5.2.2 <a@example.net> Quota exceeded (mailbox for user is full)", RCPT, RETRY, "A",
+		"as to RCPT: mailboxes are emptied" },
+	{ STAGE_DOT, "ls", "550 5.1.1 <a@example.net> User doesn't exist: a", RCPT, FAIL, "AD", "one recipient" },
+	{ STAGE_DOT, "ls", "451 4.3.0 <a@example.net> Temporary internal error", MSG, RETRY, "SO", "storage is the site's matter" },
+	{ STAGE_DOT, "ls", "554 5.6.0 <a@example.net> Message is too ugly", MSG, FAIL, "A", "content" },
 };
 /* clang-format on */
 
@@ -280,6 +293,7 @@ static struct verdict_context parse_context(const char *context)
 		.is_smarthost = strchr(context, 's') != NULL,
 		.has_accepted_other = strchr(context, 'o') != NULL,
 		.is_ourselves = strchr(context, 'w') != NULL,
+		.is_lmtp = strchr(context, 'l') != NULL,
 	};
 }
 
@@ -404,6 +418,15 @@ static const struct {
 	{ STAGE_POLICY, { 5, 1, 3 }, "k", RCPT, FAIL, { 5, 1, 3 } }, /* forward-path that cannot be sent */
 	{ STAGE_POLICY, { 5, 6, 7 }, "", MSG, FAIL, { 5, 6, 7 } }, /* no SMTPUTF8 */
 	{ STAGE_POLICY, { 5, 6, 7 }, "k", MSG, RETRY, { 4, 6, 7 } },
+	{ STAGE_POLICY, { 4, 5, 3 }, "o", RCPT, AGAIN, { 4, 5, 3 } }, /* beyond RCPTMAX */
+	{ STAGE_POLICY, { 4, 5, 3 }, "", MSG, RETRY, { 4, 5, 3 } },   /* nobody was taken: not for ever at once */
+	{ STAGE_POLICY, { 5, 4, 7 }, "", MSG, FAIL, { 5, 4, 7 } },    /* by-time */
+	{ STAGE_POLICY, { 5, 4, 7 }, "k", MSG, FAIL, { 5, 4, 7 } },
+	{ STAGE_POLICY, { 5, 3, 3 }, "", MSG, FAIL, { 5, 3, 3 } }, /* no DELIVERBY */
+	{ STAGE_POLICY, { 5, 3, 3 }, "k", MSG, RETRY, { 4, 3, 3 } },
+	{ STAGE_POLICY, { 5, 7, 30 }, "", MSG, FAIL, { 5, 7, 30 } }, /* no REQUIRETLS */
+	{ STAGE_POLICY, { 5, 7, 30 }, "k", MSG, RETRY, { 4, 7, 30 } },
+	{ STAGE_POLICY, { 5, 7, 10 }, "", MSG, RETRY, { 4, 7, 10 } }, /* a certificate may be put right */
 };
 /* clang-format on */
 
@@ -483,7 +506,7 @@ static void test_verdict_never_fails_mail_without_a_final_reply(void **state)
 	for (unsigned i = 0; i < 200000; i++) {
 		struct outcome o = { .stage = (enum stage)rng_below(&chance, STAGE_COUNT) };
 		struct verdict_context context = { rng_below(&chance, 2), rng_below(&chance, 2),
-			rng_below(&chance, 2), rng_below(&chance, 2) };
+			rng_below(&chance, 2), rng_below(&chance, 2), rng_below(&chance, 2) };
 		struct verdict v;
 
 		o.status = STATUS((uint8_t)rng_below(&chance, 6), (uint16_t)rng_below(&chance, 9),
@@ -499,7 +522,8 @@ static void test_verdict_never_fails_mail_without_a_final_reply(void **state)
 		if (v.disposition == DISPOSE_DELIVERED)
 			assert_true(o.stage == STAGE_DOT && o.code >= 200 && o.code <= 299);
 		if (v.disposition == DISPOSE_AGAIN)
-			assert_true(context.has_accepted_other && o.stage == STAGE_RCPT);
+			assert_true(context.has_accepted_other &&
+				    (o.stage == STAGE_RCPT || o.stage == STAGE_POLICY));
 		if (v.disposition != DISPOSE_FAIL)
 			continue;
 		assert_int_equal(v.status.klass, 5);

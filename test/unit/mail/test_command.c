@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "mail/command.h"
 
 #define A64 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg"
@@ -66,7 +67,11 @@ static void test_command_line_is_parsed_or_refused(void **state)
 		{ "DAT", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
 		{ "UNKNOWN", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
 		{ "HTTP", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
-		{ "BDAT 1", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
+		{ "ETRN a.example", COMMAND_OK, COMMAND_ETRN, "a.example", "" },
+		{ "etrn @a.example ", COMMAND_OK, COMMAND_ETRN, "@a.example", "" },
+		{ "ETRN #queue", COMMAND_OK, COMMAND_ETRN, "#queue", "" },
+		{ "ETRN", COMMAND_BAD_SYNTAX, COMMAND_ETRN, "", "" },
+		{ "ETRN a b", COMMAND_BAD_SYNTAX, COMMAND_ETRN, "", "" },
 		{ "MAIL\tFROM:<>", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
 		{ "\x16\x03\x01", COMMAND_BAD_VERB, COMMAND_UNKNOWN, "", "" },
 		{ "GET / HTTP/1.1", COMMAND_OK, COMMAND_HTTP, "", "" },
@@ -87,6 +92,52 @@ static void test_command_line_is_parsed_or_refused(void **state)
 		assert_int_equal(c.verb, rows[i].verb);
 		assert_true(str_equal(c.argument, str_from_c(rows[i].argument)));
 		assert_true(str_equal(c.initial, str_from_c(rows[i].initial)));
+		arena_fini(&arena);
+	}
+}
+
+static void test_bdat_has_a_size_and_may_be_the_last(void **state)
+{
+	static const struct {
+		const char *line;
+		enum command_fault fault;
+		uint64_t bytes;
+		bool is_last;
+	} rows[] = {
+		{ "BDAT 0", COMMAND_OK, 0, false },
+		{ "BDAT 0 LAST", COMMAND_OK, 0, true },
+		{ "bdat 12 last ", COMMAND_OK, 12, true },
+		{ "BDAT 86400", COMMAND_OK, 86400, false },
+		{ "BDAT 0000000000000000000000000000012", COMMAND_OK, 12, false },
+		{ "BDAT 9223372036854775808 LAST", COMMAND_OK, 9223372036854775808u, true },
+		{ "BDAT 18446744073709551615", COMMAND_OK, UINT64_MAX, false },
+		{ "BDAT 18446744073709551616", COMMAND_OK, UINT64_MAX, false },
+		{ "BDAT 18446744073709551617 LAST", COMMAND_OK, UINT64_MAX, true },
+		{ "BDAT 99999999999999999999999999", COMMAND_OK, UINT64_MAX, false },
+		{ "BDAT", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT LAST", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT -1", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT +1", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT 0x10", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT 1 FIRST", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT 1 LAST x", COMMAND_BAD_SYNTAX, 0, false },
+		{ "BDAT 1LAST", COMMAND_BAD_SYNTAX, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct arena arena = { 0 };
+		struct command c;
+		enum command_fault fault =
+			command_parse(&c, str_from_c(rows[i].line), false, &arena);
+		if (fault != rows[i].fault)
+			print_message("row %zu: %s\n", i, rows[i].line);
+		assert_int_equal(fault, rows[i].fault);
+		assert_int_equal(c.verb, COMMAND_BDAT);
+		if (fault == COMMAND_OK) {
+			assert_true(c.chunk_bytes == rows[i].bytes);
+			assert_int_equal(c.is_last, rows[i].is_last);
+		}
 		arena_fini(&arena);
 	}
 }
@@ -205,6 +256,51 @@ static void test_parameters_are_checked_in_form(void **state)
 		{ " AUTH=a+2Bb@c.example", COMMAND_OK, 0 },
 		{ " AUTH=a+0Ab", COMMAND_BAD_PARAMETER, 0 },
 		{ " AUTH", COMMAND_BAD_PARAMETER, 0 },
+		{ " REQUIRETLS", COMMAND_OK, 0 },
+		{ " requiretls", COMMAND_OK, 0 },
+		{ " REQUIRETLS=1", COMMAND_BAD_PARAMETER, 0 },
+		{ " REQUIRETLS REQUIRETLS", COMMAND_BAD_PARAMETER, 0 },
+		{ " REQUIRETLS", COMMAND_UNKNOWN_PARAMETER, 1 },
+		{ " MT-PRIORITY=0", COMMAND_OK, 0 },
+		{ " MT-PRIORITY=9", COMMAND_OK, 0 },
+		{ " mt-priority=-9", COMMAND_OK, 0 },
+		{ " MT-PRIORITY=10", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=-10", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=-0", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=+1", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=-", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY=x", COMMAND_BAD_PARAMETER, 0 },
+		{ " MT-PRIORITY", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;R", COMMAND_OK, 0 },
+		{ " by=+120;nt", COMMAND_OK, 0 },
+		{ " BY=-120;N", COMMAND_OK, 0 },
+		{ " BY=0;N", COMMAND_OK, 0 },
+		{ " BY=999999999;RT", COMMAND_OK, 0 },
+		{ " BY=1000000000;R", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=0;R", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=-1;R", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=;R", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=-;N", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=+-1;N", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;X", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;TR", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;RX", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY=120;RTT", COMMAND_BAD_PARAMETER, 0 },
+		{ " BY", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=1", COMMAND_OK, 0 },
+		{ " HOLDFOR=999999999", COMMAND_OK, 0 },
+		{ " HOLDFOR=0", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=01", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=1000000000", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=-1", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDUNTIL=2026-11-22T09:00:00Z", COMMAND_OK, 0 },
+		{ " HOLDUNTIL=2026-11-22T09:00:00+01:00", COMMAND_OK, 0 },
+		{ " HOLDUNTIL=2026-11-22", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDUNTIL=tomorrow", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDFOR=1 HOLDUNTIL=2026-11-22T09:00:00Z", COMMAND_BAD_PARAMETER, 0 },
+		{ " HOLDUNTIL=2026-11-22T09:00:00Z HOLDFOR=1", COMMAND_BAD_PARAMETER, 0 },
 		{ " FOO", COMMAND_UNKNOWN_PARAMETER, 0 },
 		{ " FOO=BAR", COMMAND_UNKNOWN_PARAMETER, 0 },
 		{ " NOTIFY=NEVER", COMMAND_UNKNOWN_PARAMETER, 0 },
@@ -250,7 +346,7 @@ static void test_parameters_are_checked_in_form(void **state)
 	}
 }
 
-static void test_parameters_arrive_decoded(void **state)
+static void test_parameters_arrive_as_they_are_kept(void **state)
 {
 	struct arena arena = { 0 };
 	struct command c;
@@ -265,8 +361,23 @@ static void test_parameters_arrive_decoded(void **state)
 	assert_int_equal(c.size_bytes, 1000);
 	assert_int_equal(c.body, BODY_8BITMIME);
 	assert_int_equal(c.ret, RET_FULL);
-	assert_true(str_equal(c.envid, STR("q+1")));
+	assert_true(str_equal(c.envid, STR("q+2B1")));
 	assert_true(str_equal(c.auth_sender, STR("x=y@z.example")));
+
+	assert_int_equal(command_parse(&c,
+				 STR("MAIL FROM:<> REQUIRETLS MT-PRIORITY=-4 BY=-12;NT "
+				     "HOLDUNTIL=1970-01-02T00:00:01Z"),
+				 false, &arena),
+		COMMAND_OK);
+	assert_true(c.is_requiretls && c.has_priority && c.has_by && c.by_notify && c.by_trace);
+	assert_int_equal(c.priority, -4);
+	assert_int_equal(c.by_s, -12);
+	assert_true(c.has_hold && c.hold_until.ms == DAY_MS + SECOND_MS);
+	assert_int_equal(
+		command_parse(&c, STR("MAIL FROM:<> BY=120;R HOLDFOR=60"), false, &arena),
+		COMMAND_OK);
+	assert_true(!c.by_notify && !c.by_trace && c.by_s == 120);
+	assert_true(c.has_hold && c.hold_for_s == 60 && c.hold_until.ms == WALL_NONE.ms);
 
 	assert_int_equal(
 		command_parse(&c,
@@ -274,8 +385,29 @@ static void test_parameters_arrive_decoded(void **state)
 			false, &arena),
 		COMMAND_OK);
 	assert_int_equal(c.notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
-	assert_true(str_equal(c.orcpt, STR("rfc822;a+b@c")));
+	assert_true(str_equal(c.orcpt, STR("rfc822;a+2Bb@c")));
 
+	static const struct {
+		bool is_utf8;
+		enum command_fault fault;
+		const char *orcpt;
+	} forms[] = {
+		{ true, COMMAND_OK, "utf-8;\xc3\xbc@b.example" },
+		{ false, COMMAND_UTF8_ADDRESS, "utf-8;\xc3\xbc@b.example" },
+		{ true, COMMAND_BAD_PARAMETER, "utf-8;\xc3@b.example" },
+		{ true, COMMAND_BAD_PARAMETER, "rfc822;\xc3\xbc@b.example" },
+		{ false, COMMAND_OK, "utf-8;\\x{FC}@b.example" },
+	};
+
+	for (size_t i = 0; i < ARRAY_COUNT(forms); i++) {
+		struct str line = arena_printf(
+			&arena, "RCPT TO:<a@b.example> ORCPT=%s", forms[i].orcpt);
+
+		assert_int_equal(
+			command_parse(&c, line, forms[i].is_utf8, &arena), forms[i].fault);
+		if (forms[i].fault == COMMAND_OK)
+			assert_true(str_equal(c.orcpt, str_from_c(forms[i].orcpt)));
+	}
 	assert_int_equal(
 		command_parse(&c, STR("MAIL FROM:<> SIZE=99999999999999999999"), false, &arena),
 		COMMAND_OK);
@@ -307,9 +439,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_command_line_is_parsed_or_refused),
+		cmocka_unit_test(test_bdat_has_a_size_and_may_be_the_last),
 		cmocka_unit_test(test_mail_and_rcpt_refuse_what_is_malformed),
 		cmocka_unit_test(test_parameters_are_checked_in_form),
-		cmocka_unit_test(test_parameters_arrive_decoded),
+		cmocka_unit_test(test_parameters_arrive_as_they_are_kept),
 		cmocka_unit_test(test_command_refuses_nul_anywhere),
 		cmocka_unit_test(test_name_is_the_verb),
 	};

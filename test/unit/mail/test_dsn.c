@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "mail/dsn.h"
 
 #define NOW_MS INT64_C(1674551700000)
@@ -20,7 +21,8 @@ static struct dsn_params sample(const struct dsn_recipient *recipients, size_t c
 		.original_id = 1,
 		.now = { NOW_MS },
 		.arrival = { NOW_MS - DAY_MS },
-		.envid = STR("env+1"),
+		.envid = STR("env+2B1"),
+		.received_from = STR("client.a.example"),
 		.original_headers = STR("From: a\r\nSubject: b\r\n"),
 		.recipients = recipients,
 		.recipient_count = count,
@@ -98,9 +100,10 @@ static void test_failure_tells_people_and_programs(void **state)
 		"0000000000001",
 		"\r\nContent-Type: message/delivery-status\r\n",
 		"\r\nOriginal-Envelope-Id: env+1\r\nReporting-MTA: dns; mx.example\r\n"
+		"Received-From-MTA: dns; client.a.example\r\n"
 		"Arrival-Date: Mon, 23 Jan 2023 09:15:00 +0000\r\n"
 		"X-Outlast-Queue-ID: 0000000000001\r\n\r\n"
-		"Original-Recipient: rfc822;orig@b.example\r\n"
+		"Original-Recipient: rfc822; orig@b.example\r\n"
 		"Final-Recipient: rfc822; rcpt@b.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
 		"Remote-MTA: dns; in.b.example\r\n"
 		"Diagnostic-Code: smtp; 550 No such user here\r\n see our pages\r\n"
@@ -121,6 +124,36 @@ static void test_failure_tells_people_and_programs(void **state)
 	assert_int_equal(count_of(&out, "\r\n--=_0000000000002_0="), 4);
 	assert_lines_are_sound(&out);
 	buf_fini(&out);
+}
+
+/* RFC 3464 2.3.5: a name, or an address in brackets. */
+static void test_remote_mta_is_a_name_of_dns(void **state)
+{
+	static const struct {
+		const char *name, *field;
+	} rows[] = {
+		{ "in.b.example", "Remote-MTA: dns; in.b.example\r\n" },
+		{ "192.0.2.1", "Remote-MTA: dns; [192.0.2.1]\r\n" },
+		{ "2001:db8::1", "Remote-MTA: dns; [IPv6:2001:db8::1]\r\n" },
+		{ "unix:/run/lmtp", NULL },
+		{ "", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct dsn_recipient r = failed();
+		struct dsn_params p = sample(&r, 1);
+		struct buf out;
+
+		r.remote_mta = str_from_c(rows[i].name);
+		buf_init(&out, 100000);
+		dsn_build(&out, &p);
+		if (rows[i].field)
+			assert_has(&out, rows[i].field);
+		else
+			assert_lacks(&out, "Remote-MTA");
+		buf_fini(&out);
+	}
 }
 
 static void test_delay_says_until_when(void **state)
@@ -376,6 +409,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_failure_tells_people_and_programs),
+		cmocka_unit_test(test_remote_mta_is_a_name_of_dns),
 		cmocka_unit_test(test_delay_says_until_when),
 		cmocka_unit_test(test_each_action_has_its_word),
 		cmocka_unit_test(test_advice_fits_the_status),

@@ -97,6 +97,15 @@ void message_mx(struct message *m, const char *owner, unsigned preference, const
 	message_record(m, ANSWER, owner, T_MX, 600, &data);
 }
 
+void message_data(
+	struct message *m, const char *owner, unsigned type, const void *octets, size_t len)
+{
+	struct message data = { .len = 0 };
+
+	message_octets(&data, octets, len);
+	message_record(m, ANSWER, owner, type, 60, &data);
+}
+
 void message_a(struct message *m, const char *owner, const char *octets4)
 {
 	struct message data = { .len = 0 };

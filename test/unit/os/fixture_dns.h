@@ -24,7 +24,7 @@ enum {
 	NXDOMAIN = 3,
 	REFUSED = 5
 };
-enum { T_A = 1, T_NS = 2, T_CNAME = 5, T_SOA = 6, T_MX = 15, T_AAAA = 28, T_OPT = 41 };
+enum { T_A = 1, T_NS = 2, T_CNAME = 5, T_SOA = 6, T_MX = 15, T_TXT = 16, T_AAAA = 28, T_OPT = 41, T_TLSA = 52 };
 
 void message_begin(struct message *m, uint16_t id, unsigned flags, const char *name, unsigned type);
 void message_u16(struct message *m, unsigned value);
@@ -36,6 +36,8 @@ void message_record(struct message *m, enum section s, const char *owner, unsign
 void message_soa(struct message *m, const char *zone, uint32_t ttl_s, uint32_t minimum_s);
 void message_cname(struct message *m, const char *owner, const char *target);
 void message_mx(struct message *m, const char *owner, unsigned preference, const char *host);
+/* message_data - one record of any type in the answer. */
+void message_data(struct message *m, const char *owner, unsigned type, const void *data, size_t len);
 void message_a(struct message *m, const char *owner, const char *octets4);
 struct str message_str(const struct message *m);
 

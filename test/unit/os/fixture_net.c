@@ -64,6 +64,9 @@ static void on_tls(void *user, enum err err, const struct tls_info *info)
 	s->has_tls = true;
 	s->tls = err;
 	s->is_verified = info->is_verified;
+	s->is_resumed = info->is_resumed;
+	s->fault = info->fault;
+	snprintf(s->peer, sizeof(s->peer), "%.*s", STR_FMT(info->peer));
 	snprintf(s->protocol, sizeof(s->protocol), "%.*s", STR_FMT(info->protocol));
 	snprintf(s->problem, sizeof(s->problem), "%.*s", STR_FMT(info->problem));
 	/* after a failed handshake no end is told */
@@ -176,7 +179,7 @@ void net_fixture_fini(struct net_fixture *f)
 void net_fixture_connect(struct net_fixture *f)
 {
 	f->client.is_opened = f->server.is_opened = false;
-	side_connect(&f->client, &f->net.net, &f->at, NULL, 5000);
+	side_connect(&f->client, f->client.net, &f->at, NULL, 5000);
 	fixture_wait(&f->base, &f->client.is_opened);
 	assert_int_equal(f->client.open, OK);
 	fixture_wait(&f->base, &f->server.is_opened);

@@ -24,8 +24,11 @@ struct side {
 	bool has_tls; /* on_tls was called */
 	enum err tls;
 	bool is_verified;
+	bool is_resumed;
+	enum tls_fault fault;
 	char protocol[16];
-	char problem[128];
+	char peer[64];
+	char problem[256];
 	bool is_echo;
 	unsigned closes_on; /* enum side_event */
 	bool closes_flushed;

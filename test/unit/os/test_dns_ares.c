@@ -18,7 +18,10 @@ enum act {
 	ACT_WRONG_ID,
 	ACT_TRUNCATE, /* over UDP; the whole over TCP */
 	ACT_FORMERR_TO_EDNS,
-	ACT_ALIAS, /* the first question gets a bare CNAME, the next its address */
+	ACT_ALIAS,          /* the first question gets a bare CNAME, the next its address */
+	ACT_ALIAS_UNSIGNED, /* the same, and only the second reply has AD */
+	ACT_UNSIGNED,       /* an answer without AD */
+	ACT_NOT_ASKED       /* an answer of another name, and one of this name behind it: poison */
 };
 
 struct server {
@@ -90,6 +93,21 @@ static void server_close(struct server *s)
 		close(s->peer);
 }
 
+/* The same port at another address of this machine, UDP alone. */
+static void server_rebind(struct server *s, const struct endpoint *to)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET };
+
+	close(s->udp);
+	s->udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	memcpy(&at.sin_addr, to->ip, 4);
+	socklen_t len = sizeof(at);
+	assert_int_equal(bind(s->udp, (struct sockaddr *)&at, len), 0);
+	assert_int_equal(getsockname(s->udp, (struct sockaddr *)&at, &len), 0);
+	s->at = *to;
+	s->at.port = ntohs(at.sin_port);
+}
+
 /* The question's name, from the query's octets. */
 static void question_name(const uint8_t *query, char *out)
 {
@@ -117,10 +135,12 @@ static void build_reply(const struct server *s, const uint8_t *query, struct mes
 		flags |= SERVFAIL;
 	if (s->act == ACT_FORMERR_TO_EDNS && has_edns)
 		flags |= FORMERR;
+	if (s->act == ACT_UNSIGNED || (s->act == ACT_ALIAS_UNSIGNED && s->query_count == 1))
+		flags &= ~(unsigned)AUTHENTIC;
 	if (s->act == ACT_WRONG_ID)
 		id ^= 1;
-	message_begin(out, id, flags, name, T_A);
-	if (s->act == ACT_ALIAS && s->query_count == 1)
+	message_begin(out, id, flags, s->act == ACT_NOT_ASKED ? "other.example" : name, T_A);
+	if ((s->act == ACT_ALIAS || s->act == ACT_ALIAS_UNSIGNED) && s->query_count == 1)
 		message_cname(out, name, "target.example");
 	else if ((flags & 0xf) == 0)
 		message_a(out, name, "\x0a\x01\x02\x03");
@@ -352,6 +372,83 @@ static void test_dns_asks_for_an_alias_target(void **state)
 	dns_fixture_fini(&f);
 }
 
+/* The whole way must be signed: one unsigned alias is enough to lead anywhere. */
+static void test_dns_unsigned_alias_makes_the_answer_unsigned(void **state)
+{
+	static const enum act acts[] = { ACT_ALIAS_UNSIGNED, ACT_UNSIGNED };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(acts); i++) {
+		struct dns_fixture f;
+		struct asking a;
+
+		dns_fixture_init(&f, acts[i], ACT_SILENT);
+		ask(&f, &a, "www.example");
+		assert_int_equal(a.query.answer.result, DNS_FOUND);
+		assert_false(a.query.answer.is_authentic);
+		arena_fini(&a.query.answer.arena);
+		dns_fixture_fini(&f);
+	}
+}
+
+/* The machine's own address is not loopback: nobody vouches for the way to a resolver there unless the operator does. */
+static bool own_address(struct endpoint *out)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(9) };
+	socklen_t len = sizeof(at);
+
+	at.sin_addr.s_addr = htonl(0xc0000201); /* 192.0.2.1: nothing is sent there */
+	bool has_way = connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0 &&
+		       getsockname(fd, (struct sockaddr *)&at, &len) == 0;
+	close(fd);
+	out->family = FAMILY_IPV4;
+	memcpy(out->ip, &at.sin_addr, 4);
+	return has_way && !endpoint_is_loopback(out);
+}
+
+static void test_dns_ad_of_a_distant_resolver_is_only_its_word(void **state)
+{
+	(void)state;
+	for (int trusts_ad = 0; trusts_ad <= 1; trusts_ad++) {
+		struct dns_fixture f;
+		struct asking a;
+		struct endpoint own;
+
+		if (!own_address(&own))
+			skip();
+		dns_fixture_init(&f, ACT_ANSWER, ACT_SILENT);
+		server_rebind(&f.servers[0], &own);
+		os_dns_fini(&f.dns);
+		struct os_dns_params params = { .servers = &f.servers[0].at,
+			.server_count = 1,
+			.timeout_ms = 200,
+			.tries = 2,
+			.trusts_ad = trusts_ad };
+		assert_int_equal(os_dns_init(&f.dns, &f.base.os, &params), OK);
+		ask(&f, &a, "mx.example");
+		assert_int_equal(a.query.answer.result, DNS_FOUND);
+		assert_int_equal(a.query.answer.is_authentic, trusts_ad);
+		arena_fini(&a.query.answer.arena);
+		dns_fixture_fini(&f);
+	}
+}
+
+/* A reply to another question, which a blind forger or a confused cache may send, is none. */
+static void test_dns_reply_to_another_question_is_no_answer(void **state)
+{
+	struct dns_fixture f;
+	struct asking a;
+
+	(void)state;
+	dns_fixture_init(&f, ACT_NOT_ASKED, ACT_NOT_ASKED);
+	ask(&f, &a, "mx.example");
+	assert_int_equal(a.query.answer.result, DNS_TEMPORARY);
+	assert_int_equal(a.query.answer.count, 0);
+	arena_fini(&a.query.answer.arena);
+	dns_fixture_fini(&f);
+}
+
 static void test_dns_ids_and_ports_differ(void **state)
 {
 	enum { COUNT = 40 };
@@ -472,6 +569,9 @@ int main(void)
 		cmocka_unit_test(test_dns_truncated_reply_is_asked_again_over_tcp),
 		cmocka_unit_test(test_dns_does_without_edns),
 		cmocka_unit_test(test_dns_asks_for_an_alias_target),
+		cmocka_unit_test(test_dns_unsigned_alias_makes_the_answer_unsigned),
+		cmocka_unit_test(test_dns_ad_of_a_distant_resolver_is_only_its_word),
+		cmocka_unit_test(test_dns_reply_to_another_question_is_no_answer),
 		cmocka_unit_test(test_dns_ids_and_ports_differ),
 		cmocka_unit_test(test_dns_many_queries_wait_for_their_turn),
 		cmocka_unit_test(test_dns_ill_formed_name_is_no_answer),

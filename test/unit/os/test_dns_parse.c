@@ -456,6 +456,113 @@ static void test_dns_every_cut_of_a_reply_is_temporary(void **state)
 	}
 }
 
+static void build_tlsa_digest(struct message *m)
+{
+	message_begin(m, ID, REPLY | AUTHENTIC, "_25._tcp.mx.example", T_TLSA);
+	message_data(m, "_25._tcp.mx.example", T_TLSA, "\3\1\1\xab\xcd", 5);
+	message_data(m, "_25._tcp.mx.example", T_TLSA, "\3\1\1", 3); /* nothing to match */
+	message_data(m, "_25._tcp.mx.example", T_TLSA,
+		"\2\0\2"
+		"\0x",
+		5);
+}
+static void build_tlsa_alias(struct message *m)
+{
+	message_begin(m, ID, REPLY, "_25._tcp.mx.example", T_TLSA);
+	message_cname(m, "_25._tcp.mx.example", "_dane.example");
+	message_data(m, "_dane.example", T_TLSA, "\3\1\1\xab\xcd", 5);
+	message_data(m, "mx.example", T_TLSA, "\3\1\1\xee\xee", 5); /* not asked for */
+}
+
+static void test_dns_tlsa_is_read(void **state)
+{
+	static struct message m;
+	const struct net_tlsa *tlsa;
+
+	(void)state;
+	build_tlsa_digest(&m);
+	struct judged j = judge(message_str(&m), "_25._tcp.mx.example", DNS_TLSA);
+	assert_int_equal(j.answer.result, DNS_FOUND);
+	assert_true(j.answer.is_authentic);
+	assert_int_equal(j.answer.count, 2);
+	assert_int_equal(j.answer.bad_count, 1);
+	tlsa = &j.answer.records[0].tlsa;
+	assert_true(tlsa->usage == 3 && tlsa->selector == 1 && tlsa->matching == 1);
+	assert_true(str_equal(tlsa->data, STR("\xab\xcd")));
+	tlsa = &j.answer.records[1].tlsa;
+	assert_true(tlsa->usage == 2 && tlsa->selector == 0 && tlsa->matching == 2);
+	assert_true(str_equal(tlsa->data, STR("\0x")));
+	forget(&j);
+
+	build_tlsa_alias(&m);
+	j = judge(message_str(&m), "_25._tcp.mx.example", DNS_TLSA);
+	assert_int_equal(j.answer.result, DNS_FOUND);
+	assert_false(j.answer.is_authentic);
+	assert_int_equal(j.answer.count, 1);
+	forget(&j);
+}
+
+static void test_dns_tlsa_alias_may_have_underscores(void **state)
+{
+	static const struct {
+		const char *target;
+		enum dns_type type;
+		enum dns_reading reading;
+	} rows[] = {
+		{ "_dane.example", DNS_TLSA, DNS_READ_FOLLOW },
+		{ "_policy.example", DNS_TXT, DNS_READ_FOLLOW },
+		{ "a b.example", DNS_TLSA, DNS_READ_TRY_OTHER },
+	};
+	static struct message m;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		message_begin(&m, ID, REPLY, "_25._tcp.mx.example", (unsigned)rows[i].type);
+		message_cname(&m, "_25._tcp.mx.example", rows[i].target);
+		struct judged j = judge(message_str(&m), "_25._tcp.mx.example", rows[i].type);
+		assert_int_equal(j.reading, rows[i].reading);
+		forget(&j);
+	}
+}
+
+static void test_dns_txt_is_joined(void **state)
+{
+	static const struct {
+		const char *data;
+		size_t len;
+		enum dns_result result;
+		const char *text;
+	} rows[] = {
+		{ "\x04v=ST\x0aSv1; id=1;", 16, DNS_FOUND, "v=STSv1; id=1;" },
+		{ "\x00", 1, DNS_FOUND, "" },
+		{ "\x05v=ST", 5, DNS_TEMPORARY, NULL }, /* a string past the end of the record */
+	};
+	static struct message m;
+	static char data[10 * 256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		message_begin(&m, ID, REPLY, "_mta-sts.example", T_TXT);
+		message_data(&m, "_mta-sts.example", T_TXT, rows[i].data, rows[i].len);
+		struct judged j = judge(message_str(&m), "_mta-sts.example", DNS_TXT);
+		assert_int_equal(j.answer.result, rows[i].result);
+		if (rows[i].text)
+			assert_true(str_equal(j.answer.records[0].text, str_from_c(rows[i].text)));
+		forget(&j);
+	}
+	/* longer than anybody needs: passed over, and counted */
+	for (size_t i = 0; i < sizeof(data); i += 256)
+		data[i] = (char)255;
+	message_begin(&m, ID, REPLY, "_mta-sts.example", T_TXT);
+	message_data(&m, "_mta-sts.example", T_TXT, data, sizeof(data));
+	message_data(&m, "_mta-sts.example", T_TXT, "\1a", 2);
+	struct judged j = judge(message_str(&m), "_mta-sts.example", DNS_TXT);
+	assert_int_equal(j.answer.bad_count, 1);
+	assert_int_equal(j.answer.count, 1);
+	assert_true(str_equal(j.answer.records[0].text, STR("a")));
+	forget(&j);
+}
+
 static void test_dns_query_is_written(void **state)
 {
 	static const uint8_t expected[] = { 0xab, 0xcd, 0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 1, 2, 'm',
@@ -503,6 +610,9 @@ int main(void)
 		cmocka_unit_test(test_dns_open_end_of_a_chain_is_asked_for),
 		cmocka_unit_test(test_dns_compressed_names_are_read),
 		cmocka_unit_test(test_dns_every_cut_of_a_reply_is_temporary),
+		cmocka_unit_test(test_dns_tlsa_is_read),
+		cmocka_unit_test(test_dns_tlsa_alias_may_have_underscores),
+		cmocka_unit_test(test_dns_txt_is_joined),
 		cmocka_unit_test(test_dns_query_is_written),
 		cmocka_unit_test(test_dns_query_refuses_ill_formed_names),
 	};

@@ -64,10 +64,27 @@ static void test_late_notice_follows_who_asked_for_what(void **state)
 	}
 }
 
+/* RFC 8689 5: it has to travel as its message did, which a digest of all does not. */
+static void test_late_notice_of_requiretls_is_its_own(void **state)
+{
+	struct recipient rcpt = { .notify = 0 };
+	const struct envelope env = {
+		.reverse_path = STR("a@x"),
+		.is_requiretls = true,
+		.recipients = &rcpt,
+		.recipient_count = 1,
+	};
+
+	(void)state;
+	assert_int_equal(late_notice_of(&env, false), LATE_NOTICE_OWN);
+	assert_int_equal(late_notice_of(&env, true), LATE_NOTICE_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_late_notice_follows_who_asked_for_what),
+		cmocka_unit_test(test_late_notice_of_requiretls_is_its_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

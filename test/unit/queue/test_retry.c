@@ -73,6 +73,31 @@ static void test_retry_gives_up_at_follows_origin_and_asked_for_times(void **sta
 	assert_int_equal(retry_gives_up_at(&policy, &rows[0].env, NULL).ms - T0, 30 * DAY_MS);
 }
 
+/* RFC 2852, mode R: what is returned then is returned for that. */
+static void test_retry_knows_a_by_time_that_is_over(void **state)
+{
+	static const struct {
+		int64_t by_ms;
+		bool by_notify, is_past;
+	} rows[] = {
+		{ 0, false, false },
+		{ T0 + 1, false, false },
+		{ T0, false, true },
+		{ T0 - DAY_MS, false, true },
+		{ T0 - DAY_MS, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		const struct envelope env = { .accepted = { T0 - 2 * DAY_MS },
+			.deliver_by = { rows[i].by_ms },
+			.deliver_by_notify = rows[i].by_notify };
+
+		assert_int_equal(
+			retry_is_past_by_time(&env, (struct wall){ T0 }), rows[i].is_past);
+	}
+}
+
 /* The clock: an outage of 20 days from day 2, another from day 25 on, a jump of the clock of a year at day 1. */
 static void test_retry_gives_up_at_counts_time_in_which_mail_could_move(void **state)
 {
@@ -247,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_retry_follows_the_schedule_and_repeats_its_last),
 		cmocka_unit_test(test_retry_gives_up_at_follows_origin_and_asked_for_times),
+		cmocka_unit_test(test_retry_knows_a_by_time_that_is_over),
 		cmocka_unit_test(test_retry_gives_up_at_counts_time_in_which_mail_could_move),
 		cmocka_unit_test(test_retry_overdue_before_is_where_plain_mail_ends),
 		cmocka_unit_test(test_retry_puts_the_last_attempt_at_the_end),

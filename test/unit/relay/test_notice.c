@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -53,6 +54,7 @@ static void bench_init(struct bench *b)
 	b->relay.conf = conf_default();
 	b->relay.teller = teller_new(&b->relay);
 	b->relay.conf->postmaster = STR(POSTMASTER);
+	b->relay.conf->bounce_from = STR("MAILER-DAEMON@us.test");
 	b->hop.relay = &b->relay;
 	b->d.hop = &b->hop;
 	b->d.message = message_new();
@@ -130,6 +132,9 @@ static void test_notice_goes_to_whom_it_concerns(void **state)
 		{ "a notice of ours", "", "first@to.test", ORIGIN_DSN, NOTIFY_NEVER, POSTMASTER },
 		{ "a notice of ours to the postmaster", "", POSTMASTER, ORIGIN_DSN, NOTIFY_NEVER,
 			"" },
+		{ "a notice of success", "", "first@to.test", ORIGIN_RECEIPT, NOTIFY_NEVER, "" },
+		{ "where notices come from", "mailer-daemon@US.test", "first@to.test", ORIGIN_SMTP,
+			NOTIFY_FAILURE, "" },
 		{ "the same in capitals", "", "Postmaster@US.test", ORIGIN_DSN, NOTIFY_NEVER, "" },
 	};
 
@@ -198,6 +203,84 @@ static void test_notice_is_for_failures_alone(void **state)
 	}
 }
 
+/* RFC 3461 4.3; RFC 8689 5. */
+static void test_notice_returns_what_was_asked_for(void **state)
+{
+#define HEAD "Subject: lost\r\n\r\n"
+	static const struct {
+		const char *what;
+		enum dsn_ret ret;
+		bool is_requiretls;
+		uint64_t missing; /* octets that are not in memory */
+		const char *body;
+		bool is_whole, is_8bit;
+	} rows[] = {
+		{ "no RET", RET_UNSET, false, 0, "body\r\n", false, false },
+		{ "HDRS", RET_HDRS, false, 0, "body\r\n", false, false },
+		{ "FULL", RET_FULL, false, 0, "body\r\n", true, false },
+		{ "FULL, 8-bit", RET_FULL, false, 0, "body \xe4\r\n", true, true },
+		{ "HDRS, 8-bit", RET_HDRS, false, 0, "body \xe4\r\n", false, false },
+		{ "FULL, but in parts", RET_FULL, false, 1, "body\r\n", false, false },
+		{ "FULL, but REQUIRETLS", RET_FULL, true, 0, "body\r\n", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+		struct str content;
+		char text[200];
+
+		bench_init(&b);
+		snprintf(text, sizeof(text), HEAD "%s", rows[i].body);
+		content = str_from_c(text);
+		b.d.message->env.ret = rows[i].ret;
+		b.d.message->env.is_requiretls = rows[i].is_requiretls;
+		b.d.message->env.size_bytes = content.len + rows[i].missing;
+		assert_true(notice_is_needed(&b.d));
+		notice_build(&b.d, content);
+		const struct store_notice *n = &b.d.record.notices[0];
+		if (contains(n->content, "\r\nbody") != rows[i].is_whole ||
+			contains(n->content, "Content-Type: message/rfc822\r\n") != rows[i].is_whole ||
+			contains(n->content, "text/rfc822-headers") == rows[i].is_whole)
+			fail_msg("%s", rows[i].what);
+		assert_true(contains(n->content, "Subject: lost"));
+		assert_int_equal(n->env.body, rows[i].is_8bit ? BODY_8BITMIME : BODY_7BIT);
+		assert_int_equal(n->env.is_requiretls, rows[i].is_requiretls);
+		bench_fini(&b);
+	}
+}
+
+/* What asks for a notice of its own is counted apart, and bounded too. */
+static void test_notice_that_was_asked_for_is_not_summed_up_so_soon(void **state)
+{
+	static const struct {
+		const char *what, *envid;
+		unsigned notify;
+		uint32_t most;
+	} rows[] = {
+		{ "nothing asked", "", 0, 2 },
+		{ "NOTIFY=FAILURE", "", NOTIFY_FAILURE, 20 },
+		{ "an envelope id", "1", 0, 20 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+		uint32_t count = 0;
+
+		bench_init(&b);
+		b.relay.conf->notify.failures_per_hour = 2;
+		b.d.message->env.envid = str_from_c(rows[i].envid);
+		b.recipients[0].rcpt.notify = rows[i].notify;
+		while (count < 100 && notice_is_needed(&b.d))
+			count++;
+		if (count != rows[i].most)
+			fail_msg("%s: %u", rows[i].what, (unsigned)count);
+		assert_true(b.d.record.is_notice_owed);
+		bench_fini(&b);
+	}
+}
+
 static void test_notice_waits_for_the_end_of_its_hold(void **state)
 {
 	static const int64_t holds[] = { 0, 10 * MINUTE_MS };
@@ -253,6 +336,8 @@ int main(void)
 		cmocka_unit_test(test_notice_goes_to_whom_it_concerns),
 		cmocka_unit_test(test_notice_names_those_that_failed_and_want_it),
 		cmocka_unit_test(test_notice_is_for_failures_alone),
+		cmocka_unit_test(test_notice_returns_what_was_asked_for),
+		cmocka_unit_test(test_notice_that_was_asked_for_is_not_summed_up_so_soon),
 		cmocka_unit_test(test_notice_waits_for_the_end_of_its_hold),
 		cmocka_unit_test(test_notice_names_those_of_the_one_that_it_replaces),
 	};

@@ -140,8 +140,8 @@ void fixture_client_ready(struct fixture_client *fc, const char *capabilities)
 	struct str rest = str_from_c(capabilities);
 
 	fixture_client_open(fc);
-	CHECK(strcmp(fixture_client_say(fc, "220 mx.example ESMTP\r\n"), "EHLO relay.test\r\n") ==
-		0);
+	CHECK(strcmp(fixture_client_say(fc, "220 mx.example ESMTP\r\n"),
+		      fc->params.is_lmtp ? "LHLO relay.test\r\n" : "EHLO relay.test\r\n") == 0);
 	buf_init(&reply, 65536);
 	buf_printf(&reply, "250%cmx.example\r\n", rest.len > 0 ? '-' : ' ');
 	while (rest.len > 0) {

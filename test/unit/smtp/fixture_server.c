@@ -166,6 +166,19 @@ static void on_auth(void *user, struct smtp_server *s, struct str name, struct s
 	answer(fs, LATER_AUTH);
 }
 
+static void on_etrn(
+	void *user, struct smtp_server *s, struct str argument, struct smtp_answer *answer)
+{
+	struct fixture_server *fs = user;
+
+	(void)s;
+	memset(fs->etrn, 0, sizeof(fs->etrn));
+	memcpy(fs->etrn, argument.data, argument.len < sizeof(fs->etrn) ? argument.len : 0);
+	if (str_equal(argument, STR("#none")))
+		*answer = (struct smtp_answer){ .code = 458, .status = STATUS(4, 3, 0) };
+	answer->is_later = fs->is_etrn_later;
+}
+
 static void on_close(void *user, struct smtp_server *s, const char *reason)
 {
 	struct fixture_server *fs = user;
@@ -184,6 +197,7 @@ static const struct smtp_server_handler handler = {
 	.on_message = on_message,
 	.on_abort = on_abort,
 	.on_auth = on_auth,
+	.on_etrn = on_etrn,
 	.on_close = on_close,
 };
 

@@ -32,6 +32,8 @@ struct fixture_server {
 	struct buf spooled;
 	struct smtp_transaction *t; /* the last message's */
 	struct buf login;           /* "name/password" of the last on_auth */
+	char etrn[64]; /* of the last on_etrn */
+	bool is_etrn_later;
 	const char *close_reason;
 	size_t content_peak;
 };

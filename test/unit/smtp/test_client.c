@@ -108,6 +108,18 @@ static const struct opening openings[] = {
 		{ GREET, { "250-mx\r\n250 AUTH PLAIN\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n" },
 			{ "535 5.7.8 no\r\n", QUIT } },
 		false, STAGE_AUTH, OK, 535 },
+	{ "auth plain not taken, login is", TLS_NONE, "user", "127.0.0.1",
+		{ GREET,
+			{ "250-mx\r\n250 AUTH PLAIN LOGIN\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n" },
+			{ "504 5.5.4 not that\r\n", "AUTH LOGIN\r\n" },
+			{ "334 VXNlcm5hbWU6\r\n", "dXNlcg==\r\n" },
+			{ "334 UGFzc3dvcmQ6\r\n", "c2VjcmV0\r\n" }, { "235 ok\r\n", "" } },
+		true, 0, 0, 0 },
+	{ "a wrong password is not tried twice", TLS_NONE, "user", "127.0.0.1",
+		{ GREET,
+			{ "250-mx\r\n250 AUTH PLAIN LOGIN\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n" },
+			{ "535 5.7.8 no\r\n", QUIT } },
+		false, STAGE_AUTH, OK, 535 },
 	{ "auth goes on and on", TLS_NONE, "user", "127.0.0.1",
 		{ GREET, { "250-mx\r\n250 AUTH PLAIN\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n" },
 			{ "334 more\r\n", "" } },
@@ -394,6 +406,50 @@ static const struct job_row jobs[] = {
 		{ { STAGE_DOT, OK, 421, false } }, false, true, false },
 };
 
+/* RFC 2033: a reply for each recipient that was accepted. */
+static const struct job_row lmtp_jobs[] = {
+	{ "lmtp, all delivered", PIPE, 3,
+		{ { "", MAIL R0 R1 R2 DATA },
+			{ "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", CONTENT },
+			{ "250 2.1.5 one\r\n", "" }, { "250-two\r\n250 two\r\n250 three\r\n", "" } },
+		{ DELIVERED, DELIVERED, DELIVERED }, true, true, false },
+	{ "lmtp, one by one", "", 1,
+		{ { "", MAIL }, { "250 ok\r\n", R0 }, { "250 ok\r\n", DATA },
+			{ "354 go\r\n", CONTENT }, { "250 taken\r\n", "" } },
+		{ DELIVERED }, true, true, false },
+	{ "lmtp, each its own reply", PIPE, 3,
+		{ { "", MAIL R0 R1 R2 DATA },
+			{ "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", CONTENT },
+			{ "452 4.2.2 full\r\n250 in\r\n550 5.2.1 closed\r\n", "" } },
+		{ { STAGE_DOT, OK, 452, false }, DELIVERED, { STAGE_DOT, OK, 550, false } }, true, true,
+		false },
+	{ "lmtp, no reply for who was refused before", PIPE, 3,
+		{ { "", MAIL R0 R1 R2 DATA },
+			{ "250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n", CONTENT },
+			{ "250 in\r\n", "" }, { "450 later\r\n", "" } },
+		{ DELIVERED, { STAGE_RCPT, OK, 550, false }, { STAGE_DOT, OK, 450, false } }, true, true,
+		false },
+	{ "lmtp, all refused", PIPE, 2,
+		{ { "", MAIL R0 R1 DATA }, { "250 ok\r\n550 no\r\n452 no\r\n503 no\r\n", "" } },
+		{ { STAGE_RCPT, OK, 550, false }, { STAGE_RCPT, OK, 452, false } }, true, false,
+		false },
+	{ "lmtp, all refused, 354 all the same", PIPE, 1,
+		{ { "", MAIL R0 DATA }, { "250 ok\r\n550 no\r\n354 go\r\n", "" } },
+		{ { STAGE_RCPT, OK, 550, false } }, false, false, false },
+	{ "lmtp, data refused", PIPE, 2,
+		{ { "", MAIL R0 R1 DATA }, { "250 ok\r\n250 ok\r\n250 ok\r\n451 no\r\n", "" } },
+		{ { STAGE_DATA, OK, 451, false }, { STAGE_DATA, OK, 451, false } }, true, false,
+		false },
+	{ "lmtp, 421 for one, the others go on", PIPE, 2,
+		{ { "", MAIL R0 R1 DATA }, { "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", CONTENT },
+			{ "421 4.4.2 timeout of a back end\r\n", "" }, { "250 in\r\n", "" } },
+		{ { STAGE_DOT, OK, 421, false }, DELIVERED }, false, true, false },
+	{ "lmtp, malformed between replies", PIPE, 2,
+		{ { "", MAIL R0 R1 DATA }, { "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", CONTENT },
+			{ "250 in\r\n", "" }, { "what?\r\n", "" } },
+		{ DELIVERED, { STAGE_DOT, ERR_SYNTAX, 0, false } }, false, true, false },
+};
+
 static void check_outcomes(const struct fixture_client *fc, const struct job_row *row)
 {
 	for (uint32_t i = 0; i < row->recipient_count; i++) {
@@ -414,6 +470,7 @@ static void check_job(const struct job_row *row, size_t cut, size_t part_bytes)
 	static struct fixture_client fc;
 
 	fixture_client_init(&fc);
+	fc.params.is_lmtp = str_starts_fold(str_from_c(row->name), STR("lmtp"));
 	fc.f.segment_bytes = cut;
 	fc.part_bytes = part_bytes;
 	fixture_client_ready(&fc, row->capabilities);
@@ -446,6 +503,67 @@ static void test_client_runs_transactions_at_any_cut(void **state)
 			check_job(&jobs[i], cuts[k], 1);
 			check_job(&jobs[i], cuts[k], 5);
 		}
+}
+
+static void test_client_takes_a_reply_for_each_recipient_by_lmtp(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(lmtp_jobs); i++)
+		for (size_t k = 0; k < ARRAY_COUNT(cuts); k++)
+			check_job(&lmtp_jobs[i], cuts[k], 0);
+}
+
+static void test_client_speaks_no_helo_to_lmtp(void **state)
+{
+	static struct fixture_client fc;
+
+	(void)state;
+	fixture_client_init(&fc);
+	fc.params.is_lmtp = true;
+	fixture_client_open(&fc);
+	assert_string_equal(fixture_client_say(&fc, "220 mx\r\n"), "LHLO relay.test\r\n");
+	assert_string_equal(fixture_client_say(&fc, "500 5.5.1 this is SMTP\r\n"), QUIT);
+	assert_int_equal(fc.fails, 1);
+	assert_int_equal(fc.failure.stage, STAGE_EHLO);
+	assert_int_equal(fc.failure.code, 500);
+	fixture_client_fini(&fc);
+}
+
+/* Replies that came stand; who had none is in doubt: the error at the dot. */
+static void test_client_keeps_lmtp_replies_when_the_connection_is_lost(void **state)
+{
+	static const enum err errs[] = { ERR_EOF, ERR_RESET, ERR_TIMEOUT };
+	static struct fixture_client fc;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(errs); i++) {
+		fixture_client_init(&fc);
+		fc.params.is_lmtp = true;
+		fixture_client_ready(&fc, PIPE);
+		fixture_client_deliver(&fc, 3);
+		fixture_client_say(&fc, "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+		/* each reply has the whole time */
+		fixture_advance(&fc.f, 599 * SECOND_MS);
+		fixture_client_say(&fc, "250 in\r\n");
+		fixture_advance(&fc.f, 599 * SECOND_MS);
+		fixture_client_say(&fc, "550 5.1.1 no\r\n");
+		assert_int_equal(fc.dones, 0);
+		if (errs[i] == ERR_TIMEOUT)
+			fixture_advance(&fc.f, 601 * SECOND_MS);
+		else
+			fixture_end(fc.conn, errs[i]);
+		fixture_settle(&fc.f);
+		assert_int_equal(fc.dones, 1);
+		assert_true(fc.recipients[0].is_delivered);
+		assert_int_equal(fc.recipients[1].outcome.code, 550);
+		assert_false(fc.recipients[1].is_delivered || fc.recipients[2].is_delivered);
+		assert_int_equal(fc.recipients[2].outcome.stage, STAGE_DOT);
+		assert_int_equal(fc.recipients[2].outcome.err, errs[i]);
+		assert_int_equal(fc.recipients[2].outcome.code, 0);
+		assert_true(fc.job.is_dot_sent);
+		assert_false(fc.job.is_untouched || fc.job.is_reusable);
+		fixture_client_fini(&fc);
+	}
 }
 
 /* Where each turn of a transaction leaves the client: the stage of a loss behind it. */
@@ -662,14 +780,36 @@ static void test_client_passes_on_dsn_wishes_where_offered(void **state)
 		fc.env.envid = STR("a+b=c d");
 		fc.rcpts[0].notify = NOTIFY_NEVER;
 		fc.rcpts[1].notify = NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY;
-		fc.rcpts[1].orcpt = STR("rfc822;o r@d");
-		fixture_client_deliver(&fc, 2);
+		fc.rcpts[1].orcpt = STR("rfc822;o r@d"); /* from a queue that kept it decoded */
+		fc.rcpts[2].orcpt = STR("X-other;+41+2Bb");
+		fixture_client_deliver(&fc, 3);
 		assert_string_equal(fixture_client_heard(&fc),
 			has_dsn ? "MAIL FROM:<a@b.example> RET=HDRS ENVID=a+2Bb+3Dc+20d\r\n"
 				  "RCPT TO:<r0@d.example> NOTIFY=NEVER\r\n"
 				  "RCPT TO:<r1@d.example> NOTIFY=SUCCESS,FAILURE,DELAY "
-				  "ORCPT=rfc822;o+20r@d\r\n" DATA
-				: MAIL R0 R1 DATA);
+				  "ORCPT=rfc822;o+20r@d\r\n"
+				  "RCPT TO:<r2@d.example> ORCPT=X-other;+41+2Bb\r\n" DATA
+				: MAIL R0 R1 R2 DATA);
+		fixture_client_fini(&fc);
+	}
+}
+
+/* RFC 6533 3: raw where MAIL says SMTPUTF8, which only mail that needs it does. */
+static void test_client_passes_on_an_original_recipient_in_utf8(void **state)
+{
+	static struct fixture_client fc;
+
+	(void)state;
+	for (int needs = 0; needs < 2; needs++) {
+		fixture_client_init(&fc);
+		fixture_client_ready(&fc, "PIPELINING\nDSN\nSMTPUTF8");
+		fc.env.is_smtputf8 = needs;
+		fc.rcpts[0].orcpt = STR("utf-8;\xc3\xbc@d");
+		fixture_client_deliver(&fc, 1);
+		assert_string_equal(fixture_client_heard(&fc),
+			needs ? "MAIL FROM:<a@b.example> SMTPUTF8\r\n"
+				"RCPT TO:<r0@d.example> ORCPT=utf-8;\xc3\xbc@d\r\n" DATA
+			      : MAIL "RCPT TO:<r0@d.example> ORCPT=utf-8;\\x{FC}@d\r\n" DATA);
 		fixture_client_fini(&fc);
 	}
 }
@@ -955,6 +1095,9 @@ int main(void)
 		cmocka_unit_test(test_client_aborts_on_octets_behind_starttls_reply),
 		cmocka_unit_test(test_client_trusts_no_capability_from_before_tls),
 		cmocka_unit_test(test_client_runs_transactions_at_any_cut),
+		cmocka_unit_test(test_client_takes_a_reply_for_each_recipient_by_lmtp),
+		cmocka_unit_test(test_client_speaks_no_helo_to_lmtp),
+		cmocka_unit_test(test_client_keeps_lmtp_replies_when_the_connection_is_lost),
 		cmocka_unit_test(test_client_reports_loss_at_each_stage),
 		cmocka_unit_test(test_client_limits_each_stage),
 		cmocka_unit_test(test_client_reuses_a_session_with_rset_where_needed),
@@ -963,6 +1106,7 @@ int main(void)
 		cmocka_unit_test(test_client_does_not_reuse_a_session_with_surplus_replies),
 		cmocka_unit_test(test_client_offers_nothing_that_the_peer_cannot_take),
 		cmocka_unit_test(test_client_passes_on_dsn_wishes_where_offered),
+		cmocka_unit_test(test_client_passes_on_an_original_recipient_in_utf8),
 		cmocka_unit_test(test_client_never_sends_addresses_that_break_lines),
 		cmocka_unit_test(test_client_holds_back_content_that_the_peer_does_not_read),
 		cmocka_unit_test(test_client_times_out_when_content_does_not_move),

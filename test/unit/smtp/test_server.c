@@ -12,7 +12,8 @@
 #define HELLO "220 relay.test ESMTP Outlast\r\n"
 #define EHLO_REPLY                                                                                 \
 	"250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-ENHANCEDSTATUSCODES\r\n"         \
-	"250-8BITMIME\r\n250 SMTPUTF8\r\n"
+	"250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-MT-PRIORITY\r\n"              \
+	"250-DELIVERBY\r\n250 LIMITS RCPTMAX=1000\r\n"
 #define HELO "HELO c\r\n"
 #define HELO_REPLY "250 relay.test\r\n"
 #define MAIL "MAIL FROM:<a@b.example>\r\n"
@@ -26,6 +27,7 @@
 #define BEGIN_REPLY HELO_REPLY MAIL_REPLY RCPT_REPLY DATA_REPLY
 #define OK_REPLY "250 2.0.0 ok\r\n"
 #define TOO_MANY "421 4.7.0 relay.test too many errors, closing connection\r\n"
+#define CHUNK_REPLY "250 2.0.0 chunk received\r\n"
 #define BARE "550 5.5.2 message has a bare CR, bare LF or NUL\r\n"
 #define SYNTAX(verb) "501 5.5.4 syntax error in the arguments of " verb "\r\n"
 #define UNKNOWN "500 5.5.2 command not recognized\r\n"
@@ -50,8 +52,8 @@ static const struct row rows[] = {
 	{ "small commands", "NOOP\r\nNOOP x\r\nRSET\r\nVRFY a\r\nHELP\r\nEXPN a\r\nQUIT\r\n",
 		OK_REPLY OK_REPLY OK_REPLY
 		"252 2.0.0 cannot verify, but will take mail for relaying\r\n"
-		"214 2.0.0 commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS AUTH "
-		"QUIT\r\n502 5.5.1 EXPN is not supported\r\n221 2.0.0 relay.test closing "
+		"214 2.0.0 commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS "
+		"AUTH ETRN QUIT\r\n502 5.5.1 EXPN is not supported\r\n221 2.0.0 relay.test closing "
 		"connection\r\n",
 		0, NULL, true },
 	{ "nothing after quit", "QUIT\r\nNOOP\r\n", "221 2.0.0 relay.test closing connection\r\n",
@@ -126,6 +128,60 @@ static const struct row rows[] = {
 		0, NULL, false },
 	{ "crlf dot cr", BEGIN "a\r\n.\rMAIL FROM:<evil@x>\r\n.\r\nNOOP\r\n",
 		BEGIN_REPLY BARE OK_REPLY, 0, NULL, false },
+	/* BDAT: whatever is refused, its octets are never taken for commands. */
+	{ "bdat", HELO MAIL RCPT "BDAT 12\r\nS: x\r\n\r\nab\r\nBDAT 3 LAST\r\nc\r\nNOOP\r\n",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY CHUNK_REPLY QUEUED OK_REPLY, 1,
+		"S: x\r\n\r\nab\r\nc\r\n", false },
+	{ "bdat is by the count: dots, a dot alone, commands",
+		HELO MAIL RCPT "BDAT 32 LAST\r\n.\r\n..\r\n.a\r\n.\r\nQUIT\r\nBDAT 5\r\nxy\r\nNOOP\r\n",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY QUEUED OK_REPLY, 1,
+		".\r\n..\r\n.a\r\n.\r\nQUIT\r\nBDAT 5\r\nxy\r\n", false },
+	{ "bdat 0 last, alone and at the end",
+		HELO MAIL RCPT "BDAT 0 LAST\r\n" MAIL RCPT "BDAT 3\r\na\r\nBDAT 0\r\nBDAT 0 LAST\r\n",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY QUEUED MAIL_REPLY RCPT_REPLY CHUNK_REPLY
+			CHUNK_REPLY QUEUED,
+		2, "a\r\n", false },
+	{ "bdat cut inside crlf", HELO MAIL RCPT "BDAT 2\r\na\rBDAT 1\r\n\nBDAT 3 LAST\r\n\r\nb",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY CHUNK_REPLY CHUNK_REPLY QUEUED, 1, "a\r\n\r\nb",
+		false },
+	{ "bdat with a bare cr at the very end", HELO MAIL RCPT "BDAT 2 LAST\r\na\rNOOP\r\n",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY BARE OK_REPLY, 0, NULL, false },
+	{ "bdat with a bare lf, and what was pipelined behind it",
+		HELO MAIL RCPT "BDAT 4\r\na\n.\nBDAT 6 LAST\r\nRSET\r\n" MAIL,
+		HELO_REPLY MAIL_REPLY RCPT_REPLY BARE "503 5.5.1 send MAIL first\r\n" MAIL_REPLY,
+		0, NULL, false },
+	{ "bdat without anybody", "BDAT 6\r\nQUIT\r\n" HELO "BDAT 6 LAST\r\nQUIT\r\n" MAIL
+		"BDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\n",
+		"503 5.5.1 send EHLO first\r\n" HELO_REPLY "503 5.5.1 send MAIL first\r\n" MAIL_REPLY
+		"554 5.5.1 no valid recipients\r\n503 5.5.1 send MAIL first\r\n",
+		0, NULL, false },
+	{ "a failed bdat is never mended", HELO MAIL "RCPT TO:<no@x.example>\r\nBDAT 3\r\na\r\n" RCPT
+		"BDAT 3 LAST\r\nb\r\n",
+		HELO_REPLY MAIL_REPLY "550 5.1.1 not you\r\n554 5.5.1 no valid recipients\r\n"
+		"503 5.5.1 send MAIL first\r\n503 5.5.1 send MAIL first\r\n",
+		0, NULL, false },
+	{ "bdat and data do not mix", HELO MAIL RCPT "BDAT 3\r\na\r\n" DATA RCPT MAIL
+		"BDAT 3 LAST\r\nb\r\n",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY CHUNK_REPLY
+		"503 5.5.1 DATA is not allowed after BDAT\r\n503 5.5.1 RCPT is not allowed after "
+		"BDAT\r\n503 5.5.1 MAIL is not allowed in a mail transaction\r\n" QUEUED,
+		1, "a\r\nb\r\n", false },
+	{ "rset drops chunks", HELO MAIL RCPT "BDAT 3\r\na\r\nRSET\r\nBDAT 3 LAST\r\nb\r\n" MAIL RCPT
+		"BDAT 3 LAST\r\nc\r\n",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY CHUNK_REPLY OK_REPLY
+		"503 5.5.1 send MAIL first\r\n" MAIL_REPLY RCPT_REPLY QUEUED,
+		1, "c\r\n", false },
+	{ "bdat refused by the handler", HELO "MAIL FROM:<nodata@x.example>\r\n" RCPT
+		"BDAT 6\r\nQUIT\r\n" MAIL,
+		HELO_REPLY MAIL_REPLY RCPT_REPLY "451 4.3.0 \r\n" MAIL_REPLY, 0, NULL, false },
+	{ "bdat of no size ends it", HELO MAIL RCPT "BDAT x\r\nQUIT\r\n",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY SYNTAX("BDAT"), 0, NULL, true },
+	{ "bdat behind a bare lf ends it", HELO MAIL RCPT "BDAT 6\nQUIT\r\n",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY BARE_LINE, 0, NULL, true },
+	{ "bdat beyond all sizes ends it", HELO MAIL RCPT "BDAT 18446744073709551616\r\nQUIT\r\n",
+		HELO_REPLY MAIL_REPLY RCPT_REPLY
+		"552 5.3.4 chunk is larger than any message may be\r\n",
+		0, NULL, true },
 	{ "bare lf in a command", "NOOP\nNOOP\r\n", BARE_LINE OK_REPLY, 0, NULL, false },
 	{ "bare cr in a command", "NOOP a\rNOOP\r\n", SYNTAX("NOOP"), 0, NULL, false },
 	{ "http", "GET / HTTP/1.1\r\nHost: x\r\n",
@@ -347,7 +403,7 @@ static void test_server_fills_the_envelope(void **state)
 		"Message-ID: <m@b>\r\n\r\n.\r\n");
 	const struct envelope *env = &fs.t->env;
 	assert_true(str_equal(env->reverse_path, STR("a@b.example")));
-	assert_true(str_equal(env->envid, STR("x+y")));
+	assert_true(str_equal(env->envid, STR("x+2By")));
 	assert_int_equal(env->ret, RET_HDRS);
 	assert_true(str_equal(env->helo, STR("c.example")));
 	assert_true(str_equal(env->client, STR("unknown[192.0.2.1]")));
@@ -435,6 +491,122 @@ static void test_server_refuses_what_cannot_be_spooled(void **state)
 	assert_int_equal(fs.spools, 1);
 	assert_int_equal(fs.aborts, 1);
 	assert_int_equal(fs.messages, 0);
+	fixture_server_fini(&fs);
+}
+
+static void test_server_spools_chunks_in_bounded_parts(void **state)
+{
+	static const char line[] =
+		"0123456789012345678901234567890123456789012345678901234567890123456789\r\n";
+	static const size_t cuts[] = { 0, 1000, 65536 };
+	struct fixture_server fs;
+	struct buf chunk;
+
+	(void)state;
+	buf_init(&chunk, 1024 * 1024);
+	buf_append_str(&chunk, STR("BDAT 72000\r\n"));
+	for (int i = 0; i < 1000; i++)
+		buf_append_str(&chunk, str_from_c(line));
+	for (size_t k = 0; k < ARRAY_COUNT(cuts); k++) {
+		fixture_server_init(&fs);
+		fs.f.segment_bytes = cuts[k];
+		fs.conf->smtpd.message_bytes_max = 10 * 1024 * 1024;
+		fs.conf->smtpd.spool_from_bytes = 100 * 1024;
+		fixture_server_start(&fs);
+		fixture_server_talk(&fs, HELO MAIL RCPT);
+		for (int i = 0; i < 20; i++) {
+			fixture_feed_octets(fs.conn, buf_str(&chunk));
+			fixture_settle(&fs.f);
+			assert_string_equal(fixture_output(fs.conn), CHUNK_REPLY);
+		}
+		assert_string_equal(fixture_server_talk(&fs, "BDAT 0 LAST\r\nNOOP\r\n"), QUEUED OK_REPLY);
+		assert_true(fs.spools >= 8);
+		assert_true(fs.content_peak <= (100 + 64) * 1024);
+		assert_int_equal(fs.content.len, 17 + 20000 * 72);
+		assert_int_equal(fs.t->content_bytes, fs.content.len);
+		fixture_server_fini(&fs);
+	}
+	buf_fini(&chunk);
+}
+
+static void test_server_refuses_chunks_that_cannot_be_spooled(void **state)
+{
+	struct fixture_server fs;
+
+	(void)state;
+	fixture_server_init(&fs);
+	fs.conf->smtpd.spool_from_bytes = 10;
+	fs.spool_err = ERR_NO_SPACE;
+	fs.f.segment_bytes = 5;
+	fixture_server_start(&fs);
+	fixture_server_talk(&fs, HELO MAIL RCPT);
+	assert_string_equal(
+		fixture_server_talk(&fs, "BDAT 24\r\n0123456789\r\n0123456789\r\nBDAT 2 LAST\r\n\r\nNOOP\r\n"),
+		"452 4.3.1 message cannot be stored now, try again later\r\n"
+		"503 5.5.1 send MAIL first\r\n" OK_REPLY);
+	assert_int_equal(fs.spools, 1);
+	assert_int_equal(fs.aborts, 1);
+	assert_int_equal(fs.messages, 0);
+	fixture_server_fini(&fs);
+}
+
+static void test_server_refuses_large_chunks_and_reads_them(void **state)
+{
+	struct fixture_server fs;
+
+	(void)state;
+	fixture_server_init(&fs);
+	fixture_server_start(&fs);
+	fixture_server_talk(&fs, HELO MAIL RCPT);
+	assert_string_equal(fixture_server_talk(&fs, "BDAT 1001 LAST\r\n"), "");
+	feed_many(&fs, "QUIT\r\nx", 143);
+	assert_string_equal(fixture_output(fs.conn), "552 5.3.4 message is larger than SIZE says\r\n");
+	/* the sum counts, and what would be one octet too many */
+	fixture_server_talk(&fs, MAIL RCPT "BDAT 999\r\n");
+	feed_many(&fs, "abcdefghi", 111);
+	assert_string_equal(fixture_output(fs.conn), CHUNK_REPLY);
+	assert_string_equal(fixture_server_talk(&fs, "BDAT 2 LAST\r\n\r\nNOOP\r\n"),
+		"552 5.3.4 message is larger than SIZE says\r\n" OK_REPLY);
+	assert_int_equal(fs.aborts, 1);
+	fixture_server_talk(&fs, MAIL RCPT "BDAT 999\r\n");
+	feed_many(&fs, "abcdefghi", 111);
+	assert_string_equal(fixture_output(fs.conn), CHUNK_REPLY);
+	assert_string_equal(fixture_server_talk(&fs, "BDAT 1 LAST\r\njNOOP\r\n"), QUEUED OK_REPLY);
+	assert_int_equal(fs.messages, 1);
+	/* and what no message may be is not waited for */
+	assert_string_equal(fixture_server_talk(&fs, "BDAT 2002\r\n"),
+		"552 5.3.4 chunk is larger than any message may be\r\n");
+	assert_null(fs.server);
+	fixture_server_fini(&fs);
+}
+
+static void test_server_cuts_off_slow_chunks(void **state)
+{
+	static const char slow[] = "421 4.4.2 relay.test content comes too slowly, closing connection\r\n";
+	struct fixture_server fs;
+
+	(void)state;
+	for (int has_mail = 0; has_mail < 2; has_mail++) {
+		fixture_server_init(&fs);
+		fixture_server_start(&fs);
+		fixture_server_talk(&fs, has_mail ? HELO MAIL RCPT "BDAT 100\r\nx" : "BDAT 100\r\nx");
+		fixture_advance(&fs.f, MINUTE_MS);
+		assert_string_equal(fixture_output(fs.conn), slow);
+		assert_null(fs.server);
+		fixture_server_fini(&fs);
+	}
+	/* one octet a chunk, a chunk every four minutes: the message has its time in all */
+	fixture_server_init(&fs);
+	fixture_server_start(&fs);
+	fixture_server_talk(&fs, HELO MAIL RCPT);
+	int chunks = 0;
+	while (chunks < 100 && strcmp(fixture_server_talk(&fs, "BDAT 1\r\nx"), CHUNK_REPLY) == 0) {
+		chunks++;
+		fixture_advance(&fs.f, 4 * MINUTE_MS);
+	}
+	assert_int_equal(chunks, 8);
+	assert_null(fs.server);
+	assert_int_equal(fs.aborts, 1);
 	fixture_server_fini(&fs);
 }
 
@@ -598,8 +770,8 @@ static void test_server_stops_reading_a_client_that_does_not_read(void **state)
 	fixture_settle(&fs.f);
 	assert_int_equal(fs.conn->input.len, 0);
 	assert_int_equal(fs.conn->all.len,
-		strlen(HELLO) + 100000 * (strlen("214 2.0.0 commands: EHLO HELO MAIL RCPT DATA "
-						 "RSET NOOP VRFY HELP STARTTLS AUTH QUIT\r\n")));
+		strlen(HELLO) + 100000 * (strlen("214 2.0.0 commands: EHLO HELO MAIL RCPT DATA BDAT "
+						 "RSET NOOP VRFY HELP STARTTLS AUTH ETRN QUIT\r\n")));
 	assert_true(fs.conn->is_reading);
 	fixture_server_fini(&fs);
 }
@@ -798,6 +970,79 @@ static void test_server_forgives_errors_after_a_message(void **state)
 	fixture_server_fini(&fs);
 }
 
+/* --- submission --- */
+
+static void test_server_mends_what_is_submitted(void **state)
+{
+	static const struct {
+		const char *input, *content; /* behind the trace header */
+		const char *message_id;
+		bool is_submission;
+	} mended[] = {
+		{ "Bcc: a\r\n b\r\nTo: c\r\n\r\nBcc: d\r\n",
+			"To: c\r\nDATE\r\nMessage-ID: <000014D2PF2DB@relay.test>\r\n\r\nBcc: d\r\n",
+			"<000014D2PF2DB@relay.test>", true },
+		{ "To: c\r\n", "To: c\r\nDATE\r\nMessage-ID: <000014D2PF2DB@relay.test>\r\n",
+			"<000014D2PF2DB@relay.test>", true },
+		{ "Date: x\r\nMessage-ID: <y>\r\n\r\n..z\r\n",
+			"Date: x\r\nMessage-ID: <y>\r\n\r\n.z\r\n", "<y>", true },
+		{ "Bcc: a\r\n\r\n", "Bcc: a\r\n\r\n", "", false },
+	};
+	static const size_t cuts[] = { 0, 1, 5 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(mended) * ARRAY_COUNT(cuts); i++) {
+		struct fixture_server fs;
+		struct buf input;
+		size_t row = i / ARRAY_COUNT(cuts);
+
+		fixture_server_init(&fs);
+		fs.f.segment_bytes = cuts[i % ARRAY_COUNT(cuts)];
+		fs.listener.is_submission = mended[row].is_submission;
+		fs.conf->smtpd.spool_from_bytes = i % 2 ? 10 : 100000;
+		fixture_server_start(&fs);
+		buf_init(&input, 1000);
+		buf_printf(&input, "%s%s.\r\n", BEGIN, mended[row].input);
+		fixture_server_talk(&fs, buf_cstr(&input));
+		assert_int_equal(fs.messages, 1);
+		assert_int_equal(fs.t->env.size_bytes, fs.content.len);
+		assert_true(str_equal(fs.t->env.message_id, str_from_c(mended[row].message_id)));
+		/* the date is whatever the clock says */
+		const char *content = buf_cstr(&fs.content) + 17;
+		const char *mark = strstr(mended[row].content, "DATE");
+		size_t before = mark ? (size_t)(mark - mended[row].content)
+				     : strlen(mended[row].content) + 1;
+		assert_memory_equal(content, mended[row].content, before);
+		if (mark) {
+			assert_memory_equal(content + before, "Date: ", 6);
+			assert_string_equal(strchr(content + before, '\r'), mark + 4);
+		}
+		buf_fini(&input);
+		fixture_server_fini(&fs);
+	}
+}
+
+/* What is added counts against no limit of the client's, and what goes does count. */
+static void test_server_measures_what_was_sent(void **state)
+{
+	struct fixture_server fs;
+	struct buf input;
+
+	(void)state;
+	for (unsigned len = 986; len <= 987; len++) {
+		fixture_server_init(&fs);
+		fs.listener.is_submission = true;
+		fixture_server_start(&fs);
+		buf_init(&input, 4000);
+		buf_printf(&input, "%sBcc: %0*d\r\nTo: b\r\n.\r\n", BEGIN, (int)len, 0);
+		const char *output = fixture_server_talk(&fs, buf_cstr(&input));
+		assert_int_equal(fs.messages, len == 986);
+		assert_true(len == 986 || strstr(output, "552 5.3.4"));
+		buf_fini(&input);
+		fixture_server_fini(&fs);
+	}
+}
+
 /* --- TLS and AUTH --- */
 
 static void test_server_forgets_all_at_starttls(void **state)
@@ -993,6 +1238,10 @@ int main(void)
 		cmocka_unit_test(test_server_spools_large_content_in_bounded_parts),
 		cmocka_unit_test(test_server_stops_reading_while_spooling),
 		cmocka_unit_test(test_server_refuses_what_cannot_be_spooled),
+		cmocka_unit_test(test_server_spools_chunks_in_bounded_parts),
+		cmocka_unit_test(test_server_refuses_chunks_that_cannot_be_spooled),
+		cmocka_unit_test(test_server_refuses_large_chunks_and_reads_them),
+		cmocka_unit_test(test_server_cuts_off_slow_chunks),
 		cmocka_unit_test(test_server_passes_on_the_answer_to_a_message),
 		cmocka_unit_test(test_server_waits_for_the_commit),
 		cmocka_unit_test(test_server_limits_commands_without_mail),
@@ -1014,6 +1263,8 @@ int main(void)
 		cmocka_unit_test(test_server_forgets_all_at_starttls),
 		cmocka_unit_test(test_server_refuses_octets_behind_starttls),
 		cmocka_unit_test(test_server_speaks_implicit_tls),
+		cmocka_unit_test(test_server_mends_what_is_submitted),
+		cmocka_unit_test(test_server_measures_what_was_sent),
 		cmocka_unit_test(test_server_authenticates),
 		cmocka_unit_test(test_server_offers_auth_only_where_it_is_private),
 		cmocka_unit_test(test_server_bounds_input_that_it_does_not_want),

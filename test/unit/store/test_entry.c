@@ -46,6 +46,8 @@ static void make_accept(struct accept *a)
 		.priority = -5,
 		.deliver_by = { 1700000099999 },
 		.deliver_by_notify = true,
+		.deliver_by_is_ours = true,
+		.is_requiretls = true,
 		.late_notice = LATE_NOTICE_OWN,
 		.hold_until = { 1700000088888 },
 		.origin = ORIGIN_DSN,
@@ -169,9 +171,13 @@ static bool envelope_equal(const struct envelope *a, const struct envelope *b)
 	return a->id == b->id && a->accepted.ms == b->accepted.ms &&
 	       str_equal(a->reverse_path, b->reverse_path) && a->body == b->body &&
 	       a->is_smtputf8 == b->is_smtputf8 && a->ret == b->ret &&
-	       str_equal(a->envid, b->envid) && a->priority == b->priority &&
+	       str_equal(a->envid, b->envid) &&
+	       a->priority == b->priority &&
 	       a->deliver_by.ms == b->deliver_by.ms &&
-	       a->deliver_by_notify == b->deliver_by_notify && a->late_notice == b->late_notice &&
+	       a->deliver_by_notify == b->deliver_by_notify &&
+	       a->deliver_by_trace == b->deliver_by_trace &&
+	       a->deliver_by_is_ours == b->deliver_by_is_ours &&
+	       a->is_requiretls == b->is_requiretls && a->late_notice == b->late_notice &&
 	       a->hold_until.ms == b->hold_until.ms && a->origin == b->origin &&
 	       str_equal(a->user, b->user) && str_equal(a->client, b->client) &&
 	       str_equal(a->helo, b->helo) && str_equal(a->message_id, b->message_id) &&
@@ -274,6 +280,9 @@ static void expect_record_back(const struct record *r, int which)
 	X(env.priority, 0)                                                                         \
 	X(env.deliver_by.ms, 0)                                                                    \
 	X(env.deliver_by_notify, false)                                                            \
+	X(env.deliver_by_trace, true)                                                              \
+	X(env.deliver_by_is_ours, false)                                                           \
+	X(env.is_requiretls, false)                                                                \
 	X(env.late_notice, LATE_NOTICE_NONE)                                                       \
 	X(env.late_notice, LATE_NOTICE_AT_TIME)                                                    \
 	X(env.hold_until.ms, INT64_MAX)                                                            \
@@ -618,7 +627,7 @@ static void test_numbers_out_of_range_are_refused(void **state)
 	X(env.ret, (enum dsn_ret)3)
 	X(env.priority, 10)
 	X(env.priority, -10)
-	X(env.origin, (enum message_origin)2)
+	X(env.origin, ORIGIN_COUNT)
 	X(env.size_bytes, (uint64_t)INT64_MAX + 1)
 	X(env.recipient_count, 0)
 #undef X
