@@ -318,7 +318,8 @@ static bool has_ops(const struct relay *r)
 	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
 		r->upkeep.is_sweeping || r->upkeep.is_trying || share_is_busy(r) ||
 		!list_is_empty(&r->saving) || known_is_busy(r) || teller_is_busy(r->teller) ||
-		deadline_is_busy(r->deadline) || sts_is_busy(r->sts) || verify_is_busy(r->verify))
+		deadline_is_busy(r->deadline) || sts_is_busy(r->sts) ||
+		verify_is_busy(r->verify))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
