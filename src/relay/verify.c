@@ -14,25 +14,18 @@
 #include "base/mem.h"
 #include "deliver/attempt.h"
 #include "queue/mailboxes.h"
-#include "queue/vouch.h"
 #include "relay/destination.h"
 #include "relay/guard.h"
+#include "relay/sts.h"
+#include "relay/words.h"
 
-#define REMEMBERED_MAX 10000
 #define PLACES_MAX 1000
 #define QUESTION_MS (30 * SECOND_MS) /* protocol time, as the next two */
 #define REST_MS (60 * SECOND_MS)
 #define ROUTE_GOOD_MS (5 * MINUTE_MS)
-#define VALUE_BYTES_MAX 512
+#define ANSWER_BYTES_MAX 512
 
 enum step { STEP_RECALL, STEP_ROUTE, STEP_WAIT, STEP_ASK };
-
-/* What is known of an address, without the text. */
-struct memory {
-	struct map_entry entry; /* by address */
-	struct str address;     /* owned */
-	struct vouch vouch;
-};
 
 /* A next hop that is asked, or was lately. */
 struct place {
@@ -66,86 +59,16 @@ struct question {
 	struct queued_recipient recipient;
 };
 
-struct saving {
-	struct loose loose;
-	struct verify *verify;
-	struct store_shelf_put put;
-};
-
 struct verify {
 	struct relay *relay;
-	struct map memories, places, questions;
-	uint32_t saving_count;
+	struct words words;
+	struct map places, questions;
 };
 
 static void recall(struct question *q);
 static void find_route(struct question *q);
 static void ask_next(struct place *p);
 static void ask(struct question *q);
-
-/* ---- what is remembered ---- */
-
-static void forget(struct verify *v, struct memory *m)
-{
-	map_remove(&v->memories, &m->entry);
-	relay_free_name(&m->address);
-	free(m);
-}
-
-static void remember(struct verify *v, struct str key, const struct vouch *vouch)
-{
-	struct map_entry *e = map_find(&v->memories, key);
-	struct memory *m;
-
-	if (e)
-		forget(v, CONTAINER_OF(e, struct memory, entry));
-	if (v->memories.count >= REMEMBERED_MAX)
-		forget(v, CONTAINER_OF(map_first(&v->memories), struct memory, entry));
-	m = mem_zalloc(sizeof(*m));
-	m->address = relay_copy_name(key);
-	m->vouch = (struct vouch){ .word = vouch->word, .at = vouch->at };
-	map_insert(&v->memories, &m->entry, m->address);
-}
-
-static void saving_free(struct loose *l)
-{
-	struct saving *s = CONTAINER_OF(l, struct saving, loose);
-
-	loose_end(l);
-	store_op_fini(&s->put.op);
-	free(s);
-}
-
-static void on_saved(struct store_op *op)
-{
-	struct saving *s = CONTAINER_OF(op, struct saving, put.op);
-	struct relay *r = s->verify->relay;
-
-	/* what could not be stored is asked about again after a restart */
-	s->verify->saving_count--;
-	saving_free(&s->loose);
-	relay_check_stopped(r);
-}
-
-static void save(struct verify *v, struct str key, const struct vouch *vouch)
-{
-	struct saving *s = mem_zalloc(sizeof(*s));
-	struct arena *arena = &s->put.op.arena;
-	struct buf value;
-
-	buf_init(&value, VALUE_BYTES_MAX);
-	vouch_put(&value, vouch);
-	s->verify = v;
-	s->put.op.on_done = on_saved;
-	s->put.kind = SHELF_MAILBOX;
-	s->put.item = (struct shelf_item){ arena_dup(arena, key), arena_dup(arena, buf_str(&value)),
-		vouch_until(vouch) };
-	s->put.now = env_wall(v->relay->env);
-	buf_fini(&value);
-	v->saving_count++;
-	loose_begin(v->relay, &s->loose, saving_free);
-	store_submit(v->relay->store, &s->put.op, STORE_SHELF_PUT);
-}
 
 /* ---- places ---- */
 
@@ -261,11 +184,10 @@ static void answer_all(struct question *q, const struct smtp_answer *answer)
 	struct place *p = q->place;
 	struct smtp_answer copy = *answer;
 	struct list asks, *link;
-	char text[VALUE_BYTES_MAX];
 	struct buf b;
 
-	buf_init(&b, sizeof(text));
-	buf_append_str(&b, str_slice(answer->text, 0, VALUE_BYTES_MAX));
+	buf_init(&b, ANSWER_BYTES_MAX);
+	buf_append_str(&b, str_slice(answer->text, 0, ANSWER_BYTES_MAX));
 	copy.text = buf_str(&b);
 	list_init(&asks);
 	while ((link = list_pop_front(&q->asks)) != NULL)
@@ -350,7 +272,7 @@ static void on_recalled(struct store_op *op)
 	q->step = STEP_ROUTE;
 	if (op->err == OK && vouch_take(&found, q->get.item.value) && vouch_holds(&found, now)) {
 		q->old = (struct vouch){ .word = found.word, .at = found.at };
-		remember(q->verify, q->key, &found);
+		words_remember(&q->verify->words, q->key, &found);
 	}
 	if (vouch_is_fresh(&found, now)) {
 		answer = found.word == VOUCH_GOOD ? good() : bad(found.text);
@@ -428,7 +350,10 @@ static void find_route(struct question *q)
 
 	q->step = STEP_ROUTE;
 	q->conf = conf_ref(r->conf);
-	q->routing = (struct route_request){ .hop = q->hop, .conf = q->conf, .on_done = on_routed };
+	q->routing = (struct route_request){ .hop = q->hop,
+		.conf = q->conf,
+		.policies = sts_policies(r->sts),
+		.on_done = on_routed };
 	route_resolve(r->env, r->resolver, &r->rng, &q->routing);
 }
 
@@ -468,8 +393,8 @@ static void on_attempted(struct attempt *a)
 		answer_unsure(q);
 		return;
 	}
-	remember(v, q->key, &vouch);
-	save(v, q->key, &vouch);
+	words_remember(&v->words, q->key, &vouch);
+	words_save(&v->words, q->key, &vouch);
 	answer = vouch.word == VOUCH_GOOD ? good() : bad(vouch.text);
 	answer_all(q, &answer);
 }
@@ -546,8 +471,7 @@ void verify_rcpt(struct verify *v, const struct conf_relay_domain *domain,
 	struct wall now = env_wall(v->relay->env);
 	struct arena arena = { 0 };
 	struct str key = key_of(&arena, address);
-	struct map_entry *e = map_find(&v->memories, key);
-	const struct vouch *word = e ? &CONTAINER_OF(e, struct memory, entry)->vouch : NULL;
+	const struct vouch *word = words_find(&v->words, key);
 
 	if (domain->recipients.len > 0) {
 		if (conf_relay_domain_lists(domain, address->local, address->domain))
@@ -580,7 +504,7 @@ struct verify *verify_new(struct relay *r)
 
 	v->relay = r;
 	env_random(r->env, &seed, sizeof(seed));
-	map_init(&v->memories, seed);
+	words_init(&v->words, r, seed);
 	map_init(&v->places, seed);
 	map_init(&v->questions, seed);
 	return v;
@@ -602,7 +526,7 @@ void verify_stop(struct verify *v)
 
 bool verify_is_busy(const struct verify *v)
 {
-	return v->questions.count > 0 || v->saving_count > 0;
+	return v->questions.count > 0 || v->words.saving_count > 0;
 }
 
 void verify_free(struct verify *v)
@@ -613,10 +537,8 @@ void verify_free(struct verify *v)
 		question_free(CONTAINER_OF(e, struct question, entry));
 	while ((e = map_first(&v->places)) != NULL)
 		place_free(v, CONTAINER_OF(e, struct place, entry));
-	while ((e = map_first(&v->memories)) != NULL)
-		forget(v, CONTAINER_OF(e, struct memory, entry));
 	map_fini(&v->questions);
 	map_fini(&v->places);
-	map_fini(&v->memories);
+	words_fini(&v->words);
 	free(v);
 }

@@ -47,6 +47,7 @@ struct fixture {
 	bool does_connect_hang;
 	enum err tls_err;
 	bool is_tls_verified;
+	struct str tls_peer; /* name in the certificate of the peer */
 	struct conn conns[FIXTURE_CONNS_MAX];
 	size_t conn_count;
 };
