@@ -264,7 +264,11 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
 	if (server_offers_front(s))
 		buf_append_str(&text, STR(SESSION_FRONT_KEYWORDS));
-	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING"));
+	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\n"));
+	/* Not to strangers, who could name anybody as the one to hear of success: relay/receipt. */
+	if (server_knows_client(s) || server_offers_auth(s))
+		buf_append_str(&text, STR("DSN\n"));
+	buf_append_str(&text, STR("SMTPUTF8\nCHUNKING"));
 	server_offer_wishes(s, &text);
 	offer_limits(s, &text);
 	if (offers_etrn(s))
