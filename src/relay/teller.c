@@ -241,7 +241,8 @@ static void submit(struct teller *t, enum telling telling)
 }
 
 /* Whom nothing can be sent to is noted as told all the same. */
-static void build(struct teller *t, struct str to, struct digest_params *params)
+static void build(
+	struct teller *t, struct str to, struct digest_params *params, bool is_requiretls)
 {
 	struct relay *r = t->relay;
 
@@ -249,6 +250,7 @@ static void build(struct teller *t, struct str to, struct digest_params *params)
 		metric_add(r->env->metrics, METRIC_dsn_discarded_total, 1);
 		return;
 	}
+	t->mail.message->env.is_requiretls = is_requiretls; /* RFC 8689 5 */
 	params->reporting_mta = r->conf->hostname;
 	params->to = to;
 	params->postmaster = r->conf->bounce_from;
@@ -313,7 +315,7 @@ static void tell_digest(struct teller *t, const struct late_sender *s, const str
 	};
 
 	note_told(t, s, d->hops);
-	build(t, s->name, &params);
+	build(t, s->name, &params, false); /* what needs it has notices of its own */
 	submit(t, TELL_DIGEST);
 }
 
@@ -325,7 +327,7 @@ static void tell_settled(struct teller *t, const struct late_sender *s)
 	t->told = (struct told_record){ .sender = s->name };
 	t->tell.told = &t->told;
 	if (s->told.count > 1)
-		build(t, s->name, &params);
+		build(t, s->name, &params, false);
 	submit(t, TELL_CLOSING);
 }
 
@@ -374,7 +376,7 @@ static bool tell_owed(struct teller *t, const struct late_sender *s)
 	};
 
 	if (d.message_count > 0)
-		build(t, s->name, &params);
+		build(t, s->name, &params, d.has_requiretls);
 	t->tell.owed_to = s->name;
 	t->tell.owed_up_to = s->owed_up_to;
 	t->tell.owed_before = t->late.owed_before;
@@ -405,7 +407,7 @@ static void build_own(struct teller *t, struct str headers)
 		.now = t->mail.message->env.accepted,
 		.arrival = env->accepted,
 		.received_from = env->helo,
-		.deliver_by = env->deliver_by,
+		.deliver_by = env->deliver_by_is_ours ? WALL_NONE : env->deliver_by,
 		.envid = env->envid,
 		.original_headers = str_slice(headers, 0, HEADERS_BYTES_MAX),
 		.is_smtputf8 = env->is_smtputf8,
