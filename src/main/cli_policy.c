@@ -132,9 +132,10 @@ static void put_heading(struct cli *cli, const struct subject *s)
 	if (route && route->via != ROUTE_MX) {
 		struct arena scratch = { 0 };
 
-		buf_append_str(&text, route->via == ROUTE_LMTP ? STR("; by ") : STR("; by the smarthost "));
-		buf_append_safe(&text, route->via == ROUTE_LMTP ? conf_route_site(route, &scratch)
-								: route->host);
+		buf_append_str(&text,
+			route->via == ROUTE_LMTP ? STR("; by ") : STR("; by the smarthost "));
+		buf_append_safe(&text,
+			route->via == ROUTE_LMTP ? conf_route_site(route, &scratch) : route->host);
 		arena_fini(&scratch);
 		buf_append_str(&text, STR(" (route "));
 		buf_append_safe(&text, route->name);

@@ -22,8 +22,7 @@ static enum success_notice wish_of(const struct delivery *d, const struct store_
 		return SUCCESS_NOTICE_NONE;
 	for (uint32_t i = 0; i < d->recipient_count; i++)
 		if (d->recipients[i].rcpt.number == res->number)
-			return success_notice_of(
-				&d->message->env, &d->recipients[i].rcpt, &hop);
+			return success_notice_of(&d->message->env, &d->recipients[i].rcpt, &hop);
 	return SUCCESS_NOTICE_NONE;
 }
 
@@ -92,8 +91,7 @@ void receipt_build(struct delivery *d, struct str content)
 	struct relay *r = d->hop->relay;
 	const struct envelope *e = &d->message->env;
 	struct own_mail *mail = arena_alloc(&d->arena, sizeof(*mail));
-	struct dsn_recipient *list =
-		arena_array(&d->arena, d->record.result_count, sizeof(*list));
+	struct dsn_recipient *list = arena_array(&d->arena, d->record.result_count, sizeof(*list));
 
 	if (!own_mail_begin(mail, r, e->reverse_path, RECEIPT_BYTES_MAX)) {
 		metric_add(r->env->metrics, METRIC_dsn_discarded_total, 1);
@@ -111,7 +109,7 @@ void receipt_build(struct delivery *d, struct str content)
 		.now = mail->message->env.accepted,
 		.arrival = e->accepted,
 		.received_from = e->helo,
-		.deliver_by = e->deliver_by,
+		.deliver_by = e->deliver_by_is_ours ? WALL_NONE : e->deliver_by,
 		.envid = e->envid,
 		.original_headers = str_slice(header_section(content), 0, RECEIPT_HEADERS_MAX),
 		.is_smtputf8 = e->is_smtputf8,

@@ -614,7 +614,8 @@ static void test_attempt_comes_as_its_route_says(void **state)
 		const char *source, *hello;
 	} rows[] = {
 		{ { .via = ROUTE_MX }, "192.0.2.200", "EHLO relay.example.org" },
-		{ { .via = ROUTE_MX, .hostname = STR("out.example") }, "192.0.2.200", "EHLO out.example" },
+		{ { .via = ROUTE_MX, .hostname = STR("out.example") }, "192.0.2.200",
+			"EHLO out.example" },
 		{ { .via = ROUTE_LMTP }, "192.0.2.200", "LHLO relay.example.org" },
 		{ { .via = ROUTE_SMARTHOST, .source_ipv4 = ip("192.0.2.201") }, "192.0.2.201",
 			"EHLO relay.example.org" },

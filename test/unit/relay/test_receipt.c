@@ -47,7 +47,8 @@ static void bench_init(struct bench *b)
 {
 	static const char *const names[] = { "first@to.test", "second@to.test", "third@to.test" };
 
-	*b = (struct bench){ .ops = { .wall = on_wall, .timer_stop = on_timer_stop }, .log.emit = on_emit };
+	*b = (struct bench){ .ops = { .wall = on_wall, .timer_stop = on_timer_stop },
+		.log.emit = on_emit };
 	b->env = (struct env){ .ops = &b->ops, .rate = 1, .log = &b->log, .metrics = &b->metrics };
 	b->relay.env = &b->env;
 	b->relay.conf = conf_default();
