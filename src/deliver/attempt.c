@@ -476,6 +476,7 @@ static void run_job(struct attempt *a)
 		.recipients = a->job_recipients,
 		.recipient_count = a->recipient_count,
 		.content = a->content,
+		.is_verify = a->is_verify,
 		.on_done = on_job,
 	};
 	for (uint32_t i = 0; i < a->recipient_count; i++)

@@ -64,7 +64,7 @@ static void advance(const struct smtp_client *c, struct cursor *at)
 	while (at->index < c->job->recipient_count && is_skipped(c, at->index))
 		at->index++;
 	if (at->index == c->job->recipient_count)
-		*at = (struct cursor){ .step = STEP_DATA };
+		*at = (struct cursor){ .step = c->job->is_verify ? STEP_END : STEP_DATA };
 }
 
 static bool is_all_answered(const struct smtp_client *c)
