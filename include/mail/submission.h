@@ -15,7 +15,8 @@
 #include "base/buf.h"
 #include "base/instant.h"
 
-#define SUBMISSION_HELD_MAX 998 /* a line (RFC 5322 section 2.1.1): whatever has no colon by then is no field */
+#define SUBMISSION_HELD_MAX                                                                        \
+	998 /* a line (RFC 5322 section 2.1.1): whatever has no colon by then is no field */
 
 struct submission_info {
 	struct str hostname;
@@ -27,7 +28,7 @@ struct submission {
 	struct submission_info info; /* hostname: borrowed */
 	unsigned state;              /* private */
 	struct buf held;             /* private: begin of a line that is not told yet */
-	bool has_line; /* private: the first one is over */
+	bool has_line;               /* private: the first one is over */
 	bool has_date, has_message_id;
 	bool has_added;       /* what was missing is in */
 	unsigned bcc_removed; /* fields */

@@ -2,7 +2,7 @@
  * os_net - port/net.h on libuv and OpenSSL.
  *
  * One 64 KiB buffer serves the reads of all connections, so an idle connection costs about one KiB,
- * with TLS about sixteen. Octets that came in the same on_read as the STARTTLS line, behind it, are
+ * with TLS about eighteen. Octets that came in the same on_read as the STARTTLS line, behind it, are
  * the user's to refuse: only the user knows where that line ended. Accepting pauses by itself while
  * descriptors are used up, and goes on when some are free again. Thread: loop.
  */

@@ -18,7 +18,7 @@ struct success_hop { /* what the next hop said in the session that took the mess
 	bool is_final; /* LMTP */
 };
 
-enum success_notice success_notice_of(const struct envelope *env, const struct recipient *rcpt,
-	const struct success_hop *hop);
+enum success_notice success_notice_of(
+	const struct envelope *env, const struct recipient *rcpt, const struct success_hop *hop);
 
 #endif

@@ -32,7 +32,7 @@ static bool is_over(int64_t now)
 /* Connects what is down, and starts what the pace kept idle. True: there is more to come back for. */
 static bool tick(int64_t now)
 {
-	bool is_any_waiting = load.pace > 0;
+	bool is_any_waiting = load.pace > 0 || load.per_connection > 0;
 
 	for (int64_t i = 0; i < load.session_count; i++) {
 		struct session *s = &load.sessions[i];
@@ -89,7 +89,8 @@ static void run(void)
 	}
 	for (int64_t i = 0; i < load.session_count; i++)
 		if (load.sessions[i].state == STATE_IDLE)
-			send(load.sessions[i].fd, "QUIT\r\n", 6, MSG_NOSIGNAL);
+			(void)stream_write(
+				load.sessions[i].ssl, load.sessions[i].fd, "QUIT\r\n", 6);
 }
 
 static void report(void)
@@ -99,12 +100,14 @@ static void report(void)
 
 	printf("{\"accepted\":%lld,\"refused\":%lld,\"lost\":%lld,\"failed\":%lld,"
 	       "\"seconds\":%.6f,\"per_second\":%.1f,\"first_number\":%lld,\"last_number\":%lld,"
-	       "\"first_at\":%.6f,\"first_accepted_at\":%.6f,\"last_at\":%.6f,",
+	       "\"first_at\":%.6f,\"first_accepted_at\":%.6f,\"last_at\":%.6f,"
+	       "\"handshakes\":%lld,\"resumed\":%lld,",
 		(long long)load.accepted, (long long)load.refused, (long long)load.lost,
 		(long long)load.failed, load.accepted > 0 ? seconds : 0,
 		(double)load.accepted / seconds, (long long)load.first, (long long)load.last_number,
 		seconds_of(load.first_mail_at), seconds_of(load.first_accepted_at),
-		seconds_of(load.last_accepted_at));
+		seconds_of(load.last_accepted_at), (long long)load.handshakes,
+		(long long)load.resumed);
 	printf("\"ack_us\":{\"min\":%.1f,\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,"
 	       "\"max\":%.1f}}\n",
 		(double)load.acks.min_ns / 1000, times_us(&load.acks, 0.5),
@@ -123,6 +126,9 @@ static const char usage[] =
 	"  --domain-format TEXT  with %d, from 0 (d%d.bench.test)\n"
 	"  --first NUMBER        of the first message (0)\n"
 	"  --pace N              at most N messages a second\n"
+	"  --per-connection N    messages on one connection (no limit)\n"
+	"  --tls                 after STARTTLS; the certificate is not looked at\n"
+	"  --resume              with --tls: sessions are resumed\n"
 	"  --no-pipelining       wait for each reply, whatever the server offers\n"
 	"  --mail-parameters T   added to MAIL, as ' MT-PRIORITY=4'\n"
 	"SIGUSR1 prints the count so far, SIGTERM ends as --seconds does. The result is one line "
@@ -134,7 +140,7 @@ static const char usage[] =
 static void configure(int argc, char **argv)
 {
 	const char *to = NULL, *domain_format = "d%d.bench.test";
-	bool is_plain = false;
+	bool is_plain = false, has_tls = false, resumes = false;
 	const struct option_row rows[] = {
 		OPTION_TEXT("to", &to),
 		OPTION_NUMBER("sessions", &load.session_count, 1, 100000),
@@ -145,6 +151,9 @@ static void configure(int argc, char **argv)
 		OPTION_TEXT("domain-format", &domain_format),
 		OPTION_NUMBER("first", &load.first, 0, NUMBER_MAX),
 		OPTION_NUMBER("pace", &load.pace, 1, 10000000),
+		OPTION_NUMBER("per-connection", &load.per_connection, 1, NUMBER_MAX),
+		OPTION_FLAG("tls", &has_tls),
+		OPTION_FLAG("resume", &resumes),
 		OPTION_FLAG("no-pipelining", &is_plain),
 		OPTION_TEXT("mail-parameters", &load.mail_parameters),
 		{ .name = NULL },
@@ -161,6 +170,7 @@ static void configure(int argc, char **argv)
 	load.to = parse_address("to", to);
 	load.domain = pattern_of(domain_format);
 	load.pipelines = !is_plain;
+	load.tls = has_tls ? tls_client(resumes) : NULL;
 	load.next = load.first;
 	load.last_number = load.first - 1;
 }

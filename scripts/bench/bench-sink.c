@@ -8,7 +8,7 @@
  */
 #include <strings.h>
 
-#include "bench.h"
+#include "tls.h"
 
 #define CARRY_MAX 16384
 #define INPUT_MAX (256 * 1024)
@@ -23,6 +23,8 @@ enum state {
 
 struct connection {
 	int fd;
+	SSL *ssl;        /* NULL: clear text */
+	bool starts_tls; /* once the replies have left */
 	bool is_listener;
 	enum state state;
 	int64_t number; /* of the content that arrives, or NONE */
@@ -38,6 +40,8 @@ struct connection {
 static struct sink {
 	int loop, signals;
 	int64_t port, addresses, expect, delay_ms, urgent_below;
+	SSL_CTX *tls; /* NULL: not offered */
+	int64_t handshakes, resumed;
 	struct connection *listeners, *free, *delayed, **delayed_end;
 
 	char input[INPUT_MAX];
@@ -54,11 +58,12 @@ static void report(void)
 {
 	printf("{\"messages\":%lld,\"distinct\":%lld,\"bytes\":%lld,\"first_at\":%.6f,"
 	       "\"last_at\":%.6f,\"at\":%.6f,\"connections\":%lld,\"connections_peak\":%lld,"
-	       "\"order_violations\":%lld}\n",
+	       "\"order_violations\":%lld,\"handshakes\":%lld,\"resumed\":%lld}\n",
 		(long long)sink.messages, (long long)sink.distinct, (long long)sink.bytes,
 		seconds_of(sink.first_at), seconds_of(sink.last_at), seconds_of(now_ns()),
 		(long long)sink.connections, (long long)sink.connections_peak,
-		(long long)sink.order_violations);
+		(long long)sink.order_violations, (long long)sink.handshakes,
+		(long long)sink.resumed);
 	fflush(stdout);
 }
 
@@ -106,6 +111,12 @@ static void note_message(int64_t number, int64_t size)
 
 static void connection_close(struct connection *c)
 {
+	if (c->ssl != NULL && SSL_is_init_finished(c->ssl)) {
+		sink.handshakes++;
+		sink.resumed += SSL_session_reused(c->ssl);
+	}
+	tls_end(c->ssl);
+	c->ssl = NULL;
 	close(c->fd);
 	c->fd = -1;
 	c->next = sink.free;
@@ -126,9 +137,12 @@ static void say(struct connection *c, const char *text)
 static void flush(struct connection *c)
 {
 	if (c->fd >= 0 && c->out_len > 0 &&
-		send(c->fd, c->out, c->out_len, MSG_NOSIGNAL) != (ssize_t)c->out_len)
+		stream_write(c->ssl, c->fd, c->out, c->out_len) != (ssize_t)c->out_len)
 		connection_close(c);
 	c->out_len = 0;
+	if (c->fd >= 0 && c->starts_tls)
+		c->ssl = tls_begin(sink.tls, c->fd, true);
+	c->starts_tls = false;
 }
 
 static bool is_verb(const char *line, size_t len, const char *verb)
@@ -141,8 +155,12 @@ static bool is_verb(const char *line, size_t len, const char *verb)
 static void on_command(struct connection *c, const char *line, size_t len)
 {
 	if (is_verb(line, len, "EHLO ")) {
-		say(c, "250-sink.bench.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE\r\n"
-		       "250 DSN\r\n");
+		say(c, "250-sink.bench.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE\r\n");
+		say(c, sink.tls != NULL && c->ssl == NULL ? "250-STARTTLS\r\n250 DSN\r\n"
+							   : "250 DSN\r\n");
+	} else if (is_verb(line, len, "STARTTLS") && sink.tls != NULL && c->ssl == NULL) {
+		say(c, "220 2.0.0 Ready\r\n");
+		c->starts_tls = true;
 	} else if (is_verb(line, len, "DATA\r\n")) {
 		say(c, "354 End data with <CR><LF>.<CR><LF>\r\n");
 		c->state = STATE_CONTENT;
@@ -265,7 +283,7 @@ static void on_connection(struct connection *c)
 {
 	while (c->fd >= 0 && c->state != STATE_DELAYED) {
 		size_t room = INPUT_MAX - c->carry_len;
-		ssize_t got = recv(c->fd, sink.input + c->carry_len, room, 0);
+		ssize_t got = stream_read(c->ssl, c->fd, sink.input + c->carry_len, room);
 
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -275,7 +293,7 @@ static void on_connection(struct connection *c)
 		}
 		memcpy(sink.input, c->carry, c->carry_len);
 		take_input(c, c->carry_len + (size_t)got);
-		if ((size_t)got < room)
+		if ((size_t)got < room && c->ssl == NULL)
 			return;
 	}
 }
@@ -367,6 +385,8 @@ static const char usage[] =
 	"  --addresses N        that many, one after another (1)\n"
 	"  --expect M           tells once M different numbers arrived\n"
 	"  --delay-ms X         replies to the final dot after X ms\n"
+	"  --cert FILE, --key FILE  STARTTLS is offered\n"
+	"  --no-resumption      each handshake is one in full\n"
 	"  --priority-order N   numbers below N are urgent; order_violations are the others that\n"
 	"                       arrived before the last urgent one did\n"
 	"Prints a line of JSON when it listens, on SIGUSR1, and at its end by SIGTERM. Times are "
@@ -410,13 +430,17 @@ int main(int argc, char **argv)
 {
 	struct epoll_event of_signals = { .events = EPOLLIN };
 	struct sockaddr_in address = { .sin_family = AF_INET };
-	const char *base = "127.0.0.1";
+	const char *base = "127.0.0.1", *certificate = NULL, *key = NULL;
+	bool is_full = false;
 	const struct option_row rows[] = {
 		OPTION_NUMBER("port", &sink.port, 0, 65535),
 		OPTION_TEXT("base", &base),
 		OPTION_NUMBER("addresses", &sink.addresses, 1, 100000),
 		OPTION_NUMBER("expect", &sink.expect, 1, NUMBER_LIMIT),
 		OPTION_NUMBER("delay-ms", &sink.delay_ms, 0, 3600 * 1000),
+		OPTION_TEXT("cert", &certificate),
+		OPTION_TEXT("key", &key),
+		OPTION_FLAG("no-resumption", &is_full),
 		OPTION_NUMBER("priority-order", &sink.urgent_below, 0, NUMBER_LIMIT),
 		{ .name = NULL },
 	};
@@ -427,6 +451,8 @@ int main(int argc, char **argv)
 	read_options(argc, argv, rows, usage);
 	if (sink.port == NONE || inet_pton(AF_INET, base, &address.sin_addr) != 1)
 		die("%s", usage);
+	if (certificate != NULL && key != NULL)
+		sink.tls = tls_server(certificate, key, !is_full);
 	raise_fd_limit();
 	signal(SIGPIPE, SIG_IGN);
 	sink.loop = epoll_create1(EPOLL_CLOEXEC);

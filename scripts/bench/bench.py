@@ -34,6 +34,7 @@ from outlast import Outlast  # noqa: E402
 RESULTS = os.path.join(world.DIRECTORY, "results.jsonl")
 CELLS = {
     "flow": cells_flow.cell_flow,
+    "tls": cells_flow.cell_tls,
     "accept": cells_flow.cell_accept,
     "single": cells_flow.cell_single,
     "large": cells_flow.cell_large,
@@ -104,7 +105,7 @@ def read_options():
     parser.add_argument("--quick", action="store_true", help="the main cells, smaller, about three minutes")
     parser.add_argument("--only", help="these cells: " + ",".join(CELLS))
     parser.add_argument("--pairs", type=int, help="rounds of each comparison")
-    parser.add_argument("--seconds", type=float, help="length of a measurement")
+    parser.add_argument("--seconds", type=int, help="length of a measurement")
     parser.add_argument("--reprint", action="store_true", help="table and page again, from the results of the last run")
     options = parser.parse_args()
     options.only = options.only.split(",") if options.only else list(CELLS)

@@ -15,27 +15,44 @@ def flow_name(sessions, domains):
     return f"flow-{sessions}x{domains}"
 
 
-def measure_flow(bench, side, sessions, domains=1, size=10240, warm=400):
-    """Accept and deliver: rate from the first MAIL to the last arrival, and what it cost until a clean stop."""
+def measure_flow(bench, side, sessions, domains=1, size=10240, warm=400, tls=None):
+    """Accept and deliver: rate from the first MAIL to the last arrival, and what it cost until a clean stop. tls:
+    "resumed" or "handshake", of each message, on either side."""
     with bench.world(side.name) as world:
-        relay = side(world, destinations(domains))
-        sink = world.sink(addresses=domains)
+        relay, to_sink, to_load = with_tls(world, side, domains, tls) if tls else (side(world, destinations(domains)), {}, {})
+        sink = world.sink(addresses=domains, **to_sink)
         relay.start()
-        warmed = world.load(relay, sessions, count=warm, size=size, domains=domains)["accepted"]
+        warmed = world.load(relay, sessions, count=warm, size=size, domains=domains, **to_load)["accepted"]
         sink.wait_for(warmed, 60, "what warms up")
         meter.settle(relay)
         window = meter.Window(relay, world.directory)
-        load = world.load(relay, sessions, seconds=bench.seconds, first=warmed, size=size, domains=domains)
+        load = world.load(relay, sessions, seconds=bench.seconds, first=warmed, size=size, domains=domains, **to_load)
         arrived = sink.wait_for(warmed + load["accepted"], 180)
         found = {"messages": load["accepted"], "size": size, "sessions": sessions, "destinations": domains,
                  "per_second": load["accepted"] / (arrived["last_at"] - load["first_at"]),
                  "accepted_per_second": load["per_second"], "refused": load["refused"], "lost": load["lost"],
                  "connections_peak": arrived["connections_peak"],
                  "duplicates": arrived["messages"] - arrived["distinct"],
+                 "handshakes": load["handshakes"], "resumed": load["resumed"],
+                 "handshakes_out": arrived["handshakes"], "resumed_out": arrived["resumed"],
                  **acknowledgement(load), **window.end_of_work()}
         relay.stop()
         found.update(window.end_of_writes())
         return per_message(found)
+
+
+def with_tls(world, side, domains, tls):
+    """(relay, options of the sink, options of the load): a connection for each message."""
+    pem, key = world.certificate()
+    resumes = tls == "resumed"
+    return (side(world, destinations(domains), has_tls=True), {"cert": pem, "key": key, "no_resumption": not resumes},
+            {"tls": True, "resume": resumes, "per_connection": 1})
+
+
+def cell_tls(bench):
+    """10 KiB, 20 sessions, STARTTLS and a new connection for each message, in and out: resumed, and in full."""
+    for tls in ("resumed", "handshake"):
+        bench.alternate(f"tls-{tls}", bench.sides, lambda side, t=tls: measure_flow(bench, side, 20, tls=t))
 
 
 def acknowledgement(load):

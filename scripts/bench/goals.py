@@ -57,6 +57,15 @@ def flow(f):
     return rows
 
 
+def tls(f):
+    rows = []
+    for cell, what in (("tls-resumed", "resumed"), ("tls-handshake", "in full")):
+        rows += against_peer(f, cell, f"a TLS connection for each message, in and out, {what}", cell, "per_second", 5)
+        rows += against_peer(f, "cpu-" + cell, f"CPU of a message with it, {what}", cell, "cpu_ms_per_message", 5, unit=" ms",
+                             is_more_better=False)
+    return rows
+
+
 def accept(f):
     rows = against_peer(f, "accept", "accept only, destination down", "accept", "per_second", 10)
     cells = [cell for cell in f.cells() if cell.startswith("flat-") and f.of(cell, OURS, "per_second")]
@@ -178,7 +187,7 @@ def file_size(f):
 
 
 def evaluate(figures):
-    return [row for part in (flow, accept, cpu, latency, written, drain, restart, memory, waiting, file_size)
+    return [row for part in (flow, tls, accept, cpu, latency, written, drain, restart, memory, waiting, file_size)
             for row in part(figures)]
 
 

@@ -10,7 +10,7 @@
 #include <strings.h>
 #include <sys/uio.h>
 
-#include "bench.h"
+#include "tls.h"
 
 #define REFUSALS_MAX 1000
 #define RECONNECT_NS (5 * NS_PER_MS)
@@ -21,16 +21,20 @@ enum state {
 	STATE_DOWN, /* may connect at retry_at */
 	STATE_BANNER,
 	STATE_EHLO,
+	STATE_STARTTLS,
 	STATE_IDLE,
 	STATE_ENVELOPE,
 	STATE_CONTENT,
-	STATE_EMPTY /* the server took DATA without a recipient: a dot ends it */
+	STATE_EMPTY, /* the server took DATA without a recipient: a dot ends it */
+	STATE_QUIT
 };
 
 enum step { STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA };
 
 struct session {
 	int fd;
+	SSL *ssl; /* NULL: clear text */
+	int64_t done_here; /* messages on this connection */
 	enum state state;
 	enum step step;    /* the reply that is waited for in STATE_ENVELOPE */
 	int64_t number;    /* of the message in work, or NONE */
@@ -48,10 +52,12 @@ static struct load {
 	int loop, signals;
 	struct sockaddr_in to;
 	struct session *sessions;
-	int64_t session_count, count, seconds, size, domains, first, pace;
+	int64_t session_count, count, seconds, size, domains, first, pace, per_connection;
 	struct pattern domain;
 	const char *mail_parameters;
 	bool pipelines;
+	SSL_CTX *tls; /* NULL: clear text */
+	int64_t handshakes, resumed;
 
 	struct content content;
 	int64_t next, in_work;
@@ -138,6 +144,9 @@ static ssize_t send_content(struct session *s)
 	parts[0].iov_len = head_left;
 	parts[1].iov_base = load.content.body + body_sent;
 	parts[1].iov_len = load.content.body_len + 3 - body_sent;
+	if (s->ssl != NULL)
+		return stream_write(s->ssl, s->fd, parts[head_left == 0].iov_base,
+			parts[head_left == 0].iov_len);
 	return writev(s->fd, &parts[head_left == 0], 1 + (head_left > 0));
 }
 
@@ -147,7 +156,7 @@ static void session_write(struct session *s)
 	ssize_t done;
 
 	while (s->out_len > 0) {
-		done = send(s->fd, s->out, s->out_len, MSG_NOSIGNAL);
+		done = stream_write(s->ssl, s->fd, s->out, s->out_len);
 		if (done <= 0)
 			goto fail;
 		s->out_len -= (size_t)done;
@@ -214,6 +223,12 @@ static void send_message(struct session *s)
 static void next_message(struct session *s, int64_t now)
 {
 	s->state = STATE_IDLE;
+	if (load.per_connection > 0 && s->done_here >= load.per_connection) {
+		s->state = STATE_QUIT;
+		say(s, "QUIT\r\n", 6);
+		session_write(s);
+		return;
+	}
 	if (s->number == NONE && !take_message(s, now))
 		return;
 	content_head(&load.content, s->head, s->number);
@@ -267,24 +282,54 @@ static void on_envelope_reply(struct session *s, const char *reply)
 	}
 }
 
+static void say_hello(struct session *s)
+{
+	s->state = STATE_EHLO;
+	say(s, "EHLO client.bench.test\r\n", 24);
+	session_write(s);
+}
+
+static void on_hello_reply(struct session *s)
+{
+	if (load.tls != NULL && s->ssl == NULL) {
+		s->state = STATE_STARTTLS;
+		say(s, "STARTTLS\r\n", 10);
+		session_write(s);
+		return;
+	}
+	s->down_since = 0;
+	if (s->ssl != NULL) {
+		load.handshakes++;
+		load.resumed += SSL_session_reused(s->ssl);
+	}
+	next_message(s, now_ns());
+}
+
+static void session_close(struct session *s, int64_t retry_at);
+
 static void on_reply(struct session *s, const char *reply)
 {
 	int64_t now;
 
-	if (strncmp(reply, "421", 3) == 0 || (s->state <= STATE_EHLO && reply[0] != '2')) {
+	if (strncmp(reply, "421", 3) == 0 || (s->state <= STATE_STARTTLS && reply[0] != '2')) {
 		load.refused++;
 		session_lost(s, now_ns());
 		return;
 	}
 	switch (s->state) {
 	case STATE_BANNER:
-		s->state = STATE_EHLO;
-		say(s, "EHLO client.bench.test\r\n", 24);
-		session_write(s);
+		say_hello(s);
 		break;
 	case STATE_EHLO:
-		s->down_since = 0;
-		next_message(s, now_ns());
+		on_hello_reply(s);
+		break;
+	case STATE_STARTTLS:
+		s->ssl = tls_begin(load.tls, s->fd, false);
+		s->may_pipeline = false;
+		say_hello(s);
+		break;
+	case STATE_QUIT:
+		session_close(s, now_ns());
 		break;
 	case STATE_ENVELOPE:
 		on_envelope_reply(s, reply);
@@ -292,6 +337,7 @@ static void on_reply(struct session *s, const char *reply)
 	case STATE_CONTENT:
 		now = now_ns();
 		if (reply[0] == '2') {
+			s->done_here++;
 			message_accepted(s, now);
 			next_message(s, now);
 		} else {
@@ -336,23 +382,26 @@ static void take_replies(struct session *s)
 
 /* ---- connections ---- */
 
-static void session_close(struct session *s, int64_t now)
+static void session_close(struct session *s, int64_t retry_at)
 {
+	tls_end(s->ssl);
+	s->ssl = NULL;
+	s->done_here = 0;
 	close(s->fd);
 	s->fd = -1;
 	s->state = STATE_DOWN;
 	s->in_len = s->out_len = 0;
 	s->may_pipeline = false;
-	s->retry_at = now + RECONNECT_NS;
+	s->retry_at = retry_at;
 }
 
 static void session_lost(struct session *s, int64_t now)
 {
-	bool was_open = s->state > STATE_EHLO;
+	bool was_open = s->state > STATE_STARTTLS;
 
 	if (s->fd < 0)
 		return;
-	session_close(s, now);
+	session_close(s, now + RECONNECT_NS);
 	if (was_open)
 		load.lost++;
 	if (s->down_since == 0)
@@ -390,16 +439,19 @@ static void on_session(struct session *s, uint32_t events)
 		session_write(s);
 	while (s->fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
 		room = sizeof(s->in) - s->in_len;
-		got = recv(s->fd, s->in + s->in_len, room, 0);
+		got = stream_read(s->ssl, s->fd, s->in + s->in_len, room);
 		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 			session_lost(s, now_ns());
 		if (got <= 0)
-			return;
+			break;
 		s->in_len += (size_t)got;
 		take_replies(s);
-		if ((size_t)got < room)
-			return;
+		if ((size_t)got < room && s->ssl == NULL)
+			break;
 	}
+	/* What a handshake held up. */
+	if (s->fd >= 0 && s->ssl != NULL && (s->out_len > 0 || s->state == STATE_CONTENT))
+		session_write(s);
 }
 
 #endif

@@ -11,14 +11,21 @@ from world import Failure, lib
 class Outlast:
     name = "outlast"
 
-    def __init__(self, world, destinations, queue=None):
-        """destinations: [(domain, address)]; queue: a directory that is there already."""
+    def __init__(self, world, destinations, queue=None, has_tls=False):
+        """destinations: [(domain, address)]; queue: a directory that is there already; has_tls: offered to clients, used
+        with next hops, and a connection for each message."""
         routes = [{"name": domain.split(".")[0], "to": domain, "via": f"[{address}]:{world.port}"}
                   for domain, address in destinations]
         changes = {"routes": routes}
         if queue:
             changes["queue.directory"] = queue
+        if has_tls:
+            changes["tls.certificate"], changes["tls.key"] = world.certificate()
+            changes["delivery.messages-per-connection"] = 1
         self.relay = world.relay(changes)
+        if has_tls:
+            self.relay.settings["listeners"][0]["tls"] = "starttls"
+            self.relay.configure(self.relay.settings)
         self.at = self.relay.at
         self.queue = self.relay.settings["queue.directory"]
         self.database = os.path.join(self.queue, "queue.db")

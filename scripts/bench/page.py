@@ -15,7 +15,8 @@ SIDES = (OURS, "postfix, as shipped", "postfix, tuned")
 FLOWS = ("flow-20x1", "flow-100x1", "flow-20x200", "flow-100x200")
 LABELS = {
     "flow-20x1": "20 sessions, 1 dest.", "flow-100x1": "100 sessions, 1 dest.", "flow-20x200": "20 sessions, 200 dest.",
-    "flow-100x200": "100 sessions, 200 dest.", "accept": "accept only", "single": "one session",
+    "flow-100x200": "100 sessions, 200 dest.", "tls-resumed": "TLS, resumed",
+    "tls-handshake": "TLS, in full", "accept": "accept only", "single": "one session",
     "large": "1 MiB messages", "drain": "drain",
 }
 SHORT_LABELS = {cell: cell[5:].replace("x", " x ") for cell in FLOWS}  # sessions x destinations

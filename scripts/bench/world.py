@@ -140,6 +140,15 @@ class World(lib.World):
             os.rename(self.directory, os.path.join(TRASH, os.path.basename(self.directory)))
         return False
 
+    def certificate(self):
+        """(certificate, key) of everybody in this world: ECDSA, P-256."""
+        pem, key = self.path("cert.pem"), self.path("key.pem")
+        if not os.path.exists(pem):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-keyout", key, "-out", pem, "-days", "2", "-subj", "/CN=bench.test"],
+                           check=True, capture_output=True)
+        return pem, key
+
     def tool(self, kind, name, **settings):
         self.started += 1
         process = kind([tool(name), *options(settings)], self.path(f"{name}-{self.started}.out"))

@@ -82,7 +82,7 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(3, 5), THEN(OURS, PARK) },
 	{ ON(DNS), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(HOP, PARK) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(4, ALL), THEN(HOP, PARK) },
-	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 30), THEN(MESSAGE, RETRY) },
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 10), TO(30), THEN(MESSAGE, RETRY) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, ALL), THEN(HOP, PARK) },
 	/* Beyond the RCPTMAX of the next hop: another transaction, when this one was one. */
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(5, 3), IF(OTHERS), THEN(RECIPIENT, AGAIN) },
@@ -140,9 +140,13 @@ static const struct rule rules[] = {
 	{ IN(SENDING), CODE(421, 421), ANY_ENH, THEN(MESSAGE, RETRY), STAT(3, 2),
 		SET(OVERLOAD | LIMIT) },
 
-	/* A smarthost that does not know us: alarm, never bounce. */
+	/* A smarthost that does not know us: alarm, never bounce. 454 is its own trouble, another host of it may do; 432
+	 * wants a new password (RFC 4954 section 6). */
+	{ ON(AUTH), CODE(432, 432), ANY_ENH, THEN(OURS, PARK), STAT(7, 12) },
 	{ ON(AUTH), CODE(500, 599), ANY_ENH, THEN(OURS, PARK), STAT(7, 8) },
 	{ IN(SENDING), CODE(530, 530), ANY_ENH, IF(SMARTHOST), THEN(OURS, PARK), STAT(7, 0) },
+	/* By MX 530 speaks of the session: it wants TLS, which failed just now, or a password, as no MX does on purpose. */
+	{ IN(SENDING), CODE(530, 530), ANY_ENH, IF(KNOWN_GOOD), THEN(MESSAGE, RETRY), STAT(7, 0) },
 	{ IN(SENDING), CODE(535, 535), ANY_ENH, IF(SMARTHOST), THEN(OURS, PARK), STAT(7, 8) },
 	{ IN(SENDING), CODE(500, 599), ENH(7, 8), IF(SMARTHOST), THEN(OURS, PARK) },
 	{ IN(SENDING), CODE(500, 599), ENH(7, 57), IF(SMARTHOST), THEN(OURS, PARK) },

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/endpoint.h"
 #include "mail/orcpt.h"
 #include "mail/queue_id.h"
 
@@ -87,6 +88,24 @@ static void put_addresses(
 	buf_fini(&text);
 }
 
+/* RFC 3464 2.3.5, RFC 1123: a name of DNS, or an address in brackets. A path of a socket is neither. */
+static void put_remote(struct buf *out, const struct dsn_params *p, struct str name)
+{
+	struct endpoint address;
+	struct buf literal;
+
+	if (str_find(name, '/') < name.len)
+		return;
+	if (endpoint_parse_ip(&address, name) != OK) {
+		put_field(out, p, "Remote-MTA: dns;", name);
+		return;
+	}
+	buf_init(&literal, ADDRESS_BYTES_MAX);
+	buf_printf(&literal, "[%s%.*s]", address.family == FAMILY_IPV6 ? "IPv6:" : "", STR_FMT(name));
+	put_field(out, p, "Remote-MTA: dns;", buf_str(&literal));
+	buf_fini(&literal);
+}
+
 static void put_recipient(
 	struct buf *out, const struct dsn_params *p, const struct dsn_recipient *r)
 {
@@ -95,7 +114,7 @@ static void put_recipient(
 	buf_printf(out, "Action: %s\r\nStatus: ", action_name(r->action));
 	status_format(out, r->status);
 	buf_append(out, "\r\n", 2);
-	put_field(out, p, "Remote-MTA: dns;", r->remote_mta);
+	put_remote(out, p, r->remote_mta);
 	put_diagnostic(out, p, r);
 	put_date(out, "Last-Attempt-Date:", r->last_attempt);
 	if (r->action == DSN_DELAYED)

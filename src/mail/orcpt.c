@@ -36,9 +36,11 @@ static size_t escape_length(struct str s)
 {
 	int high = s.len > 2 ? hex_value(s.data[1]) : -1;
 	int low = s.len > 2 ? hex_value(s.data[2]) : -1;
-	int octet = high << 4 | low;
 
-	return high >= 0 && low >= 0 && octet >= 0x20 && octet <= 0x7e ? 3 : 0;
+	if (high < 0 || low < 0)
+		return 0;
+	int octet = high << 4 | low;
+	return octet >= 0x20 && octet <= 0x7e ? 3 : 0;
 }
 
 /* What may stand as \x{HEX}: octets that xtext and addresses need escaped, and all beyond ASCII. */
@@ -123,7 +125,9 @@ void envid_param(struct buf *out, struct str value)
 static uint32_t next_point(struct str s, size_t *at)
 {
 	unsigned char first = (unsigned char)s.data[(*at)++];
-	uint32_t point = first < 0xe0 ? first & 0x1fu : first < 0xf0 ? first & 0x0fu : first & 0x07u;
+	uint32_t point = first < 0xe0   ? first & 0x1fu
+			 : first < 0xf0 ? first & 0x0fu
+					: first & 0x07u;
 
 	while (*at < s.len && ((unsigned char)s.data[*at] & 0xc0) == 0x80)
 		point = point << 6 | ((unsigned char)s.data[(*at)++] & 0x3fu);

@@ -192,12 +192,12 @@ void submission_finish(struct submission *s, struct buf *out)
 {
 	if (s->state == IN_BODY)
 		return;
-	if (s->state == LINE_START || s->state == AFTER_DROPPED) {
-		add_missing(s, out);
-		release(s, out);
-	} else {
-		/* Cannot be in mail, whose content ends with a line end. */
-		release(s, out);
-	}
+	if (s->state == FIELD_NAME)
+		pass_odd_line(s, out);
+	/* BDAT may leave the last line open (RFC 3030); it was to be ended when it is sent on, and is now. */
+	if (s->state == IN_LINE && !s->has_added && !(s->has_date && s->has_message_id))
+		buf_append_str(out, STR("\r\n"));
+	add_missing(s, out);
+	release(s, out);
 	s->state = IN_BODY;
 }

@@ -27,7 +27,9 @@ static int run(struct cli *cli, struct users_file *f, struct str hash);
 
 static int exit_status(enum err err)
 {
-	return err == ERR_PERMISSION ? VERB_NOT_PERMITTED : err == ERR_LIMIT ? VERB_DATA : VERB_TEMPORARY;
+	return err == ERR_PERMISSION ? VERB_NOT_PERMITTED
+	       : err == ERR_LIMIT    ? VERB_DATA
+				     : VERB_TEMPORARY;
 }
 
 static bool is_usage_good(const struct cli *cli)
@@ -38,9 +40,11 @@ static bool is_usage_good(const struct cli *cli)
 	if (actions > 1)
 		cli_say("only one of --delete, --list and --check");
 	else if (cli->operand_count > wanted && !cli->is_list)
-		cli_say("passwd takes one user; the password is asked for, or comes on standard input");
+		cli_say("passwd takes one user; the password is asked for, or comes on standard "
+			"input");
 	else if (cli->operand_count != wanted)
-		cli_say(cli->is_list ? "passwd --list takes no user" : "passwd needs the name of a user");
+		cli_say(cli->is_list ? "passwd --list takes no user"
+				     : "passwd needs the name of a user");
 	else
 		return true;
 	return false;
@@ -71,14 +75,16 @@ static const char *find_file(struct cli *cli)
 		return NULL;
 	}
 	if (cli->conf->users_file.len == 0) {
-		cli_say("%s sets no auth.users; name the users file: --file FILE", cli->config_file);
+		cli_say("%s sets no auth.users; name the users file: --file FILE",
+			cli->config_file);
 		return NULL;
 	}
 	return cli->conf->users_file.data;
 }
 
-/* A new file that root makes must be readable by the daemon after it gave up root. */
-static void open_to_daemon(const struct cli *cli, struct users_file *f)
+/* A new file that root makes must be readable by the daemon after it gave up root. Not before it is there: a configuration
+ * that names it could not be read. */
+static void open_to_daemon(const struct cli *cli, const struct users_file *f)
 {
 	struct conf *conf = NULL;
 	struct buf message;
@@ -88,11 +94,10 @@ static void open_to_daemon(const struct cli *cli, struct users_file *f)
 	buf_init(&message, 1 << 20);
 	if (conf_load(cli->config_file, &conf, &message) == OK && conf->user.len > 0) {
 		const struct passwd *pw = getpwnam(conf->user.data);
-		if (pw) {
-			f->owner = 0;
-			f->group = pw->pw_gid;
-			f->mode = S_IRUSR | S_IWUSR | S_IRGRP;
-		}
+		if (pw && (chown(f->path, 0, pw->pw_gid) != 0 ||
+				  chmod(f->path, S_IRUSR | S_IWUSR | S_IRGRP) != 0))
+			cli_say("%s cannot be opened to user %s: %s", f->path, conf->user.data,
+				strerror(errno));
 	}
 	conf_unref(conf);
 	buf_fini(&message);
@@ -122,8 +127,9 @@ int cli_passwd(struct cli *cli)
 			cli_say("%s", buf_cstr(&why));
 			status = exit_status(err);
 		} else {
-			open_to_daemon(cli, &f);
 			status = run(cli, &f, buf_str(&hash));
+			if (status == VERB_DONE && hash.len > 0)
+				open_to_daemon(cli, &f);
 		}
 		users_close(&f);
 	}
@@ -221,8 +227,8 @@ static int list(const struct cli *cli, const struct users_file *f)
 	while (users_next(&rest, &name, &hash)) {
 		has_any = true;
 		if (cli->format == FORMAT_JSON) {
-			json_t *row = json_pack("{s:s%, s:s}", "user", name.data, name.len, "method",
-				method_of(hash));
+			json_t *row = json_pack("{s:s%, s:s}", "user", name.data, name.len,
+				"method", method_of(hash));
 			cli_put_json(row);
 			json_decref(row);
 			continue;

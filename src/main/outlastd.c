@@ -150,6 +150,13 @@ static enum err take_over(struct daemon *d, struct conf *conf, struct buf *messa
 	return OK;
 }
 
+static struct str without_newline(struct str text)
+{
+	bool has_one = text.len > 0 && text.data[text.len - 1] == '\n';
+
+	return str_slice(text, 0, text.len - has_one);
+}
+
 static enum err reload(struct daemon *d, struct buf *message)
 {
 	struct conf *conf;
@@ -172,7 +179,8 @@ static enum err reload(struct daemon *d, struct buf *message)
 		log_text(&d->log.log, LOG_NOTICE, "outlastd", "configuration reloaded");
 	else
 		log_text(&d->log.log, LOG_ERROR, "outlastd",
-			"reload failed, the old configuration stays: %s", buf_cstr(message));
+			"reload failed, the old configuration stays: %.*s",
+			STR_FMT(without_newline(buf_str(message))));
 	return err;
 }
 

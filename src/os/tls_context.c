@@ -19,31 +19,25 @@
 #define CHAIN_DEPTH_MAX 10
 #define WARN_BEFORE_S (14L * 24 * 3600)
 #define SERVER_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
-#define SERVER_GROUPS "X25519:P-256:P-384"
-/* For a handshake in full; one that is resumed is given one. */
-#define TICKETS_PER_HANDSHAKE 2
+/* Each resumption brings the next; more only cost. */
+#define TICKETS_PER_HANDSHAKE 1
 
 struct os_tls {
 	SSL_CTX *client, *lax, *server;
 	char *warning; /* NULL: none */
 };
 
-/* Of several errors the first that the system made says most: "No such file or directory". */
+/* Of several errors the first is the cause: "No such file or directory", not "system lib". */
 static const char *reason(void)
 {
-	unsigned long code, last = 0;
+	unsigned long code = ERR_get_error();
 
-	while ((code = ERR_get_error()) != 0) {
-		last = code;
-		if (ERR_SYSTEM_ERROR(code))
-			break;
-	}
 	ERR_clear_error();
-	if (ERR_SYSTEM_ERROR(last))
-		return strerror(ERR_GET_REASON(last));
-	if (ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE)
+	if (ERR_SYSTEM_ERROR(code))
+		return strerror(ERR_GET_REASON(code));
+	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
 		return "nothing in PEM form in it";
-	const char *text = ERR_reason_error_string(last);
+	const char *text = ERR_reason_error_string(code);
 	return text ? text : "unknown error";
 }
 
@@ -84,6 +78,18 @@ static bool enable_dane(SSL_CTX *context)
 	       SSL_CTX_dane_mtype_set(context, EVP_sha512(), 2, 2) > 0;
 }
 
+/* OpenSSL's own way also asks the directories, for each certificate that it does not know: measured, a tenth of all the
+ * CPU of opportunistic deliveries, and reads of the disk in the loop. */
+static bool load_system_authorities(SSL_CTX *client)
+{
+	const char *path = getenv(X509_get_default_cert_file_env());
+
+	if (SSL_CTX_load_verify_file(client, path ? path : X509_get_default_cert_file()) == 1)
+		return true;
+	ERR_clear_error();
+	return SSL_CTX_set_default_verify_paths(client) == 1;
+}
+
 static bool make_client(const struct os_net_tls *files, struct os_tls *t, struct buf *problem)
 {
 	const char *path = files->authorities_path;
@@ -95,9 +101,9 @@ static bool make_client(const struct os_net_tls *files, struct os_tls *t, struct
 		tell(problem, "DANE", NULL);
 		return false;
 	}
-	int result = path ? SSL_CTX_load_verify_file(t->client, path)
-			  : SSL_CTX_set_default_verify_paths(t->client);
-	if (result != 1) {
+	bool is_loaded = path ? SSL_CTX_load_verify_file(t->client, path) == 1
+			      : load_system_authorities(t->client);
+	if (!is_loaded) {
 		tell(problem, "tls.authorities", path);
 		return false;
 	}
@@ -214,6 +220,8 @@ static char *warn_of_end(const SSL_CTX *server, const char *path)
 
 static bool make_server(const struct os_net_tls *files, struct os_tls *t, struct buf *problem)
 {
+	int groups[] = { NID_X25519, NID_X9_62_prime256v1, NID_secp384r1 };
+
 	t->server = make_context(TLS_server_method(), problem);
 	if (!t->server || !use_certificate(t->server, files, problem) ||
 		!ask_for_certificates(t->server, files->client_authorities_path, problem))
@@ -221,7 +229,7 @@ static bool make_server(const struct os_net_tls *files, struct os_tls *t, struct
 	SSL_CTX_set_options(t->server, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_num_tickets(t->server, TICKETS_PER_HANDSHAKE);
 	if (SSL_CTX_set_cipher_list(t->server, SERVER_CIPHERS) != 1 ||
-		SSL_CTX_set1_groups_list(t->server, SERVER_GROUPS) != 1 ||
+		SSL_CTX_set1_groups(t->server, groups, ARRAY_COUNT(groups)) != 1 ||
 		!tls_ticket_set_up(t->server)) {
 		tell(problem, "TLS", NULL);
 		return false;

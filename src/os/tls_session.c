@@ -16,7 +16,7 @@
 #include "tls_private.h"
 
 #define SESSIONS_MAX 1000
-#define SESSIONS_OF_KEY_MAX 4
+#define SESSIONS_OF_KEY_MAX 32 /* as many connections to one host may begin at a time */
 #define SESSION_LIFETIME_MS (HOUR_MS)
 
 struct shelf {

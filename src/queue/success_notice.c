@@ -9,8 +9,8 @@ static bool is_due_by_time(const struct envelope *env, const struct success_hop 
 	return env->deliver_by_trace || (env->deliver_by_notify && !hop->has_deliverby);
 }
 
-enum success_notice success_notice_of(const struct envelope *env, const struct recipient *rcpt,
-	const struct success_hop *hop)
+enum success_notice success_notice_of(
+	const struct envelope *env, const struct recipient *rcpt, const struct success_hop *hop)
 {
 	bool is_asked = (rcpt->notify & NOTIFY_SUCCESS) != 0;
 	enum success_notice kind =

@@ -117,8 +117,7 @@ static bool is_used_up(struct accounts *a, const struct quota *q, uint32_t limit
 }
 
 void account_on_mail(struct accounts *a, const struct conf *conf,
-	const struct smtp_server_info *info, struct smtp_transaction *t,
-	struct smtp_answer *answer)
+	const struct smtp_server_info *info, struct smtp_transaction *t, struct smtp_answer *answer)
 {
 	struct str name = account_name(info);
 	const struct conf_user_rule *rule = rule_of(conf, name);
@@ -127,9 +126,8 @@ void account_on_mail(struct accounts *a, const struct conf *conf,
 		return;
 	t->env.user = arena_dup(&t->arena, name);
 	if (!owns(rule, t->env.reverse_path)) {
-		log_text(a->env->log, LOG_NOTICE, "smtpd",
-			"user %.*s may not send from <%.*s>", STR_FMT(name),
-			STR_FMT(t->env.reverse_path));
+		log_text(a->env->log, LOG_NOTICE, "smtpd", "user %.*s may not send from <%.*s>",
+			STR_FMT(name), STR_FMT(t->env.reverse_path));
 		*answer = (struct smtp_answer){
 			.code = 553,
 			.status = STATUS(5, 7, 1),

@@ -39,6 +39,7 @@ struct check {
 	struct env_work work;
 	struct deferred deferred;
 	struct auth *auth;
+	const struct secret_ops *secret; /* all that the other thread needs beside these two */
 	char *password, *hash;
 	bool is_known; /* the name exists */
 	bool is_good;
@@ -117,7 +118,7 @@ static void set_mac(struct check *c, struct str password)
 	append_part(&octets, c->name);
 	append_part(&octets, str_from_c(c->hash));
 	append_part(&octets, password);
-	c->auth->env->secret->mac(c->auth->key, buf_str(&octets), c->mac);
+	c->secret->mac(c->auth->key, buf_str(&octets), c->mac);
 	mem_wipe(octets.data, octets.cap);
 	buf_fini(&octets);
 }
@@ -163,8 +164,8 @@ static void log_failure(const struct check *c)
 	buf_init(&line, 2048);
 	buf_printf(&line, "warning: %.*s: SASL %.*s authentication failed: ", STR_FMT(c->where),
 		STR_FMT(c->mechanism));
-	buf_printf(&line, "%s, sasl_username=%.*s",
-		c->is_known ? "wrong password" : "no such user", STR_FMT(c->name));
+	buf_printf(&line, "%s, sasl_username=%.*s", c->is_known ? "wrong password" : "no such user",
+		STR_FMT(c->name));
 	log_text(c->auth->env->log, LOG_WARNING, "smtpd", "%s", buf_cstr(&line));
 	buf_fini(&line);
 }
@@ -176,7 +177,8 @@ static void note_failure(struct auth *a, const struct check *c)
 	if (!strikes_add(&a->strikes, &c->strikes_key, c->failures_max, env_now(a->env)))
 		return;
 	log_text(a->env->log, LOG_WARNING, "smtpd",
-		"warning: %.*s: %u wrong passwords within ten minutes: AUTH is answered 454 until they are over",
+		"warning: %.*s: %u wrong passwords within ten minutes: AUTH is answered 454 until "
+		"they are over",
 		STR_FMT(c->where), c->failures_max);
 }
 
@@ -235,7 +237,7 @@ static void on_run(struct env_work *w)
 {
 	struct check *c = CONTAINER_OF(w, struct check, work);
 
-	c->is_good = c->auth->env->secret->fits(c->password, c->hash);
+	c->is_good = c->secret->fits(c->password, c->hash);
 }
 
 static void on_work_done(struct env_work *w)
@@ -256,7 +258,8 @@ static void wait_for_turn(struct auth *a, struct check *c)
 	if (a->waiting_count >= AUTH_WAITING_MAX) {
 		if (!a->is_overrun_said)
 			log_text(a->env->log, LOG_WARNING, "smtpd",
-				"warning: more than %d passwords wait to be checked: AUTH is answered 454",
+				"warning: more than %d passwords wait to be checked: AUTH is "
+				"answered 454",
 				AUTH_WAITING_MAX);
 		a->is_overrun_said = true;
 		answer_later(c, SMTP_AUTH_LATER);
@@ -284,8 +287,8 @@ static void set_client(struct check *c, const struct smtp_server_info *client)
 	if (client->client_name.len > 0)
 		buf_append_str(&where, client->client_name);
 	else
-		buf_append_str(&where, endpoint_is_loopback(&client->client) ? STR("localhost")
-									     : STR("unknown"));
+		buf_append_str(&where,
+			endpoint_is_loopback(&client->client) ? STR("localhost") : STR("unknown"));
 	buf_append_char(&where, '[');
 	endpoint_format_ip(&where, &client->client);
 	buf_append_char(&where, ']');
@@ -306,12 +309,13 @@ static struct check *check_new(struct auth *a, const struct auth_request *q)
 			c->is_known = true;
 		}
 	c->auth = a;
+	c->secret = a->env->secret;
 	c->password = copy(q->password);
 	c->hash = copy(hash);
 	c->name = arena_dup(&c->arena, q->name);
 	c->failures_max = q->conf->auth_failures_max;
-	c->strikes_key = strikes_key(&q->client->client,
-		q->client->is_trusted ? str_hash(q->name, a->seed) : 0);
+	c->strikes_key = strikes_key(
+		&q->client->client, q->client->is_trusted ? str_hash(q->name, a->seed) : 0);
 	set_client(c, q->client);
 	set_mac(c, q->password);
 	c->on_done = q->on_done;

@@ -215,6 +215,7 @@ void late_digest_owed(const struct late_sender *s, struct arena *arena, struct l
 			.more_recipients = s->owed[i].more_recipients,
 		};
 		out->has_utf8 |= m->env.is_smtputf8;
+		out->has_requiretls |= m->env.is_requiretls;
 	}
 }
 

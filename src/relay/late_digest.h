@@ -15,6 +15,7 @@ struct late_digest {
 	struct digest_place *places;
 	size_t place_count;
 	bool has_utf8;
+	bool has_requiretls; /* some of it does, of failures that are owed */
 	struct str hops; /* next hops that the sender knows of with it, parted by blanks */
 };
 

@@ -222,7 +222,7 @@ void notice_build(struct delivery *d, struct str content)
 		.now = d->notice->env.accepted,
 		.arrival = e->accepted,
 		.received_from = e->helo,
-		.deliver_by = e->deliver_by,
+		.deliver_by = e->deliver_by_is_ours ? WALL_NONE : e->deliver_by,
 		.envid = e->envid,
 		.original_headers = str_slice(header_section(content), 0, NOTICE_HEADERS_MAX),
 		.original_body = returned_whole(e, content),

@@ -22,9 +22,21 @@ static enum success_notice wish_of(const struct delivery *d, const struct store_
 		return SUCCESS_NOTICE_NONE;
 	for (uint32_t i = 0; i < d->recipient_count; i++)
 		if (d->recipients[i].rcpt.number == res->number)
-			return success_notice_of(
-				&d->message->env, &d->recipients[i].rcpt, &hop);
+			return success_notice_of(&d->message->env, &d->recipients[i].rcpt, &hop);
 	return SUCCESS_NOTICE_NONE;
+}
+
+/* Logged in, or of a network of ours. Whoever else may send to relay-domains could name anybody as its sender: nobody is told
+ * at a stranger's wish what he did not send. */
+static bool is_of_known_client(const struct delivery *d)
+{
+	const struct envelope *e = &d->message->env;
+	struct str ip = str_slice(e->client, str_find(e->client, '[') + 1, e->client.len);
+	struct endpoint client;
+
+	ip = str_slice(ip, 0, str_find(ip, ']'));
+	return e->user.len > 0 || endpoint_parse_ip(&client, ip) != OK ||
+	       conf_is_trusted(d->hop->relay->conf, &client);
 }
 
 bool receipt_is_needed(const struct delivery *d)
@@ -35,7 +47,7 @@ bool receipt_is_needed(const struct delivery *d)
 		has_wish = (d->recipients[i].rcpt.notify & NOTIFY_SUCCESS) != 0;
 	for (uint32_t i = 0; has_wish && i < d->record.result_count; i++)
 		if (wish_of(d, &d->record.results[i]) != SUCCESS_NOTICE_NONE)
-			return true;
+			return is_of_known_client(d);
 	return false;
 }
 
@@ -92,8 +104,7 @@ void receipt_build(struct delivery *d, struct str content)
 	struct relay *r = d->hop->relay;
 	const struct envelope *e = &d->message->env;
 	struct own_mail *mail = arena_alloc(&d->arena, sizeof(*mail));
-	struct dsn_recipient *list =
-		arena_array(&d->arena, d->record.result_count, sizeof(*list));
+	struct dsn_recipient *list = arena_array(&d->arena, d->record.result_count, sizeof(*list));
 
 	if (!own_mail_begin(mail, r, e->reverse_path, RECEIPT_BYTES_MAX)) {
 		metric_add(r->env->metrics, METRIC_dsn_discarded_total, 1);
@@ -111,7 +122,7 @@ void receipt_build(struct delivery *d, struct str content)
 		.now = mail->message->env.accepted,
 		.arrival = e->accepted,
 		.received_from = e->helo,
-		.deliver_by = e->deliver_by,
+		.deliver_by = e->deliver_by_is_ours ? WALL_NONE : e->deliver_by,
 		.envid = e->envid,
 		.original_headers = str_slice(header_section(content), 0, RECEIPT_HEADERS_MAX),
 		.is_smtputf8 = e->is_smtputf8,

@@ -19,6 +19,7 @@
 #include "relay/teller.h"
 #include "relay/tls_report.h"
 #include "relay/tls_seen.h"
+#include "relay/verify.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
 
@@ -113,6 +114,7 @@ struct relay *relay_new(const struct relay_params *params)
 	guard_init(r);
 	held_notice_init(r);
 	r->outages = outages_new(r);
+	r->verify = verify_new(r);
 	r->intake = intake_new(r);
 	r->teller = teller_new(r);
 	r->deadline = deadline_new(r);
@@ -327,7 +329,7 @@ static bool has_ops(const struct relay *r)
 		r->upkeep.is_sweeping || r->upkeep.is_trying || share_is_busy(r) ||
 		!list_is_empty(&r->saving) || known_is_busy(r) || teller_is_busy(r->teller) ||
 		deadline_is_busy(r->deadline) || sts_is_busy(r->sts) ||
-		tls_report_is_busy(r->tls_report))
+		tls_report_is_busy(r->tls_report) || verify_is_busy(r->verify))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -407,6 +409,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 	tls_report_stop(r->tls_report);
 	outages_stop(r);
 	intake_shutdown(r->intake);
+	verify_stop(r->verify);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
 	relay_check_stopped(r);
 }
@@ -430,6 +433,7 @@ void relay_free(struct relay *r)
 	teller_free(r->teller);
 	deadline_free(r->deadline);
 	intake_free(r->intake);
+	verify_free(r->verify);
 	free_loose(r);
 	flow_fini(&r->flow);
 	destination_free_all(r);

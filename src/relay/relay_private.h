@@ -46,6 +46,7 @@ struct tls_report;
 struct teller;
 struct deadline;
 struct outages;
+struct verify;
 
 struct listening {
 	struct list link;
@@ -154,6 +155,7 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct verify *verify; /* verify.h */
 	struct teller *teller;
 	struct deadline *deadline;
 	struct outages *outages; /* outage.h */

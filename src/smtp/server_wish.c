@@ -10,7 +10,8 @@
 
 bool server_knows_client(const struct smtp_server *s)
 {
-	return s->info.user.len > 0 || (s->info.is_trusted && s->info.allow == ALLOW_TRUSTED);
+	return s->info.user.len > 0 || s->info.certificate.len > 0 ||
+	       (s->info.is_trusted && s->info.allow == ALLOW_TRUSTED);
 }
 
 static bool offers_holding(const struct smtp_server *s)

@@ -3,6 +3,7 @@
 
 #include "mail/command.h"
 #include "mail/domain.h"
+#include "mail/orcpt.h"
 
 static void check_clean(struct str s)
 {
@@ -37,9 +38,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_address(&c.address);
 		CHECK(c.envid.len <= 100 && c.orcpt.len <= 500);
 		CHECK(!(c.notify & NOTIFY_NEVER) || c.notify == NOTIFY_NEVER);
-		CHECK(c.orcpt.len == 0 || str_find(c.orcpt, ';') < c.orcpt.len);
+		CHECK(c.orcpt.len == 0 || orcpt_is_valid(c.orcpt));
+		CHECK(c.envid.len == 0 || envid_is_valid(c.envid));
+		CHECK(utf8_transaction || str_is_ascii(c.orcpt));
 		if (c.verb == COMMAND_MAIL)
 			CHECK(!c.address.is_utf8 || c.is_smtputf8);
+		CHECK(c.priority >= -9 && c.priority <= 9);
+		CHECK(c.by_s >= -999999999 && c.by_s <= 999999999);
+		CHECK(!c.has_by || c.by_notify || c.by_s > 0);
+		CHECK(c.hold_for_s >= 0 && c.hold_for_s <= 999999999 && c.hold_until.ms >= 0);
 		if (c.verb == COMMAND_RCPT)
 			CHECK(c.address.text.len > 0 && (!c.address.is_utf8 || utf8_transaction));
 	}

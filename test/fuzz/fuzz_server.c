@@ -79,9 +79,26 @@ static unsigned take_reply(struct str *out)
 	}
 }
 
-/* What one reply answers: a line, or after 354 all up to the end of data. Returns false when it is not all there. */
-static bool take_cause(struct str *in, bool is_content)
+/* The octets that a BDAT announces, when it is one that does not end the session. */
+static uint64_t chunk_of(struct str line)
 {
+	struct arena arena = { 0 };
+	struct command c;
+	uint64_t bytes = 0;
+
+	if (line.len <= LINE_MAX_BYTES && line.len >= 2 && line.data[line.len - 2] == '\r' &&
+		command_parse(&c, str_slice(line, 0, line.len - 2), false, &arena) == COMMAND_OK &&
+		c.verb == COMMAND_BDAT && c.chunk_bytes / 2 <= MESSAGE_MAX_BYTES)
+		bytes = c.chunk_bytes;
+	arena_fini(&arena);
+	return bytes;
+}
+
+/* What one reply answers: a line, one with its chunk, or after 354 all up to the end of data. Returns false when it is not
+ * all there. */
+static bool take_cause(struct str *in, unsigned code)
+{
+	bool is_content = code == 354;
 	static const char end[] = "\r\n.\r\n";
 	bool is_start = true;
 
@@ -90,8 +107,11 @@ static bool take_cause(struct str *in, bool is_content)
 		size_t skip = is_start ? 2 : 0; /* content may begin with its end */
 		if (!is_content) {
 			size_t len = str_find(*in, '\n');
-			*in = str_slice(*in, len + 1, in->len);
-			return len < left;
+			uint64_t chunk = len < left && code != 334 ? chunk_of(str_slice(*in, 0, len + 1)) : 0;
+			bool is_whole = len < left && chunk <= left - len - 1;
+
+			*in = str_slice(*in, is_whole ? len + 1 + (size_t)chunk : left, left);
+			return is_whole;
 		}
 		size_t want = sizeof(end) - 1 - skip;
 		if (left >= want && memcmp(in->data, end + skip, want) == 0) {
@@ -112,11 +132,11 @@ static void check_replies(const struct fixture_server *fs, struct str in)
 
 	CHECK(code == 220);
 	while (out.len > 0) {
-		CHECK(take_cause(&in, code == 354));
+		CHECK(take_cause(&in, code));
 		code = take_reply(&out);
 	}
 	if (!fs->conn->is_closed)
-		CHECK(!take_cause(&in, code == 354));
+		CHECK(!take_cause(&in, code));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

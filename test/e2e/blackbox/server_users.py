@@ -3,7 +3,9 @@
 are made with `outlast passwd`."""
 
 import base64
+import os
 import re
+import ssl
 import subprocess
 
 import bb
@@ -85,10 +87,16 @@ def mended(relay, port):
             for line in ("EHLO client.test", plain("bob", "bob-secret"), "MAIL FROM:<s@from.test>", "RCPT TO:<r@to.test>"):
                 reply = client.ask(line)
                 expect(reply[0] in (235, 250), f"{line}: {reply}")
-            expect_equal(client.ask("DATA")[0], 354, "DATA")
-            client.say(re.sub(rb"(?m)^\.", b"..", sent) + b".\r\n")
-            reply = client.reply()
-            expect_equal(reply[0], 250, f"final dot {reply}")
+            if isinstance(sent, tuple):
+                for i, chunk in enumerate(sent):
+                    client.say(b"BDAT %d%s\r\n" % (len(chunk), b" LAST" if i + 1 == len(sent) else b"") + chunk)
+                    reply = client.reply()
+                    expect_equal(reply[0], 250, f"chunk {i} {reply}")
+            else:
+                expect_equal(client.ask("DATA")[0], 354, "DATA")
+                client.say(re.sub(rb"(?m)^\.", b"..", sent) + b".\r\n")
+                reply = client.reply()
+                expect_equal(reply[0], 250, f"final dot {reply}")
         message = reply[2].rsplit(" ", 1)[1]
         whole = content_of(relay, message)
         expect(whole.startswith(b"Received: "), whole[:100])
@@ -103,6 +111,15 @@ def mended(relay, port):
         expect_equal(shown["message_size"], len(whole), "size")
         expect_equal(shown["message_id"].encode(), re.search(rb"(?mi)^Message-ID: *(\S*)", whole)[1], "the id that is remembered")
     return check
+
+
+CHUNKS = [
+    ("two-chunks", "3030 3", (b"Bcc: a\r\nSubj", b"ect: s\r\n\r\nbody\r\n"), b"Subject: s\r\n{date}{id}\r\nbody\r\n"),
+    ("octets", "3030 3", tuple(bytes([octet]) for octet in b"Bcc: a\r\n b\r\nTo: c\r\n\r\nBcc: d\r\n"),
+     b"To: c\r\n{date}{id}\r\nBcc: d\r\n"),
+    ("open-line", "3030 2", (b"Subject: s",), b"Subject: s\r\n{date}{id}"),
+    ("nothing", "3030 2", (b"",), b"{date}{id}"),
+]
 
 
 def as_it_came(relay):
@@ -188,6 +205,62 @@ def changes(relay):
     return check
 
 
+def openssl(*args):
+    subprocess.run(["openssl", *args], check=True, capture_output=True)
+
+
+def make_certificate(world, name, subject, issuer=None):
+    """NAME.pem and NAME.key; of itself, or of an issuer made before."""
+    key, request, own = (world.path(name + end) for end in (".key", ".csr", ".pem"))
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", request, "-subj", subject)
+    signer = ["-CA", world.path(issuer + ".pem"), "-CAkey", world.path(issuer + ".key"), "-CAcreateserial"] if issuer else ["-signkey", key]
+    openssl("x509", "-req", "-in", request, "-out", own, "-days", "2", *signer)
+    os.chmod(key, 0o600)
+
+
+# name, reference, certificate shown, what is said, replies
+CERTIFICATES = [
+    ("counts-as-a-login", "8314 3.2", "host", ("EHLO c", "MAIL FROM:<x@host.test>", "RCPT TO:<r@to.test>"), "250; 250; 250"),
+    ("its-rule-holds", "6409 6.1", "host", ("EHLO c", "MAIL FROM:<x@other.test>"), "250; 553/5.7.1"),
+    ("of-somebody-else", "8314 3.2", "stranger", ("EHLO c", "MAIL FROM:<x@host.test>"), "250; 530/5.7.0"),
+    ("none", "8314 3.2", None, ("EHLO c", "MAIL FROM:<x@host.test>"), "250; 530/5.7.0"),
+    ("auth-on-top", "4954 4", "host", ("EHLO c", plain("bob", "bob-secret"), "MAIL FROM:<x@other.test>"), "250; 235; 250"),
+]
+
+
+def with_certificate(world, port):
+    def check(row):
+        _, _, name, said, wanted = row
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if name:
+            context.load_cert_chain(world.path(name + ".pem"), world.path(name + ".key"))
+        with Client(port) as client:
+            expect_equal(client.ask("STARTTLS")[0], 220, "STARTTLS")
+            client.socket = context.wrap_socket(client.socket)
+            for line, replies in zip(said, wanted.split("; ")):
+                client.say(line)
+                client.await_replies(replies)
+            client.is_in_step()
+    return check
+
+
+def run_certificates(suite, world):
+    make_certificate(world, "authority", "/CN=authority.test")
+    make_certificate(world, "server", "/CN=relay.outlast.test")
+    make_certificate(world, "host", "/CN=host.test", "authority")
+    make_certificate(world, "stranger", "/CN=host.test")
+    relay = start(world, ["bob"], [{"user": "host.test", "senders": ["*@host.test"]}])
+    port = lib.free_port()
+    relay.settings["listeners"] += [{"address": f"127.0.0.1:{port}", "tls": "starttls", "allow": "authenticated"}]
+    relay.configure({**relay.settings, "tls.certificate": world.path("server.pem"), "tls.key": world.path("server.key"),
+                     "tls.client-authorities": world.path("authority.pem")})
+    relay.kill()
+    relay.start()
+    suite.group("certificates", CERTIFICATES, with_certificate(world, port))
+    relay.stop()
+
+
 def main():
     suite = bb.Suite()
     with lib.World("users") as world:
@@ -197,10 +270,12 @@ def main():
         suite.group("user rules", RULES, dialogue(relay.port))
         suite.group("quotas", RECIPIENT_QUOTA + MESSAGE_QUOTA, dialogue(relay.port))
         suite.group("submission", MENDED, mended(relay, relay.submission_port))
+        suite.group("submission in chunks", CHUNKS, mended(relay, relay.submission_port))
         suite.group("auth failures", GUESSES, lambda row: dialogue(relay.port, row[2])((*row[:2], "ehlo", *row[3:])))
         suite.group("auth log", [("fail2ban", "row 33")], is_logged(relay))
         suite.group("users change", [("reload", "row 33")], changes(relay))
         relay.stop()
+        run_certificates(suite, world)
         other = world.relay(outside(world), name="other")
         other.start()
         suite.group("no submission", [("as-it-came", "5321 6.4")], as_it_came(other))

@@ -5,6 +5,8 @@ import email
 import email.policy
 import email.utils
 import datetime
+import socketserver
+import threading
 
 from peer import between, client, content_of, expect, expect_equal, lib, messages, port_of, settings, wait_for
 
@@ -122,7 +124,7 @@ def test_notice_that_fails_goes_to_the_postmaster_once(world):
     expect_equal(len(sink.messages()), 1, "messages at the sink")
 
 
-def late_world(world, **changes):
+def late_world(world, start=True, **changes):
     """A relay whose hour lasts two seconds, with a dead destination a.test and the sender's client.test."""
     port = lib.common_port(["127.0.6.1", "127.0.6.2"])
     sink = world.sink(f"dead=127.0.6.1:{port}", f"client=127.0.6.2:{port}", args=["--maildir", world.path("maildir")])
@@ -130,7 +132,8 @@ def late_world(world, **changes):
                      "mx.client.test A 127.0.6.2"])
     sink.control("dead reply rcpt 451 4.3.0 come again for *")
     relay = world.relay({**settings(dns.at["dns"], port), "retry.schedule": ["20m"], **changes})
-    relay.start(clock_rate=1800)
+    if start:
+        relay.start(clock_rate=1800)
     return relay, sink
 
 
@@ -192,6 +195,21 @@ def test_delay_digest_and_expiry_field_by_field(world):
     wait_for(lambda: relay.log().count(": removed") >= 4, 20, "all is over")
 
 
+def test_what_is_returned_by_a_time_says_so(world):
+    """RFC 2852 4: the status is that of the time, whatever the last attempt heard; attempted or parked."""
+    relay, sink = late_world(world, start=False)
+    relay.configure(relay.settings, lib.shipped_conf().replace(
+        "\nclasses:\n", "\nclasses:\n  - name: short\n    from: \"anna@*\"\n    deliver-by: 1h\n"))
+    relay.start(clock_rate=1800)
+    send_one(relay, "tried@a.test", "")
+    _, fields = group_of(world, messages(sink, 1, 20)[0], "tried@a.test")
+    expect_equal((only(fields, "Action"), only(fields, "Status")), ("failed", "5.4.7"), "Action, Status of what was tried")
+    sink.control("dead refuse")
+    send_one(relay, "parked@a.test", "")
+    _, fields = group_of(world, messages(sink, 2, 30)[1], "parked@a.test")
+    expect_equal((only(fields, "Action"), only(fields, "Status")), ("failed", "5.4.7"), "Action, Status of what was parked")
+
+
 def test_relayed_in_utf8_forms(world):
     """RFC 6533: addresses in UTF-8 have a type and parts of their own."""
     relay, sink = between(world, "a.test", "client.test")
@@ -208,6 +226,87 @@ def test_relayed_in_utf8_forms(world):
     for text in ("Content-Type: message/global-delivery-status\r\n", "Original-Recipient: utf-8; blau\\x{2B}ü@b.test\r\n",
                  "Final-Recipient: utf-8; grün@a.test\r\nAction: relayed\r\n", "Content-Type: message/global-headers\r\n"):
         expect(text.encode() in content, f"{text!r} in {content!r}")
+
+
+def test_relayed_where_nobody_knows_of_the_time(world):
+    """RFC 2852 4: mode N to a host without DELIVERBY; a trace is of each relay. NEVER is never."""
+    relay, sink = between(world, "a.test", "client.test")
+    send_one(relay, "mode-n@a.test", "", " BY=7200;N")
+    message, fields = group_of(world, next(m for m in messages(sink, 2) if m["to"] == ["anna@client.test"]), "mode-n@a.test")
+    expect_equal(only(fields, "Action"), "relayed", "Action")
+    by = email.utils.parsedate_to_datetime(only(message, "Deliver-By-Date"))
+    arrival = email.utils.parsedate_to_datetime(only(message, "Arrival-Date"))
+    expect(abs((by - arrival).total_seconds() - 7200) <= 2, f"Deliver-By-Date {by}, Arrival-Date {arrival}")
+    sink.control("sink ext +DELIVERBY")
+    sink.control("sink cut")  # what it offers counts by session
+    for params, mail_params in ((" NOTIFY=NEVER", " BY=7200;NT"), ("", " BY=7200;N"), ("", " BY=7200;NT")):
+        send_one(relay, "by@a.test", params, mail_params)
+    told = wait_for(lambda: [m for m in messages(sink, 6) if m["to"] == ["anna@client.test"]][1:], 15, "the trace")
+    expect_equal(len(told), 1, "notices of three to a host with DELIVERBY")
+    _, fields = group_of(world, told[0], "by@a.test")
+    expect_equal(only(fields, "Action"), "relayed", "Action of the trace")
+    wait_for(lambda: relay.log().count(": removed") == 6, 15, "all are through")
+    expect_equal(len(sink.messages()), 6, "messages at the sink")
+
+
+class Mailboxes(socketserver.StreamRequestHandler):
+    """A server of LMTP (RFC 2033) that refuses "closed", for one session after the other."""
+
+    def handle(self):
+        self.say("220 mailboxes.test LMTP")
+        to = []
+        for line in self.rfile:
+            verb = line[:4].upper()
+            if verb == b"LHLO":
+                self.say("250-mailboxes.test", "250 PIPELINING")
+            elif verb == b"RCPT":
+                to.append(line)
+                self.say("250 2.1.5 there is such a mailbox")
+            elif verb == b"DATA":
+                self.say("354 go ahead")
+                while self.rfile.readline() != b".\r\n":
+                    pass
+                self.say(*("550 5.7.1 closed" if b"closed@" in one else "250 2.0.0 in the mailbox" for one in to))
+                to.clear()
+            elif verb == b"QUIT":
+                self.say("221 bye")
+                return
+            else:
+                self.say("250 2.0.0 ok")
+
+    def say(self, *lines):
+        self.wfile.write("".join(line + "\r\n" for line in lines).encode())
+
+
+def test_delivered_by_lmtp(world):
+    """The last host of the way: success is "delivered"; what of the same transaction failed is told apart."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mailboxes) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        relay, sink = between(world, "client.test", changes={"outage.storm-guard": "no"})
+        relay.stop()
+        text = lib.shipped_conf().replace("\nroutes:\n", "\nroutes:\n  - name: boxes\n    to: a.test\n    via: \"lmtp:[127.0.0.1]:"
+                                          f"{server.server_address[1]}\"\n    tls: none\n")
+        relay.configure(relay.settings, text)
+        relay.start()
+        with client(relay.at) as smtp:
+            smtp.ehlo("client.test")
+            for line in ("MAIL FROM:<anna@client.test> ENVID=e1", "RCPT TO:<box@a.test> NOTIFY=SUCCESS,FAILURE",
+                         "RCPT TO:<closed@a.test> NOTIFY=SUCCESS,FAILURE", "RCPT TO:<quiet@a.test>"):
+                expect_equal(smtp.docmd(line)[0], 250, line)
+            expect_equal(smtp.data(ORIGINAL)[0], 250, "content")
+        contents = [content_of(world, message) for message in messages(sink, 2)]
+        server.shutdown()
+    for content in contents:
+        groups = list(parse(content).iter_parts())[1].get_payload()
+        expect_equal(only(groups[0], "Original-Envelope-Id"), "e1", "Original-Envelope-Id")
+        expect_equal(len(groups), 2, "recipients named")
+    found = {only(group, "Action"): group for content in contents for group in list(parse(content).iter_parts())[1].get_payload()[1:]}
+    expect_equal(only(found["delivered"], "Final-Recipient"), "rfc822; box@a.test", "delivered")
+    expect_equal((only(found["delivered"], "Status"), only(found["delivered"], "Diagnostic-Code")),
+                 ("2.0.0", "smtp; 250 2.0.0 in the mailbox"), "Status, Diagnostic-Code")
+    expect_equal((only(found["failed"], "Final-Recipient"), only(found["failed"], "Status")),
+                 ("rfc822; closed@a.test", "5.7.1"), "failed")
 
 
 def test_notice_of_success_that_fails_ends_there(world):

@@ -90,6 +90,8 @@ static const struct row rows[] = {
 	{ STAGE_DOT, "", "421 4.4.2 mx.example.net Error: timeout exceeded", MSG, RETRY, "OL", "a reply, so not in doubt" },
 	{ STAGE_STARTTLS, "", "454 4.7.0 TLS not available due to local problem", HOP, PARK, "", "only asked for where we demand TLS" },
 	{ STAGE_MAIL, "", "530 5.7.0 Must issue a STARTTLS command first", MSG, FAIL, "D", "5xx to MAIL" },
+	{ STAGE_MAIL, "k", "530 5.7.0 Must issue a STARTTLS command first", MSG, RETRY, "", "TLS failed today; it worked before" },
+	{ STAGE_AUTH, "s", "432 4.7.12 A password transition is needed", OURS, PARK, "", "our credentials" },
 	{ STAGE_MAIL, "s", "530 5.7.0 Must issue a STARTTLS command first", OURS, PARK, "", "our configuration of the smarthost" },
 	{ STAGE_AUTH, "s", "535 5.7.8 Error: authentication failed: authentication failure", OURS, PARK, "", "our credentials" },
 	{ STAGE_AUTH, "s", "454 4.7.0 Temporary authentication failure: Connection lost to authentication server", HOST, PARK, "",

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "mail/dsn.h"
 
 #define NOW_MS INT64_C(1674551700000)
@@ -123,6 +124,36 @@ static void test_failure_tells_people_and_programs(void **state)
 	assert_int_equal(count_of(&out, "\r\n--=_0000000000002_0="), 4);
 	assert_lines_are_sound(&out);
 	buf_fini(&out);
+}
+
+/* RFC 3464 2.3.5: a name, or an address in brackets. */
+static void test_remote_mta_is_a_name_of_dns(void **state)
+{
+	static const struct {
+		const char *name, *field;
+	} rows[] = {
+		{ "in.b.example", "Remote-MTA: dns; in.b.example\r\n" },
+		{ "192.0.2.1", "Remote-MTA: dns; [192.0.2.1]\r\n" },
+		{ "2001:db8::1", "Remote-MTA: dns; [IPv6:2001:db8::1]\r\n" },
+		{ "unix:/run/lmtp", NULL },
+		{ "", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct dsn_recipient r = failed();
+		struct dsn_params p = sample(&r, 1);
+		struct buf out;
+
+		r.remote_mta = str_from_c(rows[i].name);
+		buf_init(&out, 100000);
+		dsn_build(&out, &p);
+		if (rows[i].field)
+			assert_has(&out, rows[i].field);
+		else
+			assert_lacks(&out, "Remote-MTA");
+		buf_fini(&out);
+	}
 }
 
 static void test_delay_says_until_when(void **state)
@@ -378,6 +409,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_failure_tells_people_and_programs),
+		cmocka_unit_test(test_remote_mta_is_a_name_of_dns),
 		cmocka_unit_test(test_delay_says_until_when),
 		cmocka_unit_test(test_each_action_has_its_word),
 		cmocka_unit_test(test_advice_fits_the_status),

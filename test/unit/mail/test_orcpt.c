@@ -10,7 +10,8 @@
 #include "mail/orcpt.h"
 
 #define X100                                                                                       \
-	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+	"xx"                                                                                       \
 	"xxxxxxxxxx"
 
 static void assert_text(struct buf *out, const char *want, const char *what)
@@ -29,7 +30,8 @@ static void test_envid_is_xtext_of_a_hundred(void **state)
 	} rows[] = {
 		{ "QQ314159", true, "QQ314159", "QQ314159" },
 		{ "a+2Bb", true, "a+2Bb", "a+b" },
-		{ "+41+41", true, "+41+41", "AA" }, /* more than need be is escaped: passed on as it is */
+		{ "+41+41", true, "+41+41",
+			"AA" }, /* more than need be is escaped: passed on as it is */
 		{ "a+0A", false, "a+2B0A", "a+0A" },
 		{ "a+2b", false, "a+2B2b", "a+2b" },
 		{ "a b", false, "a+20b", "a b" }, /* kept decoded by an older version */
@@ -101,12 +103,13 @@ static void test_orcpt_in_all_its_forms(void **state)
 
 static void test_orcpt_that_is_none(void **state)
 {
-	static const char *const refused[] = { "", ";", "rfc822", "rfc822;", ";a@b", "rf c;a", "-x;a",
-		"r+41;a", "rfc822;a b", "rfc822;a+0D+0Ab", "rfc822;a+00", "rfc822;a+7F", "rfc822;a+2",
-		"rfc822;a+2b", "rfc822;\r\nDATA", "utf-8;\xc3", "utf-8;\xed\xa0\x80", "utf-8;\\",
-		"utf-8;\\x{", "utf-8;\\x{}", "utf-8;\\x{41}", "utf-8;\\x{fc}", "utf-8;\\x{0FC}",
-		"utf-8;\\x{D800}", "utf-8;\\x{110000}", "utf-8;\\x{FC", "utf-8;\\x{1000000}",
-		"utf-8;a b", "utf-8;a+0A", "rfc822;" X100 X100 X100 X100 X100 };
+	static const char *const refused[] = { "", ";", "rfc822", "rfc822;", ";a@b", "rf c;a",
+		"-x;a", "r+41;a", "rfc822;a b", "rfc822;a+0D+0Ab", "rfc822;a+00", "rfc822;a+7F",
+		"rfc822;a+2", "rfc822;a+2b", "rfc822;\r\nDATA", "utf-8;\xc3", "utf-8;\xed\xa0\x80",
+		"utf-8;\\", "utf-8;\\x{", "utf-8;\\x{}", "utf-8;\\x{41}", "utf-8;\\x{fc}",
+		"utf-8;\\x{0FC}", "utf-8;\\x{D800}", "utf-8;\\x{110000}", "utf-8;\\x{FC",
+		"utf-8;\\x{1000000}", "utf-8;a b", "utf-8;a+0A",
+		"rfc822;" X100 X100 X100 X100 X100 };
 	static const char *const left_out[] = { "", ";", "rfc822", "rfc822;", ";a@b", "r\r\n;a" };
 	struct buf out;
 

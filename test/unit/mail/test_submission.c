@@ -37,12 +37,14 @@ static const struct row {
 		"Subject: hi\r\n" DATE MESSAGE_ID "\r\nbody\r\n" },
 	{ "a date only", "dATE : x\r\n\r\n", "dATE : x\r\n" MESSAGE_ID "\r\n" },
 	{ "an id only", "message-id:\r\n <a@b>\r\n\r\n", "message-id:\r\n <a@b>\r\n" DATE "\r\n" },
-	{ "names that only begin like them", "Date-Received: x\r\nX-Message-ID: y\r\nBccs: z\r\n\r\n",
+	{ "names that only begin like them",
+		"Date-Received: x\r\nX-Message-ID: y\r\nBccs: z\r\n\r\n",
 		"Date-Received: x\r\nX-Message-ID: y\r\nBccs: z\r\n" DATE MESSAGE_ID "\r\n" },
 	{ "bcc", "Date: x\r\nBcc: a@b\r\nMessage-ID: y\r\n\r\nBcc: body\r\n",
 		"Date: x\r\nMessage-ID: y\r\n\r\nBcc: body\r\n" },
 	{ "bcc, folded, twice, in any case",
-		"bcc: a,\r\n b,\r\n\tc\r\nDate: x\r\nBCC:\r\nMessage-ID: y\r\nBcc \t: d\r\n \r\n\r\n",
+		"bcc: a,\r\n b,\r\n\tc\r\nDate: x\r\nBCC:\r\nMessage-ID: y\r\nBcc \t: d\r\n "
+		"\r\n\r\n",
 		"Date: x\r\nMessage-ID: y\r\n\r\n" },
 	{ "resent bcc", "Resent-Bcc: a\r\nDate: x\r\nMessage-ID: y\r\nResent-To: b\r\n\r\n",
 		"Date: x\r\nMessage-ID: y\r\nResent-To: b\r\n\r\n" },
@@ -58,6 +60,11 @@ static const struct row {
 		"To: a\r\n" DATE MESSAGE_ID "nonsense\r\n\r\n" },
 	{ "a mailbox file", "From a@b Tue Jan 24\r\nDate: x\r\nMessage-ID: y\r\n\r\nFrom c\r\n",
 		"From a@b Tue Jan 24\r\nDate: x\r\nMessage-ID: y\r\n\r\nFrom c\r\n" },
+	{ "an open line", "To: a", "To: a\r\n" DATE MESSAGE_ID },
+	{ "an open line, and nothing missing", "Date: x\r\nMessage-ID: y",
+		"Date: x\r\nMessage-ID: y" },
+	{ "an open odd line", "To: a\r\nBcc", "To: a\r\n" DATE MESSAGE_ID "Bcc" },
+	{ "an open bcc", "To: a\r\nBcc: b", "To: a\r\n" DATE MESSAGE_ID },
 	{ "eight bits in a name", "B\xc3\xa4: a\r\n\r\n", DATE MESSAGE_ID "B\xc3\xa4: a\r\n\r\n" },
 	{ "a colon alone", ": a\r\n\r\n", DATE MESSAGE_ID ": a\r\n\r\n" },
 	{ "eight bits elsewhere", "Date: \xff\r\nMessage-ID: y\r\n\r\n\xff\xfe\r\n",
@@ -101,8 +108,8 @@ static void test_submission_leaves_alone_what_it_has_mended(void **state)
 static void test_submission_holds_little_of_an_endless_header(void **state)
 {
 	(void)state;
-	static const char *const fields[] = { "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n", "Bcc: aaaa@bbbb\r\n",
-		"x", " ", "\r\n " };
+	static const char *const fields[] = { "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n",
+		"Bcc: aaaa@bbbb\r\n", "x", " ", "\r\n " };
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		struct submission s;

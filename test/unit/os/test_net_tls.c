@@ -2,6 +2,7 @@
  * mx.test. */
 #include "unit/os/fixture_net.h"
 
+#include <malloc.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "os/net_uv.h"
+#include "os/tls_private.h"
 
 #define CERTIFICATE_NAME "mx.test"
 
@@ -155,7 +156,8 @@ static void test_tls_required_name_is_enforced(void **state)
 	} rows[] = {
 		{ true, "other.test", "hostname mismatch, certificate is for mx.test" },
 		{ true, "127.0.0.2", "IP address mismatch, certificate is for mx.test" },
-		{ false, CERTIFICATE_NAME, "self-signed certificate, certificate is for mx.test, issued by mx.test" },
+		{ false, CERTIFICATE_NAME,
+			"self-signed certificate, certificate is for mx.test, issued by mx.test" },
 		{ true, "", "no usable server name" },
 		{ true, "a\x01.test", "hostname mismatch, certificate is for mx.test" },
 	};
@@ -424,6 +426,189 @@ static void test_tls_damaged_record_ends_the_connection(void **state)
 	net_fixture_fini(&f);
 }
 
+/* Puts octets on the wire past the TLS of this side, as an attacker on the way would. */
+static void inject(struct side *from, const char *octets, size_t len)
+{
+	buf_append(&from->conn->wire, octets, len);
+	conn_mark_dirty(from->conn);
+}
+
+static void open_tls(struct net_fixture *f, const struct files *files)
+{
+	begin(f, files, true);
+	side_start_tls(&f->client, false, TLS_CHECK_NAME, CERTIFICATE_NAME);
+	fixture_wait(&f->base, &f->client.has_tls);
+	fixture_wait(&f->base, &f->server.has_tls);
+	assert_int_equal(f->client.tls, OK);
+}
+
+static void test_tls_cut_record_hands_on_nothing(void **state)
+{
+	static const size_t cuts[] = { 1, 4, 5, 20 };
+
+	for (size_t i = 0; i < ARRAY_COUNT(cuts); i++) {
+		struct net_fixture f;
+		char record[64] = "\x17\x03\x03\x00\x30";
+		open_tls(&f, *state);
+		inject(&f.client, record, cuts[i]);
+		net_fixture_turn(&f);
+		assert_false(f.server.is_ended); /* the rest may come */
+		uv_os_fd_t fd = -1;
+		assert_int_equal(uv_fileno(&f.client.conn->uv.handle, &fd), 0);
+		shutdown(fd, SHUT_WR);
+		fixture_wait(&f.base, &f.server.is_ended);
+		assert_int_equal(f.server.input.len, 0);
+		net_fixture_fini(&f);
+	}
+}
+
+/* The server's record is damaged on the way: the client says so by an alert, which ends the server's side too. */
+static void test_tls_alert_ends_the_session(void **state)
+{
+	struct net_fixture f;
+	char record[37] = "\x17\x03\x03\x00\x20";
+
+	open_tls(&f, *state);
+	inject(&f.server, record, sizeof(record));
+	fixture_wait(&f.base, &f.client.is_ended);
+	assert_int_equal(f.client.end, ERR_TLS);
+	fixture_wait(&f.base, &f.server.is_ended);
+	assert_int_equal(f.server.end, ERR_TLS);
+	net_fixture_fini(&f);
+}
+
+static void test_tls_renegotiation_is_refused(void **state)
+{
+	struct net_fixture f;
+
+	begin(&f, *state, true);
+	SSL_CTX_set_max_proto_version(f.net.uv->client_context, TLS1_2_VERSION);
+	side_start_tls(&f.client, false, TLS_CHECK_NAME, CERTIFICATE_NAME);
+	fixture_wait(&f.base, &f.server.has_tls);
+	fixture_wait(&f.base, &f.client.has_tls);
+	SSL *client = f.client.conn->tls->ssl, *server = f.server.conn->tls->ssl;
+	SSL_clear_options(client, SSL_OP_NO_RENEGOTIATION);
+	assert_int_equal(SSL_renegotiate(client), 1);
+	side_write(&f.client, "NOOP"); /* the new handshake goes first */
+	fixture_wait(&f.base, &f.client.is_ended);
+	assert_int_equal(f.client.end, ERR_TLS);
+	net_fixture_turn(&f);
+	assert_int_equal(SSL_total_renegotiations(server), 0);
+	assert_true(SSL_is_init_finished(server));
+	assert_in_range(
+		f.server.conn->wire.len, 0, 100); /* "no_renegotiation", and nothing begun */
+	side_close(&f.client, false);
+	fixture_wait(&f.base, &f.server.is_ended);
+	assert_int_equal(f.server.input.len, 0);
+	net_fixture_fini(&f);
+}
+
+/* RELIABILITY row 30: the limit is for the whole handshake, not for each octet. */
+static void test_tls_handshake_octet_by_octet_times_out(void **state)
+{
+	struct net_fixture f;
+
+	begin(&f, *state, true);
+	env_timer_after(f.base.env, &f.server.conn->deadline, 60);
+	struct mono start = env_now(f.base.env);
+	inject(&f.client, "\x16\x03\x01\x3f", 4);
+	struct mono last = start;
+	while (!f.server.has_tls) { /* one each millisecond: the record is never whole */
+		struct mono now = env_now(f.base.env);
+		assert_true(now.ms - start.ms < 10 * SECOND_MS);
+		if (now.ms > last.ms)
+			inject(&f.client, "\x01", 1);
+		last = now;
+		net_fixture_turn(&f);
+	}
+	assert_int_equal(f.server.tls, ERR_TIMEOUT);
+	net_fixture_fini(&f);
+}
+
+static void test_tls_reload_says_what_is_wrong(void **state)
+{
+	const struct files *files = *state;
+	const struct {
+		struct os_net_tls tls;
+		const char *problem;
+	} rows[] = {
+		{ { .certificate_path = "/nonexistent/cert", .key_path = files->key },
+			"tls.certificate /nonexistent/cert: No such file or directory" },
+		{ { .certificate_path = files->certificate, .key_path = "/nonexistent/key" },
+			"tls.key /nonexistent/key: No such file or directory" },
+		{ { .certificate_path = files->certificate, .key_path = files->certificate },
+			"tls.key " },
+		{ { .certificate_path = files->key, .key_path = files->key }, "tls.certificate " },
+		{ { .authorities_path = "/nonexistent/ca" },
+			"tls.authorities /nonexistent/ca: No such file or directory" },
+		{ { .certificate_path = files->certificate,
+			  .key_path = files->key,
+			  .client_authorities_path = "/nonexistent/clients" },
+			"tls.client-authorities /nonexistent/clients: No such file or directory" },
+	};
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct os_tls *read;
+		struct buf problem;
+		buf_init(&problem, 400);
+		assert_int_equal(os_tls_read(&rows[i].tls, &read, &problem), ERR_TLS);
+		assert_null(read);
+		if (strncmp(buf_cstr(&problem), rows[i].problem, strlen(rows[i].problem)) != 0)
+			print_error("%s\n", buf_cstr(&problem));
+		assert_memory_equal(buf_cstr(&problem), rows[i].problem, strlen(rows[i].problem));
+		buf_fini(&problem);
+	}
+}
+
+/* What doc/performance.md says of it; both sides are here, so twice. */
+static void test_tls_idle_connections_are_small(void **state)
+{
+	enum { COUNT = 50, LIMIT_KIB = 60 };
+	struct net_fixture f;
+	struct side clients[COUNT], servers[COUNT];
+	struct mallinfo2 before;
+
+	open_tls(&f, *state);
+	before = mallinfo2();
+	if (before.uordblks == 0) { /* a sanitizer's */
+		net_fixture_fini(&f);
+		skip();
+	}
+	for (int i = 0; i < COUNT; i++) {
+		clients[i] = f.client;
+		servers[i] = f.server;
+		f.client.conn->user = &clients[i];
+		f.server.conn->user = &servers[i];
+		f.client.has_tls = f.server.has_tls = false;
+		f.client.conn = f.server.conn = NULL;
+		memset(&f.client.input, 0, sizeof(f.client.input));
+		memset(&f.server.input, 0, sizeof(f.server.input));
+		buf_init(&f.client.input, 1000);
+		buf_init(&f.server.input, 1000);
+		net_fixture_connect(&f);
+		f.server.starts_tls_on_read = true;
+		side_write(&f.client, "STARTTLS");
+		net_fixture_wait_input(&f, &f.client, 2);
+		buf_clear(&f.client.input);
+		buf_clear(&f.server.input);
+		side_start_tls(&f.client, false, TLS_CHECK_NAME, CERTIFICATE_NAME);
+		fixture_wait(&f.base, &f.client.has_tls);
+		fixture_wait(&f.base, &f.server.has_tls);
+		side_write(&f.client, "EHLO");
+		net_fixture_wait_input(&f, &f.server, 4);
+		side_write(&f.server, "250");
+		net_fixture_wait_input(&f, &f.client, 3);
+	}
+	size_t kib = (mallinfo2().uordblks - before.uordblks) / COUNT / 1024;
+	print_message("an idle TLS connection, both sides of it: %zu KiB\n", kib);
+	assert_in_range(kib, 1, LIMIT_KIB);
+	for (int i = 0; i < COUNT; i++) {
+		buf_fini(&clients[i].input);
+		buf_fini(&servers[i].input);
+	}
+	net_fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +627,12 @@ int main(void)
 		cmocka_unit_test(test_tls_reload_with_a_bad_file_changes_nothing),
 		cmocka_unit_test(test_tls_old_protocols_are_refused),
 		cmocka_unit_test(test_tls_damaged_record_ends_the_connection),
+		cmocka_unit_test(test_tls_cut_record_hands_on_nothing),
+		cmocka_unit_test(test_tls_alert_ends_the_session),
+		cmocka_unit_test(test_tls_renegotiation_is_refused),
+		cmocka_unit_test(test_tls_handshake_octet_by_octet_times_out),
+		cmocka_unit_test(test_tls_reload_says_what_is_wrong),
+		cmocka_unit_test(test_tls_idle_connections_are_small),
 	};
 	return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
 }

@@ -33,12 +33,12 @@ static int open_world(void **state)
 	w.conf = conf_default();
 	w.senders[0] = STR("noreply@shop.test");
 	w.senders[1] = STR("*@ann.test");
-	w.rules[0] = (struct conf_user_rule){ .pattern = STR("ann*"),
-		.senders = w.senders,
-		.sender_count = 2 };
-	w.rules[1] = (struct conf_user_rule){ .pattern = STR("*"),
-		.messages_per_hour = 3,
-		.recipients_per_hour = 10 };
+	w.rules[0] = (struct conf_user_rule){
+		.pattern = STR("ann*"), .senders = w.senders, .sender_count = 2
+	};
+	w.rules[1] = (struct conf_user_rule){
+		.pattern = STR("*"), .messages_per_hour = 3, .recipients_per_hour = 10
+	};
 	w.conf->user_rules = w.rules;
 	w.conf->user_rule_count = 2;
 	w.accounts = accounts_new(&w.env.env);
@@ -92,12 +92,9 @@ static void test_account_sends_from_its_addresses(void **state)
 		const char *user, *sender;
 		unsigned code;
 	} rows[] = {
-		{ "ann", "noreply@shop.test", 0 },
-		{ "ann", "NoReply@SHOP.test", 0 },
-		{ "annabel", "x@ann.test", 0 },
-		{ "ann", "", 0 }, /* RFC 8098 section 3 */
-		{ "ann", "x@shop.test", 553 },
-		{ "ann", "x@ann.test.evil.test", 553 },
+		{ "ann", "noreply@shop.test", 0 }, { "ann", "NoReply@SHOP.test", 0 },
+		{ "annabel", "x@ann.test", 0 }, { "ann", "", 0 }, /* RFC 8098 section 3 */
+		{ "ann", "x@shop.test", 553 }, { "ann", "x@ann.test.evil.test", 553 },
 		{ "bob", "x@shop.test", 0 },
 		{ "", "x@shop.test", 0 }, /* nobody: relaying is for others to judge */
 	};

@@ -180,9 +180,9 @@ static void test_auth_shuts_out_who_guesses_and_nobody_else(void **state)
 	assert_string_equal(w.lines[0],
 		"warning: unknown[192.0.2.7]: SASL PLAIN authentication failed: wrong password, "
 		"sasl_username=ann");
-	assert_string_equal(w.lines[3],
-		"warning: unknown[192.0.2.7]: 3 wrong passwords within ten minutes: AUTH is answered "
-		"454 until they are over");
+	assert_string_equal(w.lines[3], "warning: unknown[192.0.2.7]: 3 wrong passwords within ten "
+					"minutes: AUTH is answered "
+					"454 until they are over");
 }
 
 static void test_auth_counts_users_apart_behind_a_trusted_address(void **state)

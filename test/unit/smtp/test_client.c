@@ -108,6 +108,18 @@ static const struct opening openings[] = {
 		{ GREET, { "250-mx\r\n250 AUTH PLAIN\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n" },
 			{ "535 5.7.8 no\r\n", QUIT } },
 		false, STAGE_AUTH, OK, 535 },
+	{ "auth plain not taken, login is", TLS_NONE, "user", "127.0.0.1",
+		{ GREET,
+			{ "250-mx\r\n250 AUTH PLAIN LOGIN\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n" },
+			{ "504 5.5.4 not that\r\n", "AUTH LOGIN\r\n" },
+			{ "334 VXNlcm5hbWU6\r\n", "dXNlcg==\r\n" },
+			{ "334 UGFzc3dvcmQ6\r\n", "c2VjcmV0\r\n" }, { "235 ok\r\n", "" } },
+		true, 0, 0, 0 },
+	{ "a wrong password is not tried twice", TLS_NONE, "user", "127.0.0.1",
+		{ GREET,
+			{ "250-mx\r\n250 AUTH PLAIN LOGIN\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n" },
+			{ "535 5.7.8 no\r\n", QUIT } },
+		false, STAGE_AUTH, OK, 535 },
 	{ "auth goes on and on", TLS_NONE, "user", "127.0.0.1",
 		{ GREET, { "250-mx\r\n250 AUTH PLAIN\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n" },
 			{ "334 more\r\n", "" } },
@@ -399,7 +411,8 @@ static const struct job_row lmtp_jobs[] = {
 	{ "lmtp, all delivered", PIPE, 3,
 		{ { "", MAIL R0 R1 R2 DATA },
 			{ "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", CONTENT },
-			{ "250 2.1.5 one\r\n", "" }, { "250-two\r\n250 two\r\n250 three\r\n", "" } },
+			{ "250 2.1.5 one\r\n", "" },
+			{ "250-two\r\n250 two\r\n250 three\r\n", "" } },
 		{ DELIVERED, DELIVERED, DELIVERED }, true, true, false },
 	{ "lmtp, one by one", "", 1,
 		{ { "", MAIL }, { "250 ok\r\n", R0 }, { "250 ok\r\n", DATA },
@@ -409,14 +422,14 @@ static const struct job_row lmtp_jobs[] = {
 		{ { "", MAIL R0 R1 R2 DATA },
 			{ "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", CONTENT },
 			{ "452 4.2.2 full\r\n250 in\r\n550 5.2.1 closed\r\n", "" } },
-		{ { STAGE_DOT, OK, 452, false }, DELIVERED, { STAGE_DOT, OK, 550, false } }, true, true,
-		false },
+		{ { STAGE_DOT, OK, 452, false }, DELIVERED, { STAGE_DOT, OK, 550, false } }, true,
+		true, false },
 	{ "lmtp, no reply for who was refused before", PIPE, 3,
 		{ { "", MAIL R0 R1 R2 DATA },
 			{ "250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n", CONTENT },
 			{ "250 in\r\n", "" }, { "450 later\r\n", "" } },
-		{ DELIVERED, { STAGE_RCPT, OK, 550, false }, { STAGE_DOT, OK, 450, false } }, true, true,
-		false },
+		{ DELIVERED, { STAGE_RCPT, OK, 550, false }, { STAGE_DOT, OK, 450, false } }, true,
+		true, false },
 	{ "lmtp, all refused", PIPE, 2,
 		{ { "", MAIL R0 R1 DATA }, { "250 ok\r\n550 no\r\n452 no\r\n503 no\r\n", "" } },
 		{ { STAGE_RCPT, OK, 550, false }, { STAGE_RCPT, OK, 452, false } }, true, false,
@@ -543,6 +556,7 @@ static void test_client_keeps_lmtp_replies_when_the_connection_is_lost(void **st
 		fixture_settle(&fc.f);
 		assert_int_equal(fc.dones, 1);
 		assert_true(fc.recipients[0].is_delivered);
+		assert_int_equal(fc.recipients[0].outcome.code, 250);
 		assert_int_equal(fc.recipients[1].outcome.code, 550);
 		assert_false(fc.recipients[1].is_delivered || fc.recipients[2].is_delivered);
 		assert_int_equal(fc.recipients[2].outcome.stage, STAGE_DOT);
@@ -778,6 +792,26 @@ static void test_client_passes_on_dsn_wishes_where_offered(void **state)
 				  "ORCPT=rfc822;o+20r@d\r\n"
 				  "RCPT TO:<r2@d.example> ORCPT=X-other;+41+2Bb\r\n" DATA
 				: MAIL R0 R1 R2 DATA);
+		fixture_client_fini(&fc);
+	}
+}
+
+/* RFC 6533 3: raw where MAIL says SMTPUTF8, which only mail that needs it does. */
+static void test_client_passes_on_an_original_recipient_in_utf8(void **state)
+{
+	static struct fixture_client fc;
+
+	(void)state;
+	for (int needs = 0; needs < 2; needs++) {
+		fixture_client_init(&fc);
+		fixture_client_ready(&fc, "PIPELINING\nDSN\nSMTPUTF8");
+		fc.env.is_smtputf8 = needs;
+		fc.rcpts[0].orcpt = STR("utf-8;\xc3\xbc@d");
+		fixture_client_deliver(&fc, 1);
+		assert_string_equal(fixture_client_heard(&fc),
+			needs ? "MAIL FROM:<a@b.example> SMTPUTF8\r\n"
+				"RCPT TO:<r0@d.example> ORCPT=utf-8;\xc3\xbc@d\r\n" DATA
+			      : MAIL "RCPT TO:<r0@d.example> ORCPT=utf-8;\\x{FC}@d\r\n" DATA);
 		fixture_client_fini(&fc);
 	}
 }
@@ -1074,6 +1108,7 @@ int main(void)
 		cmocka_unit_test(test_client_does_not_reuse_a_session_with_surplus_replies),
 		cmocka_unit_test(test_client_offers_nothing_that_the_peer_cannot_take),
 		cmocka_unit_test(test_client_passes_on_dsn_wishes_where_offered),
+		cmocka_unit_test(test_client_passes_on_an_original_recipient_in_utf8),
 		cmocka_unit_test(test_client_never_sends_addresses_that_break_lines),
 		cmocka_unit_test(test_client_holds_back_content_that_the_peer_does_not_read),
 		cmocka_unit_test(test_client_times_out_when_content_does_not_move),
