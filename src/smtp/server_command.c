@@ -71,9 +71,12 @@ static enum line_result take_line(struct smtp_server *s, struct str *in, struct 
 	if (!s->is_line_skipped && is_whole && s->line.len == 0 && part.len <= s->line.max_bytes) {
 		*line = part;
 	} else {
+		/* Its beginning is kept, however long it is: it says whether content follows. */
+		size_t room = s->line.max_bytes - s->line.len;
+
 		if (!s->is_line_skipped)
-			buf_append_str(&s->line, part);
-		s->is_line_skipped = s->is_line_skipped || s->line.is_full;
+			buf_append_str(&s->line, str_slice(part, 0, room));
+		s->is_line_skipped = s->is_line_skipped || part.len > room;
 		*line = buf_str(&s->line);
 	}
 	if (!is_whole)
