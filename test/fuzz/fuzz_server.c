@@ -79,19 +79,42 @@ static unsigned take_reply(struct str *out)
 	}
 }
 
-/* What one reply answers: a line, or after 354 all up to the end of data. Returns false when it is not all there. */
-static bool take_cause(struct str *in, bool is_content)
+/* A line that is BDAT brings so many octets with it, whatever it is answered; other lines none. */
+static uint64_t octets_behind(struct str line)
+{
+	struct arena scratch = { 0 };
+	struct command c;
+	uint64_t octets = 0;
+
+	if (line.len < 2 || line.len > LINE_MAX_BYTES || line.data[line.len - 2] != '\r')
+		return 0;
+	if (command_parse(&c, str_slice(line, 0, line.len - 2), false, &scratch) == COMMAND_OK &&
+		c.verb == COMMAND_BDAT &&
+		c.chunk_bytes / 2 <= MESSAGE_MAX_BYTES) /* beyond, none is waited for */
+		octets = c.chunk_bytes;
+	arena_fini(&scratch);
+	return octets;
+}
+
+/* What one reply answers: a line, after 354 all up to the end of data, after BDAT its octets. code: of the reply before.
+ * Returns false when it is not all there. */
+static bool take_cause(struct str *in, unsigned code)
 {
 	static const char end[] = "\r\n.\r\n";
-	bool is_start = true;
+	bool is_start = true, is_content = code == 354;
 
 	while (in->len > 0) {
 		size_t left = in->len;
 		size_t skip = is_start ? 2 : 0; /* content may begin with its end */
 		if (!is_content) {
 			size_t len = str_find(*in, '\n');
-			*in = str_slice(*in, len + 1, in->len);
-			return len < left;
+			uint64_t more = code == 334 || len == left
+						? 0
+						: octets_behind(str_slice(*in, 0, len + 1));
+			if (len == left || more > left - len - 1)
+				return false;
+			*in = str_slice(*in, len + 1 + (size_t)more, in->len);
+			return true;
 		}
 		size_t want = sizeof(end) - 1 - skip;
 		if (left >= want && memcmp(in->data, end + skip, want) == 0) {
@@ -112,11 +135,11 @@ static void check_replies(const struct fixture_server *fs, struct str in)
 
 	CHECK(code == 220);
 	while (out.len > 0) {
-		CHECK(take_cause(&in, code == 354));
+		CHECK(take_cause(&in, code));
 		code = take_reply(&out);
 	}
 	if (!fs->conn->is_closed)
-		CHECK(!take_cause(&in, code == 354));
+		CHECK(!take_cause(&in, code));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
