@@ -2,7 +2,7 @@
 _outlast() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
 	local verbs='status list show cat log explain retry hold release delete revive sites probe outages outage import
-		policy metrics config reload ping check-config salvage passwd simulate version help'
+		policy tls metrics config reload ping check-config salvage passwd simulate version help'
 	local conditions='--from --to --domain --site --hop --state --older --newer --size --tries --code
 		--user --priority --all --limit'
 	for ((i = 1; i < COMP_CWORD; i++)); do

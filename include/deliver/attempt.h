@@ -61,6 +61,7 @@ struct attempt {
 	struct route *route; /* borrowed */
 	bool is_known_good;
 	bool is_limited; /* the site has shown that it limits us: 421 is that, and not the end of an idle session */
+	bool is_verify; /* the transaction ends before DATA; content is NULL, and 2xx to RCPT is the outcome */
 	bool is_probe; /* a fresh session, no pooled one; every address is tried, one after the other */
 	void (*on_done)(struct attempt *a); /* later, once */
 	/* out */

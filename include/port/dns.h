@@ -46,6 +46,7 @@ struct dns_answer {
 	const char *problem; /* DNS_TEMPORARY: "SERVFAIL", "timeout", ... static */
 	bool is_authentic;   /* AD bit, of a resolver whose word counts (on this host, or dns.trust-ad) */
 	struct str alias;    /* whose records they are, when CNAMEs led elsewhere; else empty */
+	bool is_unvouched;   /* of a resolver whose AD bit does not count, while that of another one would */
 	uint32_t ttl_s;      /* least of the records, or of the SOA for negative answers */
 	struct dns_record *records;
 	uint32_t count;

@@ -6,7 +6,7 @@
  * {"row":{...}} and then exactly one {"done":{...}} or {"error":{"code":N,"text":"..."}}, N from
  * enum verb_code. Nothing of a request is trusted.
  *
- * Verbs that read: status list show cat log explain sites outages outage-report metrics config
+ * Verbs that read: status list show cat log explain sites tls outages outage-report metrics config
  * fate version ping. Verbs that change: retry hold release delete revive probe import outage-declare
  * outage-extend outage-end reload; they need caller.may_change and are logged with
  * who and why. Thread: loop, or the only one.
@@ -46,6 +46,13 @@ struct verb_gauges {
 	struct wall offline_since;
 };
 
+/* What is in memory of fetching the MTA-STS policy of a domain. */
+struct verb_sts_gauges {
+	struct wall failed;   /* last failure; WALL_NONE: none since the last success */
+	const char *failure;  /* static */
+	struct wall next_try; /* not before, and not before somebody asks */
+};
+
 /* What only the running daemon knows or can do. */
 struct verb_daemon_ops {
 	void (*gauges)(void *user, struct verb_gauges *out);
@@ -59,12 +66,14 @@ struct verb_daemon_ops {
 	/* hop_known - mail for it was accepted then, by another relay; the store knows already. mailbox_known - the same of one
 	 * mailbox, which nobody has stored yet. outage_new_id - the number of an outage that is about to be declared.
 	 * outages_changed - outages were declared, changed or ended in the store. site_limit - messages a minute that go to a
-	 * site while it limits us; 0: it does not. Each may be NULL: not offered. */
+	 * site while it limits us; 0: it does not. sts - false: nothing is in memory of that domain. Each may be NULL: not
+	 * offered. */
 	void (*hop_known)(void *user, struct str hop, struct wall at);
 	void (*mailbox_known)(void *user, struct str address, struct wall at);
 	uint64_t (*outage_new_id)(void *user);
 	void (*outages_changed)(void *user);
 	double (*site_limit)(void *user, struct str site);
+	bool (*sts)(void *user, struct str domain, struct verb_sts_gauges *out);
 };
 
 struct verb_host {

@@ -61,6 +61,8 @@ def tls(f):
     rows = []
     for cell, what in (("tls-resumed", "resumed"), ("tls-handshake", "in full")):
         rows += against_peer(f, cell, f"a TLS connection for each message, in and out, {what}", cell, "per_second", 5)
+        rows += against_peer(f, "cpu-" + cell, f"CPU of a message with it, {what}", cell, "cpu_ms_per_message", 5, unit=" ms",
+                             is_more_better=False)
     return rows
 
 

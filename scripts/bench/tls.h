@@ -36,7 +36,8 @@ static inline SSL_CTX *tls_context(const SSL_METHOD *method)
 	if (context == NULL)
 		die("TLS: no context");
 	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
-					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+					  SSL_MODE_RELEASE_BUFFERS);
 	return context;
 }
 

@@ -371,7 +371,8 @@ static bool set_lmtp_path(struct conf_route *route, struct str text, struct valu
 		return refuse(
 			c->why, "the path of a socket may have at most %zu octets", SOCKET_LEN_MAX);
 	if (err != OK)
-		return refuse(c->why, "'%.*s' needs the whole path of a socket, like lmtp:unix:/run/lmtp",
+		return refuse(c->why,
+			"'%.*s' needs the whole path of a socket, like lmtp:unix:/run/lmtp",
 			STR_FMT(text));
 	route->via = ROUTE_LMTP;
 	route->path = arena_dup(c->arena, str_from_c(at.path));
@@ -396,7 +397,8 @@ static bool set_via(struct conf_route *route, struct str text, struct value_cont
 			"'%.*s' is none of mx, \"[host]:port\", host:port, \"lmtp:[host]:port\" or "
 			"lmtp:unix:/path",
 			STR_FMT(text));
-	if (is_lmtp && port == 0) /* RFC 2033 5: LMTP must not use the port of SMTP, and has none of its own */
+	/* RFC 2033 5: LMTP must not use the port of SMTP, and has none of its own. */
+	if (is_lmtp && port == 0)
 		return refuse(c->why, "'%.*s' needs a port, like \"lmtp:[%.*s]:24\"", STR_FMT(text),
 			STR_FMT(host));
 	struct str address =
@@ -416,9 +418,8 @@ static bool set_via(struct conf_route *route, struct str text, struct value_cont
 
 bool value_is_list(const struct key *key)
 {
-	return key->kind == KEY_NETWORKS || key->kind == KEY_SERVERS ||
-	       key->kind == KEY_DOMAINS || key->kind == KEY_PATTERNS ||
-	       key->kind == KEY_SCHEDULE || key->kind == KEY_ITEMS;
+	return key->kind == KEY_NETWORKS || key->kind == KEY_SERVERS || key->kind == KEY_DOMAINS ||
+	       key->kind == KEY_PATTERNS || key->kind == KEY_SCHEDULE || key->kind == KEY_ITEMS;
 }
 
 void value_clear(const struct key *key, void *base)

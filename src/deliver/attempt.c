@@ -11,22 +11,17 @@
 
 #include <string.h>
 
+#include "attempt_tls.h"
 #include "base/buf.h"
 #include "base/check.h"
 
 #define CONNECT_FLOOR_MS 50
 #define LACKING_ATTEMPTS_MIN 12 /* about half a day of the usual retry schedule */
 #define HOST_BYTES_MAX 512
-#define TLS_TEXT_BYTES_MAX 1024
 
 static void on_deadline(struct timer *t);
 static void on_finish(struct deferred *d);
 static void next_host(struct attempt *a);
-
-static const struct route_target *target_of(const struct attempt *a)
-{
-	return &a->route->targets[a->order[a->target]];
-}
 
 /* What a known-good site lacks today it may have had yesterday: no-domain-grace is enough to put that right, and for mail that
  * was parked all the time, so many tries. */
@@ -142,7 +137,7 @@ static bool choose_target(struct attempt *a)
 
 static void set_host(struct attempt *a)
 {
-	const struct route_target *target = target_of(a);
+	const struct route_target *target = attempt_target(a);
 	struct buf host;
 
 	buf_init(&host, HOST_BYTES_MAX);
@@ -160,27 +155,6 @@ static void set_host(struct attempt *a)
 	buf_fini(&host);
 }
 
-/* The key of a rule that is not the target's own. */
-static void set_key(struct attempt *a)
-{
-	a->session_key = route_key_of(
-		a->conf, a->route->conf_route, target_of(a)->host, &a->rule, &a->arena);
-}
-
-/* RFC 8689 section 4.2.1: the certificate of the next hop must verify, by PKIX unless TLSA records do it. */
-static void set_rule(struct attempt *a)
-{
-	const struct route_target *target = target_of(a);
-
-	a->rule = target->tls;
-	a->session_key = target->session_key;
-	if (!a->message->is_requiretls || target->tls.policy == TLS_VERIFY ||
-		target->tls.policy == TLS_DANE)
-		return;
-	a->rule = (struct tls_rule){ .policy = TLS_VERIFY, .authority = TLS_BY_REQUIRETLS };
-	set_key(a);
-}
-
 static void next_host(struct attempt *a)
 {
 	if (!choose_target(a)) {
@@ -188,7 +162,7 @@ static void next_host(struct attempt *a)
 		return;
 	}
 	set_host(a);
-	set_rule(a);
+	attempt_tls_set_rule(a);
 	engage(a, !a->is_probe);
 }
 
@@ -216,18 +190,10 @@ static void set_outcome(struct attempt *a, struct outcome *to, const struct outc
 	to->text = arena_dup(&a->arena, from->text);
 }
 
-/* No handshake, or STARTTLS refused by a reply. Octets smuggled in behind the 220 are neither: nothing more is said to
- * such a host in clear text. */
-static bool is_tls_failure(const struct outcome *outcome)
-{
-	return outcome->stage == STAGE_TLS ||
-	       (outcome->stage == STAGE_STARTTLS && outcome->code != 0);
-}
-
 /* What a connection, or the want of one, says of our own network. */
 static void note_network(struct attempt *a, const struct outcome *outcome)
 {
-	const struct route_target *t = target_of(a);
+	const struct route_target *t = attempt_target(a);
 	unsigned family = ATTEMPT_FAMILY(t->address.family);
 
 	if (t->is_near)
@@ -243,95 +209,20 @@ static void note_network(struct attempt *a, const struct outcome *outcome)
 	a->reached = t->address;
 }
 
-static void note_tls(
-	struct attempt *a, enum attempt_tls_result result, enum tls_fault fault, struct str problem)
-{
-	if (a->rule.policy == TLS_NONE || a->tls_tried_count == ATTEMPT_TLS_MAX)
-		return;
-	a->tls_tried[a->tls_tried_count++] = (struct attempt_tls){ .target = target_of(a),
-		.result = result,
-		.fault = fault,
-		.problem = problem.len > 0 ? arena_dup(&a->arena, problem) : STR("") };
-}
-
-static void log_tls(struct attempt *a, enum log_level level, const char *what, struct str why)
-{
-	struct buf text;
-
-	buf_init(&text, TLS_TEXT_BYTES_MAX);
-	buf_append_safe(&text, why);
-	log_text(a->env->log, level, "smtp", "%.*s: TLS failed: %s (%s)", STR_FMT(a->host),
-		buf_cstr(&text), what);
-	buf_fini(&text);
-}
-
-/* It went through: what a check would have said of it counts only for reports. */
-static void note_tls_good(struct attempt *a)
-{
-	const struct smtp_client_info *info = smtp_client_info(a->client);
-
-	note_tls(a, info->tls.len > 0 ? ATTEMPT_TLS_GOOD : ATTEMPT_TLS_NOT_OFFERED, info->tls_fault,
-		info->tls_problem);
-	if (!a->rule.is_testing)
-		return;
-	if (info->tls.len == 0)
-		log_tls(a, LOG_NOTICE, "MTA-STS in testing: the mail goes in clear text",
-			STR("TLS is not offered"));
-	else if (info->tls_fault != TLS_FAULT_NONE)
-		log_tls(a, LOG_NOTICE, "MTA-STS in testing: the mail goes all the same",
-			info->tls_problem);
-}
-
-static void note_tls_failed(struct attempt *a, struct smtp_client *c, const struct outcome *outcome)
-{
-	bool is_handshake = c && smtp_client_info(c)->tls_fault != TLS_FAULT_NONE &&
-			    outcome->stage == STAGE_TLS;
-	bool is_fallback = a->rule.policy == TLS_OPPORTUNISTIC;
-
-	if (a->rule.policy == TLS_NONE ||
-		(outcome->stage != STAGE_TLS && outcome->stage != STAGE_STARTTLS))
-		return;
-	note_tls(a, outcome->stage == STAGE_TLS ? ATTEMPT_TLS_FAILED : ATTEMPT_TLS_NOT_OFFERED,
-		is_handshake ? smtp_client_info(c)->tls_fault : TLS_FAULT_HANDSHAKE, outcome->text);
-	log_tls(a, is_fallback ? LOG_INFO : LOG_WARNING,
-		is_fallback && is_tls_failure(outcome) ? "opportunistic: clear text is tried"
-						       : "not used without TLS",
-		outcome->text);
-}
-
-static bool is_for_requiretls(const struct attempt *a, const struct outcome *outcome)
-{
-	return a->rule.authority == TLS_BY_REQUIRETLS &&
-	       (outcome->stage == STAGE_TLS || outcome->stage == STAGE_STARTTLS);
-}
-
-/* What this message alone asks for says nothing against the host or the next hop: others go there as they are. */
-static void lack_requiretls(struct attempt *a, const struct outcome *outcome)
-{
-	struct outcome lacking = { .stage = STAGE_POLICY,
-		.err = ERR_UNSUPPORTED,
-		.status = STATUS(5, 7, 30),
-		.text = arena_dup(&a->arena, outcome->text) };
-
-	a->is_lacking = true;
-	for (uint32_t i = 0; i < a->recipient_count; i++)
-		a->job_recipients[i].outcome = lacking;
-}
-
 static void on_session_failed(struct attempt *a, const struct outcome *outcome)
 {
 	struct verdict verdict = judge(a, outcome, false);
 	bool is_first = a->site_outcome.stage == STAGE_NONE;
 
 	note_network(a, outcome);
-	if (is_for_requiretls(a, outcome) && verdict.scope != SCOPE_HOST) {
-		lack_requiretls(a, outcome);
+	if (attempt_is_for_requiretls(a, outcome) && verdict.scope != SCOPE_HOST) {
+		attempt_lack_requiretls(a, outcome);
 		next_host(a);
 		return;
 	}
-	if (a->rule.policy == TLS_OPPORTUNISTIC && is_tls_failure(outcome)) {
+	if (a->rule.policy == TLS_OPPORTUNISTIC && attempt_is_tls_failure(outcome)) {
 		a->rule.policy = TLS_NONE;
-		set_key(a);
+		attempt_tls_set_key(a);
 		engage(a, !a->is_probe);
 		return;
 	}
@@ -341,8 +232,8 @@ static void on_session_failed(struct attempt *a, const struct outcome *outcome)
 		judge(a, &a->site_outcome, false).scope == SCOPE_HOST)
 		set_outcome(a, &a->site_outcome, outcome);
 	if (verdict.scope == SCOPE_HOST) {
-		pool_note_address(a->pool, &target_of(a)->address, false);
-		pool_close_to(a->pool, &target_of(a)->address);
+		pool_note_address(a->pool, &attempt_target(a)->address, false);
+		pool_close_to(a->pool, &attempt_target(a)->address);
 	}
 	if (verdict.scope == SCOPE_OURS)
 		finish_unreached(a);
@@ -358,7 +249,7 @@ static void on_failed(void *user, struct smtp_client *c, const struct outcome *o
 	/* A session that ended after its job, before the pool had it: its results stand. */
 	if (list_is_linked(&a->finish.link))
 		return;
-	note_tls_failed(a, c, outcome);
+	attempt_tls_note_failed(a, c, outcome);
 	on_session_failed(a, outcome);
 }
 
@@ -368,7 +259,7 @@ static void on_ready(void *user, struct smtp_client *c)
 
 	a->connected = env_now(a->env);
 	a->tls = arena_dup(&a->arena, smtp_client_info(c)->tls);
-	note_tls_good(a);
+	attempt_tls_note_good(a);
 	if (fault_hit(a->env->fault, FAULT_attempt_connected)) {
 		struct outcome lost = {
 			.stage = STAGE_CONNECT, .err = ERR_RESET, .text = STR("fault")
@@ -378,7 +269,7 @@ static void on_ready(void *user, struct smtp_client *c)
 		on_session_failed(a, &lost);
 		return;
 	}
-	pool_note_address(a->pool, &target_of(a)->address, true);
+	pool_note_address(a->pool, &attempt_target(a)->address, true);
 	run_job(a);
 }
 
@@ -408,7 +299,7 @@ static void apply_route(
 
 static void open_session(struct attempt *a)
 {
-	const struct route_target *target = target_of(a);
+	const struct route_target *target = attempt_target(a);
 	const struct conf_route *route = a->route->conf_route;
 	bool is_ipv6 = target->address.family == FAMILY_IPV6;
 	struct smtp_client_params params = {
@@ -434,7 +325,7 @@ static void engage(struct attempt *a, bool may_reuse)
 	struct smtp_client *c = NULL;
 
 	if (may_reuse)
-		c = pool_take(a->pool, &target_of(a)->address, a->session_key);
+		c = pool_take(a->pool, &attempt_target(a)->address, a->session_key);
 	if (!c) {
 		open_session(a);
 		return;
@@ -449,7 +340,7 @@ static void engage(struct attempt *a, bool may_reuse)
 
 static void give_back(struct attempt *a, struct smtp_client *c)
 {
-	pool_give(a->pool, c, &target_of(a)->address, a->policy->messages_per_connection,
+	pool_give(a->pool, c, &attempt_target(a)->address, a->policy->messages_per_connection,
 		a->policy->connection_idle_ms);
 }
 
@@ -476,6 +367,7 @@ static void run_job(struct attempt *a)
 		.recipients = a->job_recipients,
 		.recipient_count = a->recipient_count,
 		.content = a->content,
+		.is_verify = a->is_verify,
 		.on_done = on_job,
 	};
 	for (uint32_t i = 0; i < a->recipient_count; i++)

@@ -367,6 +367,7 @@ static void on_mx(struct lookup *l)
 {
 	struct work *w = CONTAINER_OF(l, struct work, mx);
 
+	w->is_unvouched |= l->answer->is_unvouched;
 	switch (l->answer->result) {
 	case DNS_FOUND:
 		use_mx(w, l->answer);

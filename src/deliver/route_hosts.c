@@ -66,6 +66,7 @@ static void on_address(struct lookup *l)
 	struct family *family = CONTAINER_OF(l, struct family, lookup);
 	struct work *w = family->work;
 
+	w->is_unvouched |= l->answer->is_unvouched;
 	if (l->answer->result == DNS_TEMPORARY) {
 		family->is_temporary = true;
 		w->problem = l->answer->problem;
@@ -205,7 +206,6 @@ static void recall_addresses(struct work *w, struct host *h, const struct route_
 	h->ipv4 = (struct family){ .work = w, .host = h };
 	h->ipv6 = (struct family){ .work = w, .host = h };
 	h->is_recalled = true;
-	h->was_bound = from->is_bound;
 	h->is_bound = false;
 	for (int is_ipv6 = 0; is_ipv6 <= 1; is_ipv6++) {
 		struct endpoint found[ROUTE_TEXT_ADDRESSES_MAX];

@@ -37,7 +37,7 @@ struct host {
 	bool has_local, has_refused, has_ours;
 	struct str
 		alias; /* its name at the end of CNAMEs that are all signed, in the route's arena; else empty */
-	bool was_bound; /* its addresses are remembered ones, of a time when TLSA records bound it */
+	bool was_bound;   /* what is remembered says that TLSA records bound it */
 	bool is_recalled; /* its addresses are remembered ones */
 	/* route_tls.c */
 	struct work *work;
@@ -61,6 +61,7 @@ struct work {
 	struct str name;    /* domain, or the smarthost's */
 	uint16_t port;
 	bool is_implicit; /* no MX: the name itself is the host */
+	bool is_unvouched; /* some answer came from a resolver that cannot say whether DNSSEC holds, though another could */
 	bool is_signed; /* the way to the names of the hosts: MX or its absence, or our own configuration */
 	bool was_recalled; /* what is remembered was made use of, or of no use */
 	struct lookup mx;

@@ -4,7 +4,7 @@
  * TLSA records are asked for only where DNSSEC vouches for the name of the host and an address of it, so that zones that are not
  * signed cost nothing. Then: records that can be used bind; records none of which can be used ask for encryption
  * alone; none, or none that anybody vouches for, leave the host to the others; and no answer to rely on (a bogus or a
- * silent zone) means that the host is not used: to go on without would be just what an attacker wants.
+ * silent zone, or nobody left to vouch for what was bound before) means that the host is not used: to go on without would be just what an attacker wants.
  *
  * A policy of the domain binds the hosts that TLSA records do not. What the operator configured is the least of all, and a
  * rule of his that is stricter stays.
@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "mail/domain.h"
 #include "route_private.h"
+#include "route_text.h"
 
 #define KEY_BYTES_MAX ((size_t)256 * 1024) /* the records of one reply fit in 64 KiB */
 #define BASES_MAX 3
@@ -86,9 +87,22 @@ static void ask_for_policy(struct work *w)
 	w->request->policies->ops->start(w->request->policies, &w->sts_query);
 }
 
+static void recall_bonds(struct work *w)
+{
+	struct route_text_host *from = arena_array(&w->arena, DNS_MX_MAX, sizeof(from[0]));
+	uint32_t count = route_text_read(w->request->remembered, from, DNS_MX_MAX);
+
+	for (uint32_t i = 0; i < w->host_count; i++)
+		for (uint32_t j = 0; j < count; j++)
+			w->hosts[i].was_bound |=
+				from[j].is_bound && str_equal_fold(w->hosts[i].name, from[j].name);
+}
+
 void route_bind(struct work *w)
 {
 	CHECK(w->pending == 0);
+	if (w->request->remembered.len > 0)
+		recall_bonds(w);
 	if (!w->is_sts_asked && heeds_sts(w))
 		ask_for_policy(w);
 	for (uint32_t i = 0; i < w->host_count; i++)
@@ -137,6 +151,7 @@ static void on_tlsa(struct lookup *l)
 	struct work *w = h->work;
 	bool is_first = h->alias.len > 0 && str_equal(h->tlsa_base, h->alias);
 
+	w->is_unvouched |= l->answer->is_unvouched;
 	switch (l->answer->result) {
 	case DNS_TEMPORARY:
 		h->finding = TLSA_UNKNOWN;
@@ -228,7 +243,8 @@ static void bind_host(struct work *w, struct host *h)
 		bind_by_dane(w, h);
 		return;
 	}
-	if (h->was_bound && h->is_recalled && h->finding == TLSA_NONE && heeds_tlsa(w)) {
+	if (h->was_bound && (h->is_recalled || w->is_unvouched) && h->finding == TLSA_NONE &&
+		heeds_tlsa(w)) {
 		h->finding = TLSA_UNKNOWN;
 		h->refusal = arena_printf(&w->route->arena,
 			"%.*s: TLSA records bound it, and there are none to be had now",

@@ -82,7 +82,7 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(3, 5), THEN(OURS, PARK) },
 	{ ON(DNS), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(HOP, PARK) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(4, ALL), THEN(HOP, PARK) },
-	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 30), THEN(MESSAGE, RETRY) },
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 10), TO(30), THEN(MESSAGE, RETRY) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, ALL), THEN(HOP, PARK) },
 	/* Beyond the RCPTMAX of the next hop: another transaction, when this one was one. */
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(5, 3), IF(OTHERS), THEN(RECIPIENT, AGAIN) },

@@ -116,6 +116,7 @@ int cli_change(struct cli *cli);
 int cli_sites(struct cli *cli);
 int cli_probe(struct cli *cli);
 int cli_policy(struct cli *cli);
+int cli_tls(struct cli *cli);
 int cli_import(struct cli *cli);
 int cli_outages(struct cli *cli);
 int cli_outage(struct cli *cli); /* declare, extend, end, report */

@@ -18,6 +18,7 @@ static const char help[] =
 	"         sites [GLOB]            destinations: state, evidence, backlog, next probe\n"
 	"         outages [--all]         what is out, since when, what waits; outage report ID\n"
 	"         policy [DOMAIN]         when mail is tried again, given up, reported; what falls short\n"
+	"         tls [DOMAIN]            how its mail is secured: DANE, MTA-STS policy, until when\n"
 	"         config show, config diff [FILE]   settings in effect; what others would change\n"
 	"         metrics, ping, version\n"
 	"Act:     retry, hold, release, delete   --dry-run --yes --reason TEXT\n"

@@ -132,9 +132,10 @@ static void put_heading(struct cli *cli, const struct subject *s)
 	if (route && route->via != ROUTE_MX) {
 		struct arena scratch = { 0 };
 
-		buf_append_str(&text, route->via == ROUTE_LMTP ? STR("; by ") : STR("; by the smarthost "));
-		buf_append_safe(&text, route->via == ROUTE_LMTP ? conf_route_site(route, &scratch)
-								: route->host);
+		buf_append_str(&text,
+			route->via == ROUTE_LMTP ? STR("; by ") : STR("; by the smarthost "));
+		buf_append_safe(&text,
+			route->via == ROUTE_LMTP ? conf_route_site(route, &scratch) : route->host);
 		arena_fini(&scratch);
 		buf_append_str(&text, STR(" (route "));
 		buf_append_safe(&text, route->name);
@@ -248,7 +249,9 @@ static void put_limits(struct cli *cli, const struct conf_policy *p)
 	static const char *const tls[] = { [TLS_NONE] = "none",
 		[TLS_OPPORTUNISTIC] = "opportunistic",
 		[TLS_REQUIRE] = "require",
-		[TLS_VERIFY] = "verify" };
+		[TLS_VERIFY] = "verify",
+		[TLS_DANE] = "by TLSA records alone" };
+	bool heeds_dane = p->has_dane && (p->tls == TLS_OPPORTUNISTIC || p->tls == TLS_REQUIRE);
 	struct buf text;
 
 	buf_init(&text, 4096);
@@ -257,8 +260,8 @@ static void put_limits(struct cli *cli, const struct conf_policy *p)
 		buf_printf(&text, "%u messages a minute", p->rate_max);
 	else
 		buf_append_str(&text, STR("as many messages as it bears"));
-	buf_printf(&text, ", TLS %s, %u %% of the disk while it is dead", tls[p->tls],
-		p->site_share_percent);
+	buf_printf(&text, ", TLS %s%s, %u %% of the disk while it is dead", tls[p->tls],
+		heeds_dane ? " (DANE heeded)" : "", p->site_share_percent);
 	cli_put_line(cli, "Limits", &text);
 	buf_fini(&text);
 }

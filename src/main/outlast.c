@@ -37,6 +37,7 @@ static const struct cli_verb verbs[] = {
 	{ "outage", cli_outage },
 	{ "import", cli_import },
 	{ "policy", cli_policy },
+	{ "tls", cli_tls },
 	{ "metrics", cli_text_verb },
 	{ "config", cli_config },
 	{ "reload", cli_reload },
@@ -50,7 +51,8 @@ static const struct cli_verb verbs[] = {
 
 const char *const cli_verb_names[] = { "status", "list", "show", "cat", "log", "explain", "retry",
 	"hold", "release", "delete", "revive", "sites", "probe", "outages", "outage", "import", "policy",
-	"metrics", "config", "reload", "ping", "check-config", "salvage", "passwd", "simulate", "version",
+	"tls", "metrics", "config", "reload", "ping", "check-config", "salvage", "passwd", "simulate",
+	"version",
 	"help", NULL };
 
 static int run_verb(struct cli *cli);

@@ -27,6 +27,7 @@ struct dns_ares {
 	struct os_env *env;
 	struct ares_addr_port_node servers[OS_DNS_SERVER_MAX];
 	bool has_ad[OS_DNS_SERVER_MAX]; /* whose AD bit counts */
+	bool has_some_ad; /* one of them */
 	bool trusts_ad;
 	size_t server_count;
 	size_t first_server; /* where queries begin: moves on when one does not answer */
@@ -54,6 +55,7 @@ struct lookup {
 	unsigned cname_count;
 	bool is_plain;       /* without EDNS */
 	bool is_unauthentic; /* some alias on the way was */
+	bool is_unvouched;   /* some answer on the way was */
 	uint32_t ttl_s;      /* least on the way */
 	enum dns_reading reading;
 	struct str target;
@@ -172,8 +174,10 @@ static void on_reply(void *data, int status, int timeouts, unsigned char *octets
 	enum dns_reading reading = dns_read_reply(str_of((const char *)octets, (size_t)len), l->id,
 		str_of(l->name, l->name_len), l->query->type, &l->query->answer, &cname_count,
 		&l->target);
-	if (!l->dns->has_ad[server_of(l)])
+	if (!l->dns->has_ad[server_of(l)]) {
 		l->query->answer.is_authentic = false;
+		l->is_unvouched |= l->dns->has_some_ad;
+	}
 	if (reading == DNS_READ_FOLLOW) /* aliases of a reply that is not used do not count */
 		l->cname_count = cname_count;
 	end_try(l, reading, NULL);
@@ -289,6 +293,7 @@ static void finish(struct lookup *l)
 		q->answer.ttl_s = l->ttl_s;
 	if (l->is_unauthentic)
 		q->answer.is_authentic = false;
+	q->answer.is_unvouched = l->is_unvouched;
 	if (l->cname_count > 0 && q->answer.alias.len == 0)
 		q->answer.alias = arena_dup(&q->answer.arena, str_of(l->name, l->name_len));
 	lookup_free(l);
@@ -386,6 +391,7 @@ static void add_server(struct dns_ares *dns, const struct endpoint *e)
 	if (dns->server_count == OS_DNS_SERVER_MAX)
 		return;
 	dns->has_ad[dns->server_count] = dns->trusts_ad || endpoint_is_loopback(e);
+	dns->has_some_ad |= dns->has_ad[dns->server_count];
 	struct ares_addr_port_node *to = &dns->servers[dns->server_count++];
 	int port = e->port ? e->port : 53;
 

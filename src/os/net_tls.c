@@ -220,8 +220,8 @@ static void judge(const struct tls *tls, struct tls_info *info, struct buf *prob
 		info->is_verified = false;
 }
 
-static void describe(const struct tls *tls, struct tls_info *info, struct buf *peer,
-	struct buf *problem)
+static void describe(
+	const struct tls *tls, struct tls_info *info, struct buf *peer, struct buf *problem)
 {
 	const X509 *x = tls->ssl ? SSL_get0_peer_certificate(tls->ssl) : NULL;
 
@@ -236,7 +236,8 @@ static void describe(const struct tls *tls, struct tls_info *info, struct buf *p
 		info->fault = tls_verify_fault(SSL_get_verify_result(tls->ssl));
 		tls_verify_tell(x, SSL_get_verify_result(tls->ssl), problem);
 	} else {
-		buf_printf(problem, "%s%s", tls->is_alert ? "the peer's alert: " : "", tls->problem);
+		buf_printf(
+			problem, "%s%s", tls->is_alert ? "the peer's alert: " : "", tls->problem);
 	}
 	if (x && (info->is_verified || !SSL_is_server(tls->ssl)))
 		tls_verify_name(x, peer);

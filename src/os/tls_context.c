@@ -19,7 +19,6 @@
 #define CHAIN_DEPTH_MAX 10
 #define WARN_BEFORE_S (14L * 24 * 3600)
 #define SERVER_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
-#define SERVER_GROUPS "X25519:P-256:P-384"
 /* Each resumption brings the next; more only cost. */
 #define TICKETS_PER_HANDSHAKE 1
 
@@ -221,6 +220,8 @@ static char *warn_of_end(const SSL_CTX *server, const char *path)
 
 static bool make_server(const struct os_net_tls *files, struct os_tls *t, struct buf *problem)
 {
+	int groups[] = { NID_X25519, NID_X9_62_prime256v1, NID_secp384r1 };
+
 	t->server = make_context(TLS_server_method(), problem);
 	if (!t->server || !use_certificate(t->server, files, problem) ||
 		!ask_for_certificates(t->server, files->client_authorities_path, problem))
@@ -228,7 +229,7 @@ static bool make_server(const struct os_net_tls *files, struct os_tls *t, struct
 	SSL_CTX_set_options(t->server, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_num_tickets(t->server, TICKETS_PER_HANDSHAKE);
 	if (SSL_CTX_set_cipher_list(t->server, SERVER_CIPHERS) != 1 ||
-		SSL_CTX_set1_groups_list(t->server, SERVER_GROUPS) != 1 ||
+		SSL_CTX_set1_groups(t->server, groups, ARRAY_COUNT(groups)) != 1 ||
 		!tls_ticket_set_up(t->server)) {
 		tell(problem, "TLS", NULL);
 		return false;

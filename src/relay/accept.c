@@ -10,7 +10,9 @@
 #include "base/mem.h"
 #include "queue/class.h"
 #include "queue/late_notice.h"
+#include "relay/deadline.h"
 #include "relay/intake_private.h"
+#include "relay/teller.h"
 
 /* A message on its way into the store. Outlives its session. */
 struct accept {
@@ -158,6 +160,15 @@ static void on_go(struct flow_hold *hold)
 	finish_accept(a);
 }
 
+/* Who has little time does not wait for the usual look. */
+static void note_by_time(struct relay *r, const struct envelope *env)
+{
+	if (env->deliver_by_notify)
+		teller_note(r->teller, env->deliver_by);
+	else
+		deadline_note(r->deadline, env->deliver_by);
+}
+
 static void on_accepted(struct store_op *op)
 {
 	struct accept *a = CONTAINER_OF(op, struct accept, op.op);
@@ -176,6 +187,8 @@ static void on_accepted(struct store_op *op)
 		answer_accepted(a);
 	m->env.recipients = NULL;
 	m->env.recipient_count = 0;
+	if (m->env.deliver_by.ms != WALL_NONE.ms)
+		note_by_time(r, &m->env);
 	if (m->env.hold_until.ms > env_wall(r->env).ms)
 		agenda_note_due(r, m->env.hold_until);
 	else

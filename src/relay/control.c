@@ -15,6 +15,7 @@
 #include "relay/destination.h"
 #include "relay/guard.h"
 #include "relay/outage.h"
+#include "relay/sts.h"
 
 #define IDLE_MS (60 * SECOND_MS)
 #define UNSENT_MAX_BYTES (256u << 10)
@@ -66,6 +67,7 @@ static void host_mailbox_known(void *user, struct str address, struct wall at);
 static uint64_t host_outage_new_id(void *user);
 static void host_outages_changed(void *user);
 static double host_site_limit(void *user, struct str site);
+static bool host_sts(void *user, struct str domain, struct verb_sts_gauges *out);
 
 static const struct listener_handler listener_handler = { .on_accept = on_accept };
 static const struct conn_handler session_handler = {
@@ -88,6 +90,7 @@ static const struct verb_daemon_ops daemon_ops = {
 	.outage_new_id = host_outage_new_id,
 	.outages_changed = host_outages_changed,
 	.site_limit = host_site_limit,
+	.sts = host_sts,
 };
 
 struct control *control_new(struct relay *r)
@@ -338,6 +341,21 @@ static void host_hop_ready(void *user, struct str name, bool is_urgent)
 static double host_site_limit(void *user, struct str name)
 {
 	return pacing_limit(user, name);
+}
+
+static bool host_sts(void *user, struct str domain, struct verb_sts_gauges *out)
+{
+	struct relay *r = user;
+	struct sts_view view;
+
+	if (!sts_look(r->sts, domain, &view))
+		return false;
+	*out = (struct verb_sts_gauges){ .failed = view.failed,
+		.failure = view.failure,
+		.next_try = view.times.next_fetch.ms > view.times.next_check.ms
+				    ? view.times.next_fetch
+				    : view.times.next_check };
+	return true;
 }
 
 static void host_site_probe(void *user, struct str site)

@@ -33,6 +33,7 @@ static const struct verb_entry verbs[] = {
 	{ "log", verb_log, false, false },
 	{ "explain", verb_explain, false, false },
 	{ "sites", verb_sites, false, false },
+	{ "tls", verb_tls, false, false },
 	{ "metrics", verb_metrics, false, true },
 	{ "config", verb_config, false, false },
 	{ "fate", verb_fate, false, false },
@@ -251,6 +252,10 @@ static struct verb_call *call_of(struct store_op *op)
 		return CONTAINER_OF(op, struct verb_call, revive.op);
 	if (op->kind == STORE_OUTAGES)
 		return CONTAINER_OF(op, struct verb_call, outages.op);
+	if (op->kind == STORE_SHELF_LIST)
+		return CONTAINER_OF(op, struct verb_call, shelf_list.op);
+	if (op->kind == STORE_SHELF_GET)
+		return CONTAINER_OF(op, struct verb_call, shelf_get.op);
 	CHECK(op->kind == STORE_STATS);
 	return CONTAINER_OF(op, struct verb_call, stats.op);
 }

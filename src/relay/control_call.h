@@ -49,6 +49,8 @@ struct verb_call {
 	struct store_stats stats;
 	struct store_record record;
 	struct store_outages outages;
+	struct store_shelf_get shelf_get;
+	struct store_shelf_list shelf_list;
 };
 
 /* verb_submit - the step next runs when the operation is done and went well; else the call ends
@@ -91,7 +93,7 @@ verb_step verb_list, verb_show, verb_cat, verb_log, verb_explain;
 verb_step verb_change, verb_revive;
 verb_step verb_fate, verb_import;
 verb_step verb_outages, verb_outage_declare, verb_outage_extend, verb_outage_end, verb_outage_report;
-verb_step verb_sites, verb_probe;
+verb_step verb_sites, verb_probe, verb_tls;
 verb_step verb_status, verb_metrics, verb_config, verb_version, verb_reload;
 
 #endif

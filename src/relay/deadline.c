@@ -3,7 +3,8 @@
  *
  * Where mail is attempted the time is kept there: the last attempt is put at its end. Mail parked behind a dead destination is
  * attempted by nobody; so every quarter of an hour the store is asked for what is over, and each next hop of it that is DOWN
- * is gone over by expiry.c. Costs one seek while there is none. No outage extends such a time.
+ * is gone over by expiry.c. Costs one seek while there is none. No outage extends such a time. Mail with less time than
+ * that is noted when it comes in: until the last such time the store is asked each minute.
  */
 #include "relay/deadline.h"
 
@@ -14,6 +15,7 @@
 
 #define LOOK_MS (15 * MINUTE_MS)
 #define LOOK_REAL_MS SECOND_MS /* under a fast clock */
+#define LOOK_SOON_MS (10 * SECOND_MS)
 #define PAGE 200
 
 struct deadline {
@@ -21,6 +23,8 @@ struct deadline {
 	struct timer timer;
 	struct store_late past;
 	bool is_reading;
+	struct wall looks_at;   /* when the timer fires */
+	struct wall busy_until; /* the last by-time that was noted */
 };
 
 static void start_hop(struct relay *r, const struct late_place *place)
@@ -48,16 +52,37 @@ static void on_past(struct store_op *op)
 	relay_check_stopped(r);
 }
 
+static void look_at(struct deadline *d, struct wall when)
+{
+	d->looks_at = when;
+	env_timer_at(d->relay->env, &d->timer, when);
+}
+
+void deadline_note(struct deadline *d, struct wall by)
+{
+	struct wall now = env_wall(d->relay->env);
+
+	if (by.ms > now.ms + LOOK_MS || !timer_is_active(&d->timer))
+		return;
+	if (by.ms > d->busy_until.ms)
+		d->busy_until = by;
+	/* Not at once: many such times are one look a minute. */
+	struct wall soon = wall_add(by.ms > now.ms ? by : now, LOOK_SOON_MS);
+	if (d->looks_at.ms > soon.ms)
+		look_at(d, soon);
+}
+
 static void on_timer(struct timer *t)
 {
 	struct deadline *d = CONTAINER_OF(t, struct deadline, timer);
 	struct relay *r = d->relay;
 	int64_t least_ms = LOOK_REAL_MS * r->env->rate;
-	int64_t wait_ms = LOOK_MS < least_ms ? least_ms : LOOK_MS;
+	bool is_busy = env_wall(r->env).ms <= d->busy_until.ms;
+	int64_t wait_ms = is_busy ? MINUTE_MS : LOOK_MS;
 
 	if (r->is_stopping)
 		return;
-	env_timer_at(r->env, &d->timer, wall_add(env_wall(r->env), wait_ms));
+	look_at(d, wall_add(env_wall(r->env), wait_ms < least_ms ? least_ms : wait_ms));
 	if (d->is_reading)
 		return;
 	d->is_reading = true;
@@ -81,9 +106,7 @@ struct deadline *deadline_new(struct relay *r)
 
 void deadline_start(struct deadline *d)
 {
-	struct relay *r = d->relay;
-
-	env_timer_at(r->env, &d->timer, wall_add(env_wall(r->env), MINUTE_MS));
+	look_at(d, wall_add(env_wall(d->relay->env), MINUTE_MS));
 }
 
 void deadline_stop(struct deadline *d)

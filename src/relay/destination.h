@@ -81,6 +81,7 @@ struct hop {
 	const struct shared_route *compared; /* the route that was compared with it last; never followed */
 	struct grace grace;
 	bool is_recalling; /* DNS gives no answer, and the log knows */
+	bool is_leaving_out; /* its route is without a host for the sake of TLS, and the log knows */
 	struct store_claim claim;
 	bool is_claiming;
 	uint32_t claims_out; /* CLAIMs under way, expiry's included */

@@ -65,6 +65,7 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 {
 	struct session *s = user;
 	const struct conf *conf = s->intake->relay->conf;
+	const struct conf_relay_domain *relay_domain = NULL;
 
 	(void)server;
 	if (address->domain.len == 0) {
@@ -78,7 +79,8 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 		}
 		rcpt->address = postmaster.text;
 		rcpt->domain = postmaster.domain;
-	} else if (!may_relay(s)) {
+	} else if (!may_relay(s) &&
+		   !(relay_domain = conf_relay_domain_for(conf, rcpt->domain))) {
 		intake_refuse(answer, 550, STATUS(5, 7, 1),
 			STR("Relaying denied: client is not in a trusted network and not "
 			    "authenticated"));
@@ -89,8 +91,16 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 		intake_refuse(answer, 452, STATUS(4, 3, 1),
 			STR("Too much mail waits for this destination, which is down; try again "
 			    "later"));
+	else if (relay_domain)
+		verify_rcpt(s->intake->relay->verify, relay_domain, address, rcpt->hop, &s->ask,
+			answer);
 	else
 		account_on_rcpt(s->intake->accounts, conf, t, answer);
+}
+
+static void on_verified(struct verify_ask *ask, const struct smtp_answer *answer)
+{
+	smtp_server_answer(CONTAINER_OF(ask, struct session, ask)->server, answer);
 }
 
 static void on_data(void *user, struct smtp_server *server, struct smtp_transaction *t,
@@ -197,7 +207,10 @@ static void on_close(void *user, struct smtp_server *server, const char *reason)
 	buf_append_str(&b, STR("disconnect from "));
 	buf_append_str(&b, info->client_name.len > 0 ? info->client_name : STR("unknown"));
 	buf_append_char(&b, '[');
-	endpoint_format_ip(&b, &info->client);
+	if (info->client.family == FAMILY_NONE)
+		buf_append_str(&b, STR("unknown"));
+	else
+		endpoint_format_ip(&b, &info->client);
 	buf_printf(&b, "] (%s)", reason);
 	log_text(in->relay->env->log, LOG_INFO, "smtpd", "%s", buf_cstr(&b));
 	buf_fini(&b);
@@ -205,6 +218,7 @@ static void on_close(void *user, struct smtp_server *server, const char *reason)
 	spool_forget_session(s->spool);
 	if (s->credential)
 		s->credential->session = NULL;
+	verify_forget(&s->ask);
 	s->client->sessions--;
 	client_put(in, s->client);
 	list_remove(&s->link);
@@ -275,6 +289,7 @@ void intake_begin_session(struct intake *in, struct conn *conn,
 	}
 	s = mem_zalloc(sizeof(*s));
 	s->intake = in;
+	s->ask.on_answer = on_verified;
 	s->client = client;
 	client->sessions++;
 	list_push_back(&in->sessions, &s->link);

@@ -11,6 +11,7 @@
 #include "mail/proxy.h"
 #include "relay/auth.h"
 #include "relay/destination.h"
+#include "relay/verify.h"
 #include "smtp/server.h"
 
 struct accept;
@@ -54,6 +55,7 @@ struct session {
 	struct accept *accept; /* waiting for its commit, or NULL */
 	struct spool *spool;
 	struct credential *credential;
+	struct verify_ask ask; /* a RCPT for a relay-domain waits */
 };
 
 /* intake_done_one - a message, chunk or check of accept_count has ended. */

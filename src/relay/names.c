@@ -78,8 +78,17 @@ struct verdict names_judge(struct hop *h, const struct outcome *outcome)
 	return verdict_of(outcome, false);
 }
 
+/* Once, not with every look-up. */
+static void note_left_out(struct hop *h, const struct route *route)
+{
+	if (route->left_out.len > 0 && !h->is_leaving_out)
+		log_hop(h, " goes without a host that cannot be used securely: ", route->left_out);
+	h->is_leaving_out = route->left_out.len > 0;
+}
+
 void names_note_route(struct hop *h, const struct route *route)
 {
+	note_left_out(h, route);
 	h->compared = NULL; /* the next one may lie where that one lay */
 	if (!route->dns_problem) {
 		if (h->is_recalling)

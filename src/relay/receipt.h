@@ -4,7 +4,7 @@
  *
  * Never held back, for nothing takes a delivery back. A crash loses none: before RECORD the delivery itself is not
  * known, and is made again (RFC 3461 leaves that duplicate); behind it the notice is queued. One that cannot be delivered ends there,
- * counted. Costs a look at the wishes of each recipient; nothing else where there are none. Thread: loop.
+ * counted. None at the wish of a client that we do not know. Costs a look at the wishes of each recipient; nothing else where there are none. Thread: loop.
  */
 #ifndef RELAY_RECEIPT_H
 #define RELAY_RECEIPT_H

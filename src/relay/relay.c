@@ -17,6 +17,7 @@
 #include "relay/share.h"
 #include "relay/sts.h"
 #include "relay/teller.h"
+#include "relay/verify.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
 
@@ -106,6 +107,7 @@ struct relay *relay_new(const struct relay_params *params)
 	guard_init(r);
 	held_notice_init(r);
 	r->outages = outages_new(r);
+	r->verify = verify_new(r);
 	r->intake = intake_new(r);
 	r->teller = teller_new(r);
 	r->deadline = deadline_new(r);
@@ -316,7 +318,8 @@ static bool has_ops(const struct relay *r)
 	if (a->is_promoting || a->is_reading_probes || a->is_scanning || r->upkeep.is_reading ||
 		r->upkeep.is_sweeping || r->upkeep.is_trying || share_is_busy(r) ||
 		!list_is_empty(&r->saving) || known_is_busy(r) || teller_is_busy(r->teller) ||
-		deadline_is_busy(r->deadline) || sts_is_busy(r->sts))
+		deadline_is_busy(r->deadline) || sts_is_busy(r->sts) ||
+		verify_is_busy(r->verify))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -395,6 +398,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 	sts_stop(r->sts);
 	outages_stop(r);
 	intake_shutdown(r->intake);
+	verify_stop(r->verify);
 	env_timer_after(r->env, &r->stop_timer, STOP_GRACE_MS);
 	relay_check_stopped(r);
 }
@@ -418,6 +422,7 @@ void relay_free(struct relay *r)
 	teller_free(r->teller);
 	deadline_free(r->deadline);
 	intake_free(r->intake);
+	verify_free(r->verify);
 	free_loose(r);
 	flow_fini(&r->flow);
 	destination_free_all(r);

@@ -45,6 +45,7 @@ struct sts;
 struct teller;
 struct deadline;
 struct outages;
+struct verify;
 
 struct listening {
 	struct list link;
@@ -153,6 +154,7 @@ struct relay {
 
 	struct intake *intake;
 	struct control *control;
+	struct verify *verify; /* verify.h */
 	struct teller *teller;
 	struct deadline *deadline;
 	struct outages *outages; /* outage.h */

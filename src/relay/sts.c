@@ -212,6 +212,7 @@ static void on_step(struct deferred *deferred)
 	struct sts *s = d->sts;
 	const char *problem = s->is_stopping ? "stopping" : d->problem;
 
+	d->problem = NULL;
 	d->is_stepping = true;
 	if (problem)
 		tell_all(d, problem);
@@ -219,7 +220,6 @@ static void on_step(struct deferred *deferred)
 		sts_shelf_read(d);
 	else if (d->load == STS_READ && !list_is_empty(&d->waiting))
 		answer(d);
-	d->problem = NULL;
 	d->was_checked = false;
 	d->is_stepping = false;
 	if (d->is_walked && !d->check && d->load != STS_READING) {

@@ -74,6 +74,10 @@ void sts_check_start(struct sts_domain *d);
 void sts_check_cancel(struct sts_domain *d);
 
 /* sts_shelf.c */
+/* sts_parse_value - what lies on the shelf. False: damaged, or of another format: as though it were not there. id points
+ * into value, strings of policy live in arena. */
+bool sts_parse_value(struct str value, struct arena *arena, struct sts_policy *policy,
+	struct sts_times *times, struct str *id);
 void sts_shelf_read(struct sts_domain *d);
 void sts_shelf_write(struct sts_domain *d); /* what is known now; no policy: removes it */
 void sts_walk_start(struct sts *s);

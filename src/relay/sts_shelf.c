@@ -36,8 +36,7 @@ static bool take_wall(struct str *line, struct wall *out)
 	return true;
 }
 
-/* False: damaged, or of another format: as though it were not there. */
-static bool parse_value(struct str value, struct arena *arena, struct sts_policy *policy,
+bool sts_parse_value(struct str value, struct arena *arena, struct sts_policy *policy,
 	struct sts_times *times, struct str *id)
 {
 	const char *reason;
@@ -73,7 +72,7 @@ static void take_value(struct sts_domain *d, struct str value)
 	struct sts_times times;
 	struct str id;
 
-	if (!parse_value(value, &arena, &policy, &times, &id)) {
+	if (!sts_parse_value(value, &arena, &policy, &times, &id)) {
 		arena_fini(&arena);
 		return;
 	}
@@ -221,7 +220,7 @@ static bool is_due(struct sts *s, const struct shelf_item *item)
 	struct sts_policy policy;
 	struct sts_times times;
 	struct str id;
-	bool is_it = parse_value(item->value, &arena, &policy, &times, &id) &&
+	bool is_it = sts_parse_value(item->value, &arena, &policy, &times, &id) &&
 		     sts_times_is_due(&times, env_wall(s->params.env));
 
 	arena_fini(&arena);

@@ -11,6 +11,7 @@
 #define LOOK_FIRST_MS MINUTE_MS /* after the start */
 #define LOOK_MAX_MS HOUR_MS
 #define LOOK_MIN_MS MINUTE_MS
+#define LOOK_SOON_MS (10 * SECOND_MS)
 #define LOOK_REAL_MS SECOND_MS /* under a fast clock */
 #define PAGE_SENDERS 16
 #define PAGE_OWN 200
@@ -26,6 +27,7 @@ struct teller {
 	struct timer timer; /* the next look, or the next notice of this one */
 	bool is_looking;
 	struct wall looked; /* when this look began */
+	struct wall busy_until; /* the last by-time that was noted */
 	struct store_late late;
 	bool is_reading, is_own;
 	bool has_page;
@@ -71,14 +73,15 @@ bool teller_may_notify(struct teller *t, struct str sender, bool is_asked)
 
 /* ---- the look ---- */
 
-static int64_t interval_ms(const struct relay *r)
+static int64_t interval_ms(const struct teller *t)
 {
+	const struct relay *r = t->relay;
 	int64_t least_ms = LOOK_REAL_MS * r->env->rate;
 	int64_t wait_ms = late_digest_delay_min(r->conf) / 4;
 
 	if (wait_ms == 0 || wait_ms > LOOK_MAX_MS)
 		wait_ms = LOOK_MAX_MS;
-	if (wait_ms < LOOK_MIN_MS)
+	if (wait_ms < LOOK_MIN_MS || t->looked.ms <= t->busy_until.ms)
 		wait_ms = LOOK_MIN_MS;
 	return wait_ms < least_ms ? least_ms : wait_ms;
 }
@@ -96,7 +99,7 @@ static void end_look(struct teller *t)
 	drop_page(t);
 	t->is_looking = false;
 	if (!r->is_stopping)
-		env_timer_at(r->env, &t->timer, wall_add(t->looked, interval_ms(r)));
+		env_timer_at(r->env, &t->timer, wall_add(t->looked, interval_ms(t)));
 	relay_check_stopped(r);
 }
 
@@ -501,6 +504,20 @@ void teller_start(struct teller *t)
 	struct relay *r = t->relay;
 
 	env_timer_at(r->env, &t->timer, wall_add(env_wall(r->env), LOOK_FIRST_MS));
+}
+
+void teller_note(struct teller *t, struct wall by)
+{
+	struct env *env = t->relay->env;
+	struct wall now = env_wall(env);
+	struct wall soon = wall_add(by.ms > now.ms ? by : now, LOOK_SOON_MS);
+
+	if (by.ms > now.ms + LOOK_MAX_MS || t->is_looking || !timer_is_active(&t->timer))
+		return;
+	if (by.ms > t->busy_until.ms)
+		t->busy_until = by;
+	if (t->timer.when.ms > env_mono_at(env, soon).ms)
+		env_timer_at(env, &t->timer, soon);
 }
 
 void teller_stop(struct teller *t)

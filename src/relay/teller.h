@@ -16,6 +16,8 @@ struct teller;
 
 struct teller *teller_new(struct relay *r);
 void teller_start(struct teller *t);
+/* teller_note - mail has come in whose sender wants to know when it is not there by that time (RFC 2852, mode N). */
+void teller_note(struct teller *t, struct wall by);
 void teller_stop(struct teller *t);
 bool teller_is_busy(const struct teller *t);
 void teller_free(struct teller *t);

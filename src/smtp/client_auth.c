@@ -54,7 +54,7 @@ void client_start_auth(struct smtp_client *c)
 	if (c->info.tls.len == 0 && !endpoint_is_loopback(&c->params.to) &&
 		c->params.to.family != FAMILY_UNIX) {
 		client_fail_reason(c, STAGE_AUTH, ERR_UNSUPPORTED, AUTH_NEEDED,
-			"credentials are configured, but the session is not encrypted");
+			"the session is not encrypted, and credentials are configured");
 	} else if (c->has_auth_plain) {
 		c->auth_step = PLAIN_SAID;
 		say_plain(c);
@@ -63,7 +63,7 @@ void client_start_auth(struct smtp_client *c)
 		say_login(c);
 	} else {
 		client_fail_reason(c, STAGE_AUTH, ERR_UNSUPPORTED, AUTH_NEEDED,
-			"credentials are configured, but neither AUTH PLAIN nor LOGIN is offered");
+			"neither AUTH PLAIN nor LOGIN is offered, and credentials are configured");
 	}
 }
 

@@ -143,7 +143,7 @@ static void ignore_part(struct content_reader *r, enum err err, struct str part,
 
 void client_release_content(struct smtp_client *c)
 {
-	if (!c->job || c->job->content->client != c)
+	if (!c->job || !c->job->content || c->job->content->client != c)
 		return;
 	c->job->content->on_part = ignore_part;
 	c->job->content->client = NULL;

@@ -64,7 +64,7 @@ static void advance(const struct smtp_client *c, struct cursor *at)
 	while (at->index < c->job->recipient_count && is_skipped(c, at->index))
 		at->index++;
 	if (at->index == c->job->recipient_count)
-		*at = (struct cursor){ .step = STEP_DATA };
+		*at = (struct cursor){ .step = c->job->is_verify ? STEP_END : STEP_DATA };
 }
 
 static bool is_all_answered(const struct smtp_client *c)
@@ -342,9 +342,9 @@ static void on_data(struct smtp_client *c, uint32_t index, const struct reply *r
 }
 
 /* RFC 2033 4.2: a reply for each accepted recipient, in their order. Those that came stand, whatever befalls the rest. */
-static void on_lmtp_dot(struct smtp_client *c, const struct reply *reply)
+static void on_lmtp_dot(struct smtp_client *c, uint32_t index, const struct reply *reply)
 {
-	struct smtp_job_recipient *r = c->job->recipients;
+	struct smtp_job_recipient *r = &c->job->recipients[index];
 
 	while (!is_accepted(r))
 		r++; /* there is one: accepted_count says so */
@@ -353,7 +353,8 @@ static void on_lmtp_dot(struct smtp_client *c, const struct reply *reply)
 	r->is_delivered = reply->code / 100 == 2;
 	c->has_goodbye |= reply->code == 421;
 	if (--c->accepted_count > 0) {
-		c->answered = (struct cursor){ .step = STEP_DOT };
+		c->answered = (struct cursor){ .step = STEP_DOT,
+			.index = (uint32_t)(r - c->job->recipients) + 1 };
 		return;
 	}
 	c->needs_rset = false;
@@ -364,12 +365,11 @@ static void on_dot(struct smtp_client *c, uint32_t index, const struct reply *re
 {
 	bool is_good = reply->code / 100 == 2 && !c->is_empty_dot;
 
-	(void)index;
 	if (!c->is_empty_dot) {
 		if (!client_note_dot(c))
 			return;
 		if (c->params.is_lmtp) {
-			on_lmtp_dot(c, reply);
+			on_lmtp_dot(c, index, reply);
 			return;
 		}
 		c->needs_rset = false;

@@ -23,6 +23,7 @@ enum need {
 };
 
 #define LIMIT_MAX 999999 /* RFC 9422 4 */
+#define VERB_BYTES 4
 
 static void on_line(struct smtp_server *s, enum line_result result, struct str line);
 static void on_ehlo(struct smtp_server *s, const struct command *c);
@@ -71,12 +72,14 @@ static enum line_result take_line(struct smtp_server *s, struct str *in, struct 
 	if (!s->is_line_skipped && is_whole && s->line.len == 0 && part.len <= s->line.max_bytes) {
 		*line = part;
 	} else {
-		/* Its beginning is kept, however long it is: it says whether content follows. */
-		size_t room = s->line.max_bytes - s->line.len;
+		/* Its first octets by themselves: of a line that is too long they are kept, to tell what it was. */
+		size_t first = s->line.len < VERB_BYTES ? VERB_BYTES - s->line.len : 0;
 
-		if (!s->is_line_skipped)
-			buf_append_str(&s->line, str_slice(part, 0, room));
-		s->is_line_skipped = s->is_line_skipped || part.len > room;
+		if (!s->is_line_skipped) {
+			buf_append_str(&s->line, str_slice(part, 0, first));
+			buf_append_str(&s->line, str_slice(part, first, part.len));
+		}
+		s->is_line_skipped = s->is_line_skipped || s->line.is_full;
 		*line = buf_str(&s->line);
 	}
 	if (!is_whole)
@@ -261,7 +264,11 @@ static void greet_back(struct smtp_server *s)
 		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
 	if (server_offers_front(s))
 		buf_append_str(&text, STR(SESSION_FRONT_KEYWORDS));
-	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\nDSN\nSMTPUTF8\nCHUNKING"));
+	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\n"));
+	/* Not to strangers, who could name anybody as the one to hear of success: relay/receipt. */
+	if (server_knows_client(s) || server_offers_auth(s))
+		buf_append_str(&text, STR("DSN\n"));
+	buf_append_str(&text, STR("SMTPUTF8\nCHUNKING"));
 	server_offer_wishes(s, &text);
 	offer_limits(s, &text);
 	if (offers_etrn(s))

@@ -249,11 +249,14 @@ static bool read_client(const struct said *said, struct endpoint *client, struct
 	return value[ATTRIBUTE_NAME].len == 0 || domain_is_hostname(value[ATTRIBUTE_NAME]);
 }
 
-/* A client that is another one has not given the password of the one before. */
+/* A client that is another one has not given the password of the one before, and the certificate is of the server in
+ * front. */
 static void set_user(struct smtp_server *s, const struct said *said)
 {
 	struct front *f = front_of(s);
 
+	if (said->bits & (BIT(ADDR) | BIT(LOGIN)))
+		s->info.certificate = STR("");
 	if (said->bits & BIT(LOGIN)) {
 		s->info.user = keep(f->user, said->value[ATTRIBUTE_LOGIN]);
 		f->has_login = true;

@@ -23,7 +23,10 @@ static void set_client(struct smtp_server *s, struct smtp_transaction *t)
 		buf_append_str(&name,
 			endpoint_is_loopback(&s->info.client) ? STR("localhost") : STR("unknown"));
 	buf_append_char(&name, '[');
-	endpoint_format_ip(&name, &s->info.client);
+	if (s->info.client.family == FAMILY_NONE)
+		buf_append_str(&name, STR("unknown"));
+	else
+		endpoint_format_ip(&name, &s->info.client);
 	buf_append_char(&name, ']');
 	t->env.client = arena_dup(&t->arena, buf_str(&name));
 	buf_fini(&name);

@@ -43,6 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(utf8_transaction || str_is_ascii(c.orcpt));
 		if (c.verb == COMMAND_MAIL)
 			CHECK(!c.address.is_utf8 || c.is_smtputf8);
+		CHECK(c.priority >= -9 && c.priority <= 9);
+		CHECK(c.by_s >= -999999999 && c.by_s <= 999999999);
+		CHECK(!c.has_by || c.by_notify || c.by_s > 0);
+		CHECK(c.hold_for_s >= 0 && c.hold_for_s <= 999999999 && c.hold_until.ms >= 0);
 		if (c.verb == COMMAND_RCPT)
 			CHECK(c.address.text.len > 0 && (!c.address.is_utf8 || utf8_transaction));
 	}

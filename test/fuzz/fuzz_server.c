@@ -79,42 +79,39 @@ static unsigned take_reply(struct str *out)
 	}
 }
 
-/* A line that is BDAT brings so many octets with it, whatever it is answered; other lines none. */
-static uint64_t octets_behind(struct str line)
+/* The octets that a BDAT announces, when it is one that does not end the session. */
+static uint64_t chunk_of(struct str line)
 {
-	struct arena scratch = { 0 };
+	struct arena arena = { 0 };
 	struct command c;
-	uint64_t octets = 0;
+	uint64_t bytes = 0;
 
-	if (line.len < 2 || line.len > LINE_MAX_BYTES || line.data[line.len - 2] != '\r')
-		return 0;
-	if (command_parse(&c, str_slice(line, 0, line.len - 2), false, &scratch) == COMMAND_OK &&
-		c.verb == COMMAND_BDAT &&
-		c.chunk_bytes / 2 <= MESSAGE_MAX_BYTES) /* beyond, none is waited for */
-		octets = c.chunk_bytes;
-	arena_fini(&scratch);
-	return octets;
+	if (line.len <= LINE_MAX_BYTES && line.len >= 2 && line.data[line.len - 2] == '\r' &&
+		command_parse(&c, str_slice(line, 0, line.len - 2), false, &arena) == COMMAND_OK &&
+		c.verb == COMMAND_BDAT && c.chunk_bytes / 2 <= MESSAGE_MAX_BYTES)
+		bytes = c.chunk_bytes;
+	arena_fini(&arena);
+	return bytes;
 }
 
-/* What one reply answers: a line, after 354 all up to the end of data, after BDAT its octets. code: of the reply before.
- * Returns false when it is not all there. */
+/* What one reply answers: a line, one with its chunk, or after 354 all up to the end of data. Returns false when it is not
+ * all there. */
 static bool take_cause(struct str *in, unsigned code)
 {
+	bool is_content = code == 354;
 	static const char end[] = "\r\n.\r\n";
-	bool is_start = true, is_content = code == 354;
+	bool is_start = true;
 
 	while (in->len > 0) {
 		size_t left = in->len;
 		size_t skip = is_start ? 2 : 0; /* content may begin with its end */
 		if (!is_content) {
 			size_t len = str_find(*in, '\n');
-			uint64_t more = code == 334 || len == left
-						? 0
-						: octets_behind(str_slice(*in, 0, len + 1));
-			if (len == left || more > left - len - 1)
-				return false;
-			*in = str_slice(*in, len + 1 + (size_t)more, in->len);
-			return true;
+			uint64_t chunk = len < left && code != 334 ? chunk_of(str_slice(*in, 0, len + 1)) : 0;
+			bool is_whole = len < left && chunk <= left - len - 1;
+
+			*in = str_slice(*in, is_whole ? len + 1 + (size_t)chunk : left, left);
+			return is_whole;
 		}
 		size_t want = sizeof(end) - 1 - skip;
 		if (left >= want && memcmp(in->data, end + skip, want) == 0) {

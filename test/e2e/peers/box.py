@@ -11,7 +11,7 @@ import pwd
 import signal
 import subprocess
 
-from peer import PEERS, Skip, fetch_packages, lib, run_program
+from peer import Skip, fetch_alone, lib, run_program
 
 FIRST_ID = 61100
 # What is mounted is seen by the program and its children alone.
@@ -39,15 +39,14 @@ class Daemon(lib.Process):
 class Box:
     """accounts: names; each gets a number, a group of its own, and a home in the box."""
 
-    def __init__(self, world, name, packages, accounts=(), groups=()):
+    def __init__(self, world, name, package, accounts=(), groups=()):
         if os.geteuid() != 0:
-            raise Skip(f"{packages[0]} wants a mount namespace of its own, and root for it")
+            raise Skip(f"{package} wants a mount namespace of its own, and root for it")
         if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
             raise Skip("mount namespaces are forbidden here")
-        fetch_packages(*packages)
         self.world = world
         self.home = world.path(name)
-        self.root = os.path.join(PEERS, "root")
+        self.root = fetch_alone(package)
         os.chmod(world.directory, 0o711)
         for folder in ("", "etc", "var", "var/lib", "var/log", "var/mail", "var/spool", "var/tmp", "run", "home"):
             os.makedirs(os.path.join(self.home, folder), exist_ok=True)

@@ -108,7 +108,7 @@ plain:
 
 class Exim:
     def __init__(self, world, text, values):
-        self.box = box = Box(world, "exim", ["exim4-daemon-heavy"], ["Debian-exim"])
+        self.box = box = Box(world, "exim", "exim4-daemon-heavy", ["Debian-exim"])
         self.address, self.port = values["address"], values["port"]
         for folder in ("spool", "log", "mail"):
             box.folder(folder, "Debian-exim")

@@ -25,7 +25,7 @@ match from any for any action "smarthost"
 class Opensmtpd:
     def __init__(self, world, text, values, users, files):
         accounts = ["opensmtpd", "opensmtpq", *users]
-        self.box = box = Box(world, "opensmtpd", ["opensmtpd"], accounts)
+        self.box = box = Box(world, "opensmtpd", "opensmtpd", accounts)
         self.address, self.port = values["address"], values["port"]
         box.folder("var/lib/opensmtpd/empty")
         box.folder("var/spool/smtpd", mode=0o711)

@@ -37,6 +37,13 @@ def fetch_packages(*packages):
     _fetch("fetch-peers", PEERS, *packages)
 
 
+def fetch_alone(package):
+    """The root of a package by itself: several of them bring a /usr/sbin/sendmail, and Postfix wants its own."""
+    folder = os.path.join(PEERS, "alone", package)
+    _fetch("fetch-peers", folder, package)
+    return os.path.join(folder, "root")
+
+
 def fetch_corpus():
     """The folder of real mails."""
     _fetch("fetch-corpus", CORPUS)
@@ -45,6 +52,7 @@ def fetch_corpus():
 
 def environment():
     """What an unpacked program needs to find its libraries and modules."""
+    os.makedirs(os.path.join(PEERS, "root"), exist_ok=True)
     say = os.path.join(lib.ROOT, "scripts", "fetch-peers")
     script = 'eval "$("$1" --env "$2")"; printf "%s\\n" "$PATH" "$LD_LIBRARY_PATH" "$PERL5LIB"'
     done = subprocess.run(["sh", "-c", script, "sh", say, PEERS], capture_output=True, text=True, check=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Exim and OpenSMTPD behind, as MX and as a smarthost with AUTH over verified TLS; and what becomes of mail when the smarthost
+"""Exim, OpenSMTPD and Postfix behind, as MX and as a smarthost with AUTH over verified TLS; and what becomes of mail when the smarthost
 does not know us: it waits, an operator hears of it, nobody gets a notice.
 
 OpenSMTPD of Debian 12 offers STARTTLS and fails each handshake (its key is apart from OpenSSL 3): mail goes on in clear text,
@@ -11,7 +11,9 @@ import re
 
 import exim
 import opensmtpd
+from dovecot import Dovecot
 from peer import (certificate, client, common_port, crlf, expect, expect_equal, lib, queue_is_empty, settings, wait_for)
+from postfix import Postfix
 
 MAIL = (b"From: Anna <anna@client.test>\nTo: users@behind.test\nSubject: for others\nMessage-ID: <1@client.test>\n"
         b"Date: Mon, 1 Jan 2024 00:00:00 +0000\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
@@ -118,9 +120,24 @@ def expect_parked(server, relay, sink, pattern, code=""):
     expect_equal(server.mails("luigi"), [], "mails")
     expect_equal(sink.messages(), [], "notices")
     expect("status=bounced" not in relay.log(), "the mail was returned")
-    told = relay.cli("status", status=None)
-    expect(re.search(pattern, told) or re.search(pattern, relay.cli("explain", "behind.test", status=None)),
-           f"{pattern} in what the operator sees:\n{told}")
+    wait_for(lambda: re.search(pattern, relay.cli("status", status=None)), 10,
+             f"{pattern} in what the operator sees:\n{relay.cli('status', status=None)}")
+
+
+def test_postfix_as_smarthost_with_dovecots_passwords(world):
+    """STARTTLS and a password required, as providers have it. The authority comes from our own configuration."""
+    pem, key = certificate(world, "hub", host="hub.behind.test")
+    port = common_port("127.0.4.1", "127.0.4.2")
+    dovecot = Dovecot(world, LOGIN[1])
+    server = Postfix(world, "hub.behind.test", "behind.test", USERS, "127.0.4.1", port, [
+        "smtpd_tls_security_level = encrypt", f"smtpd_tls_cert_file = {pem}", f"smtpd_tls_key_file = {key}",
+        "smtpd_sasl_auth_enable = yes", "smtpd_sasl_type = dovecot", f"smtpd_sasl_path = inet:127.0.0.1:{dovecot.auth_port}",
+        "smtpd_tls_auth_only = yes", "smtpd_client_restrictions = permit_sasl_authenticated, reject",
+        "smtpd_tls_received_header = yes", "smtpd_sasl_authenticated_header = yes"])
+    relay, _ = relay_to(world, port, login=LOGIN, via=f"[hub.behind.test]:{port}",
+                        changes={"dns.servers": [hub_dns(world)], "tls.authorities": pem})
+    send(relay, *(f"{user}@behind.test" for user in USERS))
+    expect_mailboxes(server, relay, b"with ESMTPSA", b"(Authenticated sender: anna)")
 
 
 def test_smarthost_refuses_the_password(world):
@@ -158,7 +175,7 @@ def test_smarthost_whose_certificate_is_of_another(world):
     server = exim.server(world, "hub.behind.test", "behind.test", USERS, "127.0.4.1", port, pem, key, LOGIN)
     relay, sink = relay_to(world, port, trust=pem, login=LOGIN, via=f"[hub.behind.test]:{port}",
                            changes={"dns.servers": [hub_dns(world)]})
-    expect_parked(server, relay, sink, r"(?i)certificate|host ?name mismatch")
+    expect_parked(server, relay, sink, r"(?i)certificate|name mismatch")
     expect("A=" not in server.log() and "authenticator failed" not in server.log(), f"AUTH was tried:\n{server.log()}")
 
 

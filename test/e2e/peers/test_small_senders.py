@@ -47,7 +47,7 @@ def make_room(relay, sink, pem):
 
 def nullmailer(world, relay, pem):
     """nullmailer in a box, its queue run as asked for."""
-    box = Box(world, "nullmailer", ["nullmailer"])
+    box = Box(world, "nullmailer", "nullmailer")
     for folder in ("queue", "tmp", "failed"):
         box.folder("var/spool/nullmailer/" + folder, "mail")
     # The queue's programs talk over this pipe; nobody listens here.
@@ -87,7 +87,7 @@ def test_nullmailer_comes_again_after_452(world):
 
 
 def dma(world, relay):
-    box = Box(world, "dma", ["dma"])
+    box = Box(world, "dma", "dma")
     box.folder("var/spool/dma", "root", "mail", mode=0o2775)
     box.write("etc/dma/dma.conf", f"SMARTHOST localhost\nPORT {relay.port}\nAUTHPATH /etc/dma/auth.conf\nSECURETRANSFER\n"
                                   "STARTTLS\nMAILNAME mail.front.test\n", mode=0o644)

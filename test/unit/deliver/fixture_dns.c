@@ -87,6 +87,7 @@ static void answer(struct fixture_dns *d, struct dns_query *q)
 	struct dns_answer *a = &q->answer;
 
 	*a = (struct dns_answer){ .result = DNS_NXDOMAIN, .ttl_s = d->ttl_s };
+	a->is_unvouched = d->is_unvouched;
 	a->records = arena_array(&a->arena, DNS_ADDRESS_MAX, sizeof(a->records[0]));
 	for (size_t i = 0; d->lines[i]; i++) {
 		struct str rest = str_from_c(d->lines[i]);

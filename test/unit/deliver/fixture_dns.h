@@ -21,6 +21,7 @@ struct fixture_dns {
 		lines; /* "NAME TYPE VALUE"; VALUE "SERVFAIL", or "BAD" (an ill-formed record) for any type */
 	uint32_t ttl_s;
 	bool is_held;
+	bool is_unvouched; /* all answers */
 	struct list pending;
 	struct deferred run;
 	unsigned started, canceled;

@@ -135,10 +135,18 @@ static void deliver_event(struct conn *c)
 		buf_fini(&out);
 	} else if (c->wants_tls) {
 		struct tls_info info = { .protocol = STR("TLSv1.3"),
-			.cipher = STR("TLS_AES_256_GCM_SHA384") };
+			.cipher = STR("TLS_AES_256_GCM_SHA384"),
+			.is_verified = c->server->tls_fault == TLS_FAULT_NONE,
+			.fault = c->server->tls_fault };
 
 		c->wants_tls = false;
-		c->handler->on_tls(c->user, c->server->tls_err, &info);
+		if (info.fault != TLS_FAULT_NONE)
+			info.problem = STR("the certificate is wrong");
+		c->handler->on_tls(c->user,
+			c->server->wanted != TLS_CHECK_NONE && !info.is_verified
+				? ERR_TLS
+				: c->server->tls_err,
+			&info);
 	} else if (c->is_ending) {
 		c->is_ending = false;
 		c->handler->on_end(c->user, c->end_err);
@@ -234,7 +242,7 @@ static size_t conn_unsent(struct conn *c)
 
 static void conn_start_tls(struct conn *c, const struct tls_want *want)
 {
-	(void)want;
+	c->server->wanted = want->check;
 	c->wants_tls = true;
 	schedule(c);
 }

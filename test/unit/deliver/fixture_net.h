@@ -25,6 +25,8 @@ struct fixture_server {
 	struct endpoint at;
 	enum err connect_err; /* OK, ERR_REFUSED, ERR_TIMEOUT (no answer), ... */
 	enum err tls_err;
+	enum tls_fault tls_fault; /* what a check of its certificate finds */
+	enum tls_check wanted;    /* of the last handshake */
 	struct fixture_rule rules[FIXTURE_RULES_MAX];
 	unsigned connects, open, delivered;
 	struct endpoint source; /* of the last connect */

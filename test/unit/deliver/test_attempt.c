@@ -520,10 +520,10 @@ static void test_attempt_uses_tls_when_offered(void **state)
 
 static void test_attempt_never_falls_back_when_tls_is_required(void **state)
 {
-	static const enum tls_policy policies[] = { TLS_REQUIRE, TLS_VERIFY };
+	static const enum tls_policy policies[] = { TLS_REQUIRE, TLS_VERIFY, TLS_DANE };
 	(void)state;
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < ARRAY_COUNT(policies); i++) {
 		for (unsigned is_offered = 0; is_offered < 2; is_offered++) {
 			struct bench b;
 			struct fixture_server *s;
@@ -614,7 +614,8 @@ static void test_attempt_comes_as_its_route_says(void **state)
 		const char *source, *hello;
 	} rows[] = {
 		{ { .via = ROUTE_MX }, "192.0.2.200", "EHLO relay.example.org" },
-		{ { .via = ROUTE_MX, .hostname = STR("out.example") }, "192.0.2.200", "EHLO out.example" },
+		{ { .via = ROUTE_MX, .hostname = STR("out.example") }, "192.0.2.200",
+			"EHLO out.example" },
 		{ { .via = ROUTE_LMTP }, "192.0.2.200", "LHLO relay.example.org" },
 		{ { .via = ROUTE_SMARTHOST, .source_ipv4 = ip("192.0.2.201") }, "192.0.2.201",
 			"EHLO relay.example.org" },
@@ -705,6 +706,184 @@ static void test_attempt_tells_what_the_peer_lacks(void **state)
 	assert_true(status_is(b.attempt.results[0].verdict.status, 5, 6, 7));
 	assert_int_equal(pool_idle_count(b.pool), 1);
 	bench_teardown(&b);
+}
+
+/* One host lacks what the message needs; another one of the site has it, lacks it too, or cannot be asked. */
+static void test_attempt_looks_for_a_host_that_has_what_is_needed(void **state)
+{
+	static const struct {
+		const char *ehlo; /* of the second host; NULL: it refuses connections */
+		struct envelope message;
+		enum disposition expected;
+		unsigned klass, detail;
+	} rows[] = {
+		{ "250-mx.example\n250 SMTPUTF8", { .is_smtputf8 = true }, DISPOSE_DELIVERED, 2,
+			0 },
+		{ "250-mx.example\n250 8BITMIME", { .body = BODY_8BITMIME }, DISPOSE_DELIVERED, 2,
+			0 },
+		{ "250-mx.example\n250 SIZE 0", { .size_bytes = 2000 }, DISPOSE_DELIVERED, 2, 0 },
+		{ "250-mx.example\n250 SIZE 1000", { .size_bytes = 2000 }, DISPOSE_FAIL, 5, 4 },
+		{ "250-mx.example\n250 8BITMIME", { .is_smtputf8 = true }, DISPOSE_FAIL, 5, 7 },
+		{ NULL, { .is_smtputf8 = true }, DISPOSE_RETRY, 4, 7 },
+		{ NULL, { .size_bytes = 2000 }, DISPOSE_RETRY, 4, 4 },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+		struct fixture_server *poor, *other;
+
+		bench_setup(&b);
+		poor = bench_add_server(&b, "192.0.2.1");
+		other = bench_add_server(&b, "192.0.2.2");
+		fixture_server_rule(poor, "EHLO", "250-mx.example\n250 SIZE 1000", 0);
+		if (rows[i].ehlo)
+			fixture_server_rule(other, "EHLO", rows[i].ehlo, 0);
+		else
+			other->connect_err = ERR_REFUSED;
+		b.message.is_smtputf8 = rows[i].message.is_smtputf8;
+		b.message.body = rows[i].message.body;
+		b.message.size_bytes = rows[i].message.size_bytes;
+		bench_run(&b, 1);
+		assert_int_equal(b.attempt.results[0].verdict.disposition, rows[i].expected);
+		assert_int_equal(b.attempt.results[0].verdict.status.klass, rows[i].klass);
+		assert_int_equal(b.attempt.results[0].verdict.status.detail, rows[i].detail);
+		assert_false(
+			b.attempt.is_site_failure); /* a host that takes other mail is no failure */
+		assert_false(has_heard(poor, "MAIL"));
+		assert_int_equal(other->delivered, rows[i].expected == DISPOSE_DELIVERED);
+		assert_false(pool_is_address_bad(b.pool, &poor->at));
+		assert_int_equal(pool_idle_count(b.pool), rows[i].ehlo ? 2 : 1);
+		bench_teardown(&b);
+	}
+}
+
+static void set_tls(struct bench *b, enum tls_policy policy, enum tls_authority authority)
+{
+	for (uint32_t i = 0; i < b->route.target_count; i++)
+		b->route.targets[i].tls =
+			(struct tls_rule){ .policy = policy, .authority = authority };
+}
+
+/* Each authority, a certificate that is wrong or none at all at the first host; the second is as it should be. */
+static void test_attempt_keeps_to_the_rule_of_each_host(void **state)
+{
+	static const struct {
+		enum tls_policy policy;
+		enum tls_authority authority;
+		enum tls_fault fault;
+		bool has_starttls;
+		unsigned delivered_by; /* 1, 2 */
+		enum tls_check wanted;
+	} rows[] = {
+		{ TLS_DANE, TLS_BY_DANE, TLS_FAULT_TLSA, true, 2, TLS_CHECK_DANE },
+		{ TLS_DANE, TLS_BY_DANE, TLS_FAULT_NONE, true, 1, TLS_CHECK_DANE },
+		{ TLS_DANE, TLS_BY_DANE, TLS_FAULT_NONE, false, 2, TLS_CHECK_DANE },
+		{ TLS_REQUIRE, TLS_BY_DANE, TLS_FAULT_UNTRUSTED, true, 1, TLS_CHECK_NONE },
+		{ TLS_REQUIRE, TLS_BY_DANE, TLS_FAULT_NONE, false, 2, TLS_CHECK_NONE },
+		{ TLS_VERIFY, TLS_BY_STS, TLS_FAULT_NAME, true, 2, TLS_CHECK_NAME },
+		{ TLS_VERIFY, TLS_BY_STS, TLS_FAULT_NONE, false, 2, TLS_CHECK_NAME },
+		{ TLS_OPPORTUNISTIC, TLS_BY_CONF, TLS_FAULT_EXPIRED, true, 1, TLS_CHECK_NONE },
+		{ TLS_OPPORTUNISTIC, TLS_BY_CONF, TLS_FAULT_NONE, false, 1, TLS_CHECK_NONE },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+		struct fixture_server *first, *second;
+		const struct attempt_tls *tls;
+
+		bench_setup(&b);
+		first = bench_add_server(&b, "192.0.2.1");
+		second = bench_add_server(&b, "192.0.2.2");
+		set_tls(&b, rows[i].policy, rows[i].authority);
+		first->tls_fault = rows[i].fault;
+		if (rows[i].has_starttls)
+			fixture_server_rule(first, "EHLO", WITH_TLS, 0);
+		fixture_server_rule(second, "EHLO", WITH_TLS, 0);
+		bench_run(&b, 1);
+		expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+		assert_int_equal(
+			rows[i].delivered_by == 1 ? first->delivered : second->delivered, 1);
+		assert_int_equal(has_heard(first, "MAIL"), rows[i].delivered_by == 1);
+		tls = &b.attempt.tls_tried[0];
+		assert_int_equal(b.attempt.tls_tried_count, rows[i].delivered_by);
+		assert_ptr_equal(tls->target, &b.route.targets[0]);
+		if (!rows[i].has_starttls) {
+			assert_int_equal(tls->result, ATTEMPT_TLS_NOT_OFFERED);
+		} else {
+			assert_int_equal(first->wanted, rows[i].wanted);
+			assert_int_equal(tls->result,
+				rows[i].delivered_by == 1 ? ATTEMPT_TLS_GOOD : ATTEMPT_TLS_FAILED);
+			assert_int_equal(tls->fault, rows[i].fault);
+		}
+		bench_teardown(&b);
+	}
+}
+
+static void test_attempt_tells_whose_rule_failed(void **state)
+{
+	struct bench b;
+	struct fixture_server *s;
+	(void)state;
+
+	bench_setup(&b);
+	s = bench_add_server(&b, "192.0.2.1");
+	set_tls(&b, TLS_DANE, TLS_BY_DANE);
+	fixture_server_rule(s, "EHLO", WITH_TLS, 0);
+	s->tls_fault = TLS_FAULT_TLSA;
+	bench_run(&b, 1);
+	expect(&b, 0, SCOPE_HOP, DISPOSE_PARK);
+	assert_true(str_equal(
+		b.attempt.results[0].outcome.text, STR("DANE: the certificate is wrong")));
+	assert_true(status_is(b.attempt.results[0].verdict.status, 4, 7, 5));
+	bench_teardown(&b);
+}
+
+/* RFC 8689: the message asks for more than the route; what it cannot get is its own affair, other mail goes. */
+static void test_attempt_raises_the_rule_for_requiretls(void **state)
+{
+	static const struct {
+		bool has_starttls;
+		enum tls_fault fault;
+		enum disposition expected;
+		struct status status;
+	} rows[] = {
+		{ false, TLS_FAULT_NONE, DISPOSE_FAIL, { 5, 7, 30 } },
+		{ true, TLS_FAULT_UNTRUSTED, DISPOSE_RETRY, { 4, 7, 10 } },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+		struct fixture_server *s;
+
+		bench_setup(&b);
+		s = bench_add_server(&b, "192.0.2.1");
+		if (rows[i].has_starttls)
+			fixture_server_rule(s, "EHLO", WITH_TLS, 0);
+		s->tls_fault = rows[i].fault;
+		bench_run(&b, 1); /* an idle session that does not satisfy it */
+		expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+		assert_int_equal(pool_idle_count(b.pool), 1);
+		b.message.is_requiretls = true;
+		bench_run(&b, 2);
+		assert_int_equal(s->connects, 2);
+		assert_int_equal(s->delivered, 1);
+		expect(&b, 0, SCOPE_MESSAGE, rows[i].expected);
+		expect(&b, 1, SCOPE_MESSAGE, rows[i].expected);
+		assert_true(status_is(b.attempt.results[0].verdict.status, rows[i].status.klass,
+			rows[i].status.subject, rows[i].status.detail));
+		assert_false(b.attempt.is_site_failure);
+		b.is_known_good = true;
+		b.message.accepted = env_wall(&b.env.env);
+		bench_run(&b, 1);
+		expect(&b, 0, SCOPE_MESSAGE, DISPOSE_RETRY);
+		b.message.is_requiretls = false;
+		bench_run(&b, 1);
+		expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+		bench_teardown(&b);
+	}
 }
 
 static void test_attempt_hopes_for_what_a_known_good_peer_lacks_for_its_grace(void **state)
@@ -903,6 +1082,10 @@ int main(void)
 		cmocka_unit_test(test_attempt_probe_takes_a_fresh_session_and_passes_over_nothing),
 		cmocka_unit_test(test_attempt_ends_at_its_deadline),
 		cmocka_unit_test(test_attempt_tells_what_the_peer_lacks),
+		cmocka_unit_test(test_attempt_looks_for_a_host_that_has_what_is_needed),
+		cmocka_unit_test(test_attempt_keeps_to_the_rule_of_each_host),
+		cmocka_unit_test(test_attempt_tells_whose_rule_failed),
+		cmocka_unit_test(test_attempt_raises_the_rule_for_requiretls),
 		cmocka_unit_test(test_attempt_hopes_for_what_a_known_good_peer_lacks_for_its_grace),
 		cmocka_unit_test(test_attempt_content_that_cannot_be_read_is_our_fault),
 		cmocka_unit_test(test_attempt_cancel_at_any_moment),

@@ -254,6 +254,30 @@ static void test_route_tls_unsigned_zones_cost_nothing(void **state)
 	teardown(&b);
 }
 
+/* The validating resolver is dead, and the next one on the list knows nothing of DNSSEC: no reason to forget what bound. */
+static void test_route_tls_nobody_left_to_vouch(void **state)
+{
+	static const char *const zone[] = { "d.example MX 10 a.example",
+		"d.example MX 20 b.example", "a.example A 192.0.2.1", "b.example A 192.0.2.2",
+		TLSA_A, NULL };
+	static const char remembered[] = "10 a.example dane 192.0.2.1;20 b.example 192.0.2.2";
+	struct bench b;
+	char text[512];
+	(void)state;
+
+	setup(&b, zone);
+	b.conf->policy.has_dane = true;
+	resolve(&b, "d.example",
+		remembered); /* the zone is signed no more, says the one whose word counts */
+	assert_string_equal(shown(&b, text, sizeof(text)),
+		"a.example opportunistic by conf, b.example opportunistic by conf");
+	resolver_flush(b.resolver);
+	b.dns.is_unvouched = true;
+	resolve(&b, "d.example", remembered);
+	assert_string_equal(shown(&b, text, sizeof(text)), "b.example opportunistic by conf");
+	teardown(&b);
+}
+
 /* What is remembered says which hosts were bound, also of one that could not be used this time. */
 static void test_route_tls_is_written_down(void **state)
 {
@@ -430,6 +454,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_route_tls_by_tlsa),
 		cmocka_unit_test(test_route_tls_unsigned_zones_cost_nothing),
+		cmocka_unit_test(test_route_tls_nobody_left_to_vouch),
 		cmocka_unit_test(test_route_tls_is_written_down),
 		cmocka_unit_test(test_route_tls_names_of_usage_2),
 		cmocka_unit_test(test_route_tls_of_a_smarthost),

@@ -21,6 +21,7 @@ enum act {
 	ACT_ALIAS,          /* the first question gets a bare CNAME, the next its address */
 	ACT_ALIAS_UNSIGNED, /* the same, and only the second reply has AD */
 	ACT_UNSIGNED,       /* an answer without AD */
+	ACT_ELSEWHERE,      /* the right answer, from another port than the one that was asked */
 	ACT_NOT_ASKED       /* an answer of another name, and one of this name behind it: poison */
 };
 
@@ -170,7 +171,10 @@ static void server_poll_udp(struct server *s)
 	}
 	if (s->act == ACT_EMPTY)
 		reply.len = 0;
-	sendto(s->udp, reply.data, reply.len, 0, (struct sockaddr *)&from, from_len);
+	int fd = s->act == ACT_ELSEWHERE ? socket(AF_INET, SOCK_DGRAM, 0) : s->udp;
+	sendto(fd, reply.data, reply.len, 0, (struct sockaddr *)&from, from_len);
+	if (fd != s->udp)
+		close(fd);
 }
 
 static void server_poll_tcp(struct server *s)
@@ -429,9 +433,51 @@ static void test_dns_ad_of_a_distant_resolver_is_only_its_word(void **state)
 		ask(&f, &a, "mx.example");
 		assert_int_equal(a.query.answer.result, DNS_FOUND);
 		assert_int_equal(a.query.answer.is_authentic, trusts_ad);
+		assert_false(a.query.answer.is_unvouched); /* there is no better one */
 		arena_fini(&a.query.answer.arena);
 		dns_fixture_fini(&f);
 	}
+}
+
+/* Whoever knows id and port, but cannot send as the resolver, is not heard. */
+static void test_dns_reply_from_elsewhere_is_not_heard(void **state)
+{
+	struct dns_fixture f;
+	struct asking a;
+
+	(void)state;
+	dns_fixture_init(&f, ACT_ELSEWHERE, ACT_ELSEWHERE);
+	ask(&f, &a, "mx.example");
+	assert_int_equal(a.query.answer.result, DNS_TEMPORARY);
+	assert_string_equal(a.query.answer.problem, "timeout");
+	arena_fini(&a.query.answer.arena);
+	dns_fixture_fini(&f);
+}
+
+/* The one on this host is silent: what the other one says of DNSSEC is nothing, and that is said. */
+static void test_dns_distant_resolver_in_place_of_ours_is_told_apart(void **state)
+{
+	struct dns_fixture f;
+	struct asking a;
+	struct endpoint own;
+
+	(void)state;
+	if (!own_address(&own))
+		skip();
+	dns_fixture_init(&f, ACT_SILENT, ACT_ANSWER);
+	server_rebind(&f.servers[1], &own);
+	os_dns_fini(&f.dns);
+	const struct endpoint servers[] = { f.servers[0].at, f.servers[1].at };
+	struct os_dns_params params = {
+		.servers = servers, .server_count = 2, .timeout_ms = 200, .tries = 1
+	};
+	assert_int_equal(os_dns_init(&f.dns, &f.base.os, &params), OK);
+	ask(&f, &a, "mx.example");
+	assert_int_equal(a.query.answer.result, DNS_FOUND);
+	assert_false(a.query.answer.is_authentic);
+	assert_true(a.query.answer.is_unvouched);
+	arena_fini(&a.query.answer.arena);
+	dns_fixture_fini(&f);
 }
 
 /* A reply to another question, which a blind forger or a confused cache may send, is none. */
@@ -571,6 +617,8 @@ int main(void)
 		cmocka_unit_test(test_dns_asks_for_an_alias_target),
 		cmocka_unit_test(test_dns_unsigned_alias_makes_the_answer_unsigned),
 		cmocka_unit_test(test_dns_ad_of_a_distant_resolver_is_only_its_word),
+		cmocka_unit_test(test_dns_distant_resolver_in_place_of_ours_is_told_apart),
+		cmocka_unit_test(test_dns_reply_from_elsewhere_is_not_heard),
 		cmocka_unit_test(test_dns_reply_to_another_question_is_no_answer),
 		cmocka_unit_test(test_dns_ids_and_ports_differ),
 		cmocka_unit_test(test_dns_many_queries_wait_for_their_turn),

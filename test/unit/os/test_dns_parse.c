@@ -563,6 +563,33 @@ static void test_dns_txt_is_joined(void **state)
 	forget(&j);
 }
 
+/* Row 21: records beside the question, in any section, are none of its business, whatever they would tell. */
+static void test_dns_records_beside_the_question_are_not_used(void **state)
+{
+	static struct message m;
+	struct message forged = { .len = 0 };
+
+	(void)state;
+	message_octets(&forged, "\x7f\0\0\x66", 4);
+	message_begin(&m, ID, REPLY, "mx.example", T_A);
+	message_a(&m, "mx.example", "\x0a\x01\x02\x03");
+	message_a(&m, "victim.example", "\x7f\0\0\x66");
+	message_record(&m, AUTHORITY, "mx.example", T_A, 60, &forged);
+	message_record(&m, ADDITIONAL, "mx.example", T_A, 60, &forged);
+	struct judged j = judge(message_str(&m), "mx.example", DNS_A);
+	assert_int_equal(j.answer.count, 1);
+	assert_memory_equal(j.answer.records[0].address.ip, "\x0a\x01\x02\x03", 4);
+	forget(&j);
+
+	/* an address in the additional section alone answers nothing */
+	message_begin(&m, ID, REPLY, "mx.example", T_A);
+	message_record(&m, ADDITIONAL, "mx.example", T_A, 60, &forged);
+	j = judge(message_str(&m), "mx.example", DNS_A);
+	assert_int_equal(j.answer.result, DNS_TEMPORARY);
+	assert_int_equal(j.answer.count, 0);
+	forget(&j);
+}
+
 static void test_dns_query_is_written(void **state)
 {
 	static const uint8_t expected[] = { 0xab, 0xcd, 0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 1, 2, 'm',
@@ -613,6 +640,7 @@ int main(void)
 		cmocka_unit_test(test_dns_tlsa_is_read),
 		cmocka_unit_test(test_dns_tlsa_alias_may_have_underscores),
 		cmocka_unit_test(test_dns_txt_is_joined),
+		cmocka_unit_test(test_dns_records_beside_the_question_are_not_used),
 		cmocka_unit_test(test_dns_query_is_written),
 		cmocka_unit_test(test_dns_query_refuses_ill_formed_names),
 	};

@@ -82,10 +82,15 @@ static bool peer_line(struct peer *p, struct str line)
 		p->is_data = false;
 		f->delivered++;
 		peer_say(p, "250 taken\r\n");
+	} else if (f->refuse_at && str_starts_fold(line, str_from_c(f->refuse_at))) {
+		f->rcpt_count++;
+		peer_say(p, f->refuse_text);
 	} else if (str_starts_fold(line, STR("RCPT"))) {
+		f->rcpt_count++;
 		answer_rcpt(p);
 	} else if (str_starts_fold(line, STR("DATA"))) {
 		p->is_data = true;
+		f->data_count++;
 		peer_say(p, "354 go\r\n");
 	} else if (str_starts_fold(line, STR("QUIT"))) {
 		peer_end(p, false);

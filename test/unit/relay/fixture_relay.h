@@ -30,6 +30,9 @@ struct fixture_relay {
 	bool is_refusing;
 	int64_t rcpt_delay_ms; /* before the reply to RCPT, once it is set */
 	const char *drop_at;   /* command at which it hangs up */
+	const char *refuse_at; /* so RCPT begins that hears refuse_text */
+	const char *refuse_text;
+	uint32_t rcpt_count, data_count; /* commands heard */
 	uint32_t defer_count;  /* so many RCPT get 450 */
 	const char *limit_at;  /* so MAIL begins that hears 421, and how often */
 	uint32_t limit_count, limited; /* left, and done */

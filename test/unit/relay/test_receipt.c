@@ -206,6 +206,34 @@ static void test_receipt_is_for_deliveries_alone(void **state)
 	bench_fini(&b);
 }
 
+/* Backscatter: with relay-domains anybody may send, in anybody's name. */
+static void test_receipt_is_for_known_clients(void **state)
+{
+	static const struct {
+		const char *client, *user;
+		bool is_needed;
+	} rows[] = {
+		{ "localhost[127.0.0.1]", "", true },
+		{ "unknown[198.51.100.7]", "", false },
+		{ "unknown[2001:db8::7]", "", false },
+		{ "unknown[198.51.100.7]", "anna", true },
+		{ "localhost[::1]", "", true },
+		{ "", "", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+
+		bench_init(&b);
+		b.d.message->env.client = str_from_c(rows[i].client);
+		b.d.message->env.user = str_from_c(rows[i].user);
+		if (receipt_is_needed(&b.d) != rows[i].is_needed)
+			fail_msg("%s", rows[i].client);
+		bench_fini(&b);
+	}
+}
+
 /* What was refused and what was taken are told apart: the first may be taken back. */
 static void test_receipt_comes_behind_the_notice_of_failure(void **state)
 {
@@ -249,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_receipt_says_relayed_field_by_field),
 		cmocka_unit_test(test_receipt_is_for_whom_nobody_else_tells),
 		cmocka_unit_test(test_receipt_is_for_deliveries_alone),
+		cmocka_unit_test(test_receipt_is_for_known_clients),
 		cmocka_unit_test(test_receipt_comes_behind_the_notice_of_failure),
 		cmocka_unit_test(test_receipt_to_where_notices_come_from_is_none),
 	};

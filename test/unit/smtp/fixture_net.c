@@ -225,6 +225,8 @@ static void tell_tls(struct conn *c)
 		.protocol = STR("TLSv1.3"),
 		.cipher = STR("TEST"),
 		.is_verified = c->f->is_tls_verified,
+		.peer = c->f->tls_peer,
+		.fault = c->f->is_tls_verified ? TLS_FAULT_NONE : TLS_FAULT_UNTRUSTED,
 		.problem = err == OK ? STR("") : STR("bad handshake"),
 	};
 

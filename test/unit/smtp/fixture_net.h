@@ -46,6 +46,7 @@ struct fixture {
 	enum err connect_err;
 	bool does_connect_hang;
 	enum err tls_err;
+	struct str tls_peer; /* name in its certificate; with is_tls_verified it counts */
 	bool is_tls_verified;
 	struct conn conns[FIXTURE_CONNS_MAX];
 	size_t conn_count;

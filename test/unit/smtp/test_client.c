@@ -411,7 +411,8 @@ static const struct job_row lmtp_jobs[] = {
 	{ "lmtp, all delivered", PIPE, 3,
 		{ { "", MAIL R0 R1 R2 DATA },
 			{ "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", CONTENT },
-			{ "250 2.1.5 one\r\n", "" }, { "250-two\r\n250 two\r\n250 three\r\n", "" } },
+			{ "250 2.1.5 one\r\n", "" },
+			{ "250-two\r\n250 two\r\n250 three\r\n", "" } },
 		{ DELIVERED, DELIVERED, DELIVERED }, true, true, false },
 	{ "lmtp, one by one", "", 1,
 		{ { "", MAIL }, { "250 ok\r\n", R0 }, { "250 ok\r\n", DATA },
@@ -421,14 +422,14 @@ static const struct job_row lmtp_jobs[] = {
 		{ { "", MAIL R0 R1 R2 DATA },
 			{ "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", CONTENT },
 			{ "452 4.2.2 full\r\n250 in\r\n550 5.2.1 closed\r\n", "" } },
-		{ { STAGE_DOT, OK, 452, false }, DELIVERED, { STAGE_DOT, OK, 550, false } }, true, true,
-		false },
+		{ { STAGE_DOT, OK, 452, false }, DELIVERED, { STAGE_DOT, OK, 550, false } }, true,
+		true, false },
 	{ "lmtp, no reply for who was refused before", PIPE, 3,
 		{ { "", MAIL R0 R1 R2 DATA },
 			{ "250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n", CONTENT },
 			{ "250 in\r\n", "" }, { "450 later\r\n", "" } },
-		{ DELIVERED, { STAGE_RCPT, OK, 550, false }, { STAGE_DOT, OK, 450, false } }, true, true,
-		false },
+		{ DELIVERED, { STAGE_RCPT, OK, 550, false }, { STAGE_DOT, OK, 450, false } }, true,
+		true, false },
 	{ "lmtp, all refused", PIPE, 2,
 		{ { "", MAIL R0 R1 DATA }, { "250 ok\r\n550 no\r\n452 no\r\n503 no\r\n", "" } },
 		{ { STAGE_RCPT, OK, 550, false }, { STAGE_RCPT, OK, 452, false } }, true, false,
@@ -555,6 +556,7 @@ static void test_client_keeps_lmtp_replies_when_the_connection_is_lost(void **st
 		fixture_settle(&fc.f);
 		assert_int_equal(fc.dones, 1);
 		assert_true(fc.recipients[0].is_delivered);
+		assert_int_equal(fc.recipients[0].outcome.code, 250);
 		assert_int_equal(fc.recipients[1].outcome.code, 550);
 		assert_false(fc.recipients[1].is_delivered || fc.recipients[2].is_delivered);
 		assert_int_equal(fc.recipients[2].outcome.stage, STAGE_DOT);

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "fixture_client.h"
 
 #define ALL "REQUIRETLS\nMT-PRIORITY MIXER\nDELIVERBY 60"

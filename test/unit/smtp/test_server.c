@@ -12,7 +12,7 @@
 #define HELLO "220 relay.test ESMTP Outlast\r\n"
 #define EHLO_REPLY                                                                                 \
 	"250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-ENHANCEDSTATUSCODES\r\n"         \
-	"250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-MT-PRIORITY\r\n"              \
+	"250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-MT-PRIORITY\r\n"              \
 	"250-DELIVERBY\r\n250 LIMITS RCPTMAX=1000\r\n"
 #define HELO "HELO c\r\n"
 #define HELO_REPLY "250 relay.test\r\n"
@@ -1155,6 +1155,24 @@ static void test_server_forgets_all_at_starttls(void **state)
 	fixture_server_fini(&fs);
 }
 
+static void test_server_knows_a_client_by_a_verified_certificate_alone(void **state)
+{
+	(void)state;
+	for (int is_good = 0; is_good < 2; is_good++) {
+		struct fixture_server fs;
+		fixture_server_init(&fs);
+		fs.has_tls = true;
+		fs.f.is_tls_verified = is_good;
+		fs.f.tls_peer = STR("alice");
+		fixture_server_start(&fs);
+		assert_non_null(strstr(fixture_server_talk(&fs, "EHLO c\r\nSTARTTLS\r\n"), "220 2.0.0"));
+		assert_true(str_equal(smtp_server_info(fs.server)->certificate,
+			is_good ? STR("alice") : STR("")));
+		assert_non_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "250 "));
+		fixture_server_fini(&fs);
+	}
+}
+
 static void test_server_refuses_octets_behind_starttls(void **state)
 {
 	static const size_t cuts[] = { 0, 1, 10 };
@@ -1353,6 +1371,7 @@ int main(void)
 		cmocka_unit_test(test_server_answers_a_message_before_the_session_ends),
 		cmocka_unit_test(test_server_may_be_dropped_by_its_handler),
 		cmocka_unit_test(test_server_forgets_all_at_starttls),
+		cmocka_unit_test(test_server_knows_a_client_by_a_verified_certificate_alone),
 		cmocka_unit_test(test_server_refuses_octets_behind_starttls),
 		cmocka_unit_test(test_server_speaks_implicit_tls),
 		cmocka_unit_test(test_server_mends_what_is_submitted),

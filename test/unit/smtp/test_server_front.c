@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "fixture_server.h"
 
 #define GREETING "220 relay.test ESMTP Outlast\r\n"
@@ -174,6 +175,32 @@ static void test_xclient_login_is_the_user(void **state)
 	fixture_server_fini(&fs);
 }
 
+/* The certificate that logs the server in front in does not log its clients in. */
+static void test_xclient_drops_the_certificate(void **state)
+{
+	static const char *const lines[] = { "XCLIENT ADDR=203.0.113.9\r\n", "XCLIENT LOGIN=x\r\n",
+		"XCLIENT LOGIN=[UNAVAILABLE]\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {
+		struct fixture_server fs;
+		fixture_server_init(&fs);
+		fs.conf->xclient = &front;
+		fs.conf->xclient_count = 1;
+		fs.conf->tls.client_authorities = STR("/etc/outlast/clients.pem");
+		fs.has_tls = true;
+		fs.f.is_tls_verified = true;
+		fs.f.tls_peer = STR("front.example");
+		fixture_server_start(&fs);
+		fixture_server_talk(&fs, HELO "STARTTLS\r\n");
+		fixture_server_talk(&fs, HELO);
+		assert_text(info(&fs)->certificate, "front.example");
+		assert_string_equal(fixture_server_talk(&fs, lines[i]), GREETING);
+		assert_int_equal(info(&fs)->certificate.len, 0);
+		fixture_server_fini(&fs);
+	}
+}
+
 static void test_xclient_takes_a_line_whole_or_not_at_all(void **state)
 {
 	static const struct {
@@ -273,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_front_asks_who_the_load_balancer_speaks_for),
 		cmocka_unit_test(test_xclient_starts_over_with_another_client),
 		cmocka_unit_test(test_xclient_login_is_the_user),
+		cmocka_unit_test(test_xclient_drops_the_certificate),
 		cmocka_unit_test(test_xclient_takes_a_line_whole_or_not_at_all),
 		cmocka_unit_test(test_xclient_is_forgotten_at_starttls),
 		cmocka_unit_test(test_xforward_is_for_one_message),

@@ -59,6 +59,8 @@ static void test_wishes_are_offered_to_whom_they_are_kept(void **state)
 		assert_int_equal(strstr(said, "REQUIRETLS\r\n") != NULL, rows[i].offers_requiretls);
 		assert_int_equal(
 			strstr(said, "FUTURERELEASE 3600 ") != NULL, rows[i].offers_holding);
+		/* where nobody can log in: to whom we know, who is also whom we hold mail for */
+		assert_int_equal(strstr(said, "250-DSN\r\n") != NULL, rows[i].offers_holding);
 		fixture_server_fini(&fs);
 	}
 }
