@@ -58,7 +58,7 @@ struct envelope {
 	struct wall deliver_by; /* WALL_NONE: not asked; RFC 2852 */
 	bool deliver_by_notify; /* mode N instead of R */
 	bool deliver_by_is_ours; /* a rule of ours, which next hops need not know of */
-	bool deliver_by_trace;  /* T: a relayed notice where the next hop has no DELIVERBY */
+	bool deliver_by_trace;  /* T: a relayed notice of each next hop */
 	bool is_requiretls;     /* RFC 8689: only to next hops that offer it, over verified TLS */
 	struct wall hold_until; /* WALL_NONE: not asked; RFC 4865 */
 	enum message_origin origin;

@@ -16,6 +16,7 @@ static enum success_notice wish_of(const struct delivery *d, const struct store_
 		.has_dsn = d->attempt.has_dsn,
 		.has_deliverby = d->attempt.has_deliverby,
 		.is_final = route && route->conf_route && route->conf_route->via == ROUTE_LMTP,
+		.at = d->started,
 	};
 
 	if (res->kind != RESULT_DELIVERED)
