@@ -113,7 +113,8 @@ static void refuse_accepted(struct accept *a, enum err err)
 {
 	struct smtp_answer answer;
 
-	intake_refuse(&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
+	intake_refuse(
+		&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
 	log_text(a->intake->relay->env->log, LOG_ERROR, "smtpd",
 		"a message could not be stored and was refused with 452: %s", err_name(err));
 	metric_add(a->intake->relay->env->metrics, METRIC_messages_refused_total, 1);
