@@ -200,12 +200,22 @@ class Server:
         to = "secret@chunked.test"
         with Client(self.tls_port) as client:
             start_tls(client)
-            client.say(f"EHLO client.test\r\nMAIL FROM:<> REQUIRETLS\r\nRCPT TO:<{to}>\r\nBDAT 3 LAST\r\na\r\n".encode())
+            client.say(f"EHLO client.test\r\nMAIL FROM:<s@from.test> REQUIRETLS\r\nRCPT TO:<{to}>\r\nBDAT 3 LAST\r\na\r\n".encode())
             client.await_replies("250 250 250 250")
         last = wait_for(lambda: bb.attempts_of(self.relay).get(to), 5, "an attempt", every=0.1)[-1]
         expect_equal((last["disposition"], last["status"]), ("deferred", "4.7.30"), f"outcome {last}")
         expect_equal(self.hosts.to(to), [], "it was sent in clear text")
         expect(not any(b"secret" in line for line in self.hosts.said("127.0.9.9")), "its recipient was told in clear text")
+
+    def requiretls_notice(self, _):
+        """A notice is not lost for want of TLS; nothing is claimed that is not so."""
+        to = "bounced@chunked.test"
+        with Client(self.tls_port) as client:
+            start_tls(client)
+            client.say(f"EHLO client.test\r\nMAIL FROM:<> REQUIRETLS\r\nRCPT TO:<{to}>\r\nBDAT 3 LAST\r\na\r\n".encode())
+            client.await_replies("250 250 250 250")
+        wait_for(lambda: self.hosts.to(to), 5, "it arrives", every=0.02)
+        expect(not any(b"REQUIRETLS" in line for line in self.hosts.said("127.0.9.9")), "REQUIRETLS in clear text")
 
 
 def start_tls(client):
@@ -349,7 +359,8 @@ def main():
         suite.group("chunks, resources", [("slow", "row 30", server.slow), ("claimed", "row 32", server.claimed)], lambda row: row[2](row))
         suite.group("wishes", MAIL_KNOWN, dialogue(server.submission_port))
         suite.group("wishes of strangers", MAIL_STRANGER, dialogue(server.port, STRANGER))
-        suite.group("REQUIRETLS", [("requiretls", "8689 4.2.1", None)], server.requiretls)
+        suite.group("REQUIRETLS", [("requiretls", "8689 4.2.1", server.requiretls), ("requiretls-notice", "8689 5", server.requiretls_notice)],
+                    lambda row: row[2](row))
         outside = Outside(world)
         suite.group("next hops", [
             ("passed-on", "2852 4.1.4", outside.passed_on), ("not-passed-on", "6710 4.3", outside.not_passed_on),
