@@ -27,6 +27,17 @@ struct accept {
 	struct str forwarded, forwarded_id; /* in message->arena; empty: no XFORWARD */
 };
 
+/* -9 to 9, RFC 6710. */
+static struct str priority_text(int priority, char *text)
+{
+	size_t len = 0;
+
+	if (priority < 0)
+		text[len++] = '-';
+	text[len++] = (char)('0' + (priority < 0 ? -priority : priority));
+	return str_of(text, len);
+}
+
 static void log_accepted(const struct accept *a)
 {
 	struct log *log = a->intake->relay->env->log;
@@ -57,15 +68,19 @@ static void log_accepted(const struct accept *a)
 		{ "message-id", e->message_id.len ? str_trim(e->message_id) : STR("<>"), LOG_PLAIN,
 			false },
 	};
+	char priority[sizeof("-9")];
 	const struct log_field envelope[] = {
 		{ "from", e->reverse_path, LOG_BRACKETED, false },
 		{ "size", buf_str(&size), LOG_PLAIN, false },
 		{ "nrcpt", buf_str(&count), LOG_PLAIN, false },
+		{ "priority", priority_text(e->priority, priority), LOG_PLAIN, false },
 	};
+	size_t envelope_count = e->priority != 0 ? 4 : 3;
 	const struct log_event events[] = {
 		{ LOG_INFO, "smtpd", str_from_c(id.text), client, client_count, STR("") },
 		{ LOG_INFO, "cleanup", str_from_c(id.text), message_id, 1, STR("") },
-		{ LOG_INFO, "qmgr", str_from_c(id.text), envelope, 3, STR("queue active") },
+		{ LOG_INFO, "qmgr", str_from_c(id.text), envelope, envelope_count,
+			STR("queue active") },
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(events); i++)

@@ -17,7 +17,7 @@ struct need {
 	const char *name;
 	const char *capabilities;
 	bool has_tls, is_verified, is_lmtp;
-	bool is_requiretls;
+	bool is_requiretls, is_waived, is_user;
 	int priority;
 	int64_t by_ms; /* from now; 0: none */
 	bool by_notify, by_trace, by_is_ours;
@@ -36,6 +36,11 @@ static const struct need needs[] = {
 	{ "requiretls, any certificate", ALL, .has_tls = true, .is_requiretls = true,
 		.status = { 5, 7, 10 } },
 	{ "requiretls in clear", ALL, .is_requiretls = true, .status = { 5, 7, 10 } },
+	{ "requiretls, waived", ALL, .has_tls = true, .is_requiretls = true, .is_waived = true,
+		.params = " MT-PRIORITY=0" },
+	{ "requiretls, waived in clear", "DSN", .is_requiretls = true, .is_waived = true,
+		.params = "" },
+	{ "logged in", "AUTH PLAIN", .is_user = true, .params = " AUTH=<>" },
 	{ "priority", ALL, .priority = -3, .params = " MT-PRIORITY=-3" },
 	{ "priority not offered", "DSN", .priority = 9, .params = "" },
 	{ "by", ALL, .by_ms = 120500, .params = " MT-PRIORITY=0 BY=120;R" },
@@ -68,6 +73,15 @@ static void ready(struct fixture_client *fc, const struct need *n)
 {
 	fixture_client_init(fc);
 	fc->params.is_lmtp = n->is_lmtp;
+	if (n->is_user) {
+		fc->params.user = fc->params.password = STR("user");
+		CHECK(endpoint_parse(&fc->params.to, STR("127.0.0.1"), 25) == OK);
+		fixture_client_open(fc);
+		fixture_client_say(fc, "220 mx\r\n");
+		fixture_client_say(fc, "250-mx\r\n250 AUTH PLAIN\r\n");
+		fixture_client_say(fc, "235 ok\r\n");
+		return;
+	}
 	if (!n->has_tls) {
 		fixture_client_ready(fc, n->capabilities);
 		return;
@@ -101,6 +115,7 @@ static void check_need(const struct need *n)
 	assert_int_equal(fc.readies, 1);
 	fixture_client_heard(&fc);
 	fc.env.is_requiretls = n->is_requiretls;
+	fc.job.is_tls_waived = n->is_waived;
 	fc.env.priority = n->priority;
 	if (n->by_ms != 0)
 		fc.env.deliver_by = (struct wall){ env_wall(&fc.f.env).ms + n->by_ms };
