@@ -30,7 +30,14 @@ int cli_tls(struct cli *cli)
 	}
 	if (cli->operand_count)
 		json_object_set_new(request, "domain", json_string(cli->operands[0]));
-	return cli_ask(cli, request, on_row, &view, NULL);
+	int status = cli_ask(cli, request, on_row, &view, NULL);
+	if (status == 0 && view.rows == 0) {
+		if (cli->format != FORMAT_JSON)
+			cli_say("no MTA-STS policy is kept; 'outlast tls DOMAIN' tells how mail for a "
+				"domain is secured");
+		return VERB_NO_MATCH;
+	}
+	return status;
 }
 
 static void on_row(void *user, json_t *row)
