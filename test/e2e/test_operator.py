@@ -11,6 +11,7 @@ import ssl
 import struct
 import subprocess
 import termios
+import textwrap
 
 import lib
 from lib import expect, expect_equal, wait_for
@@ -187,6 +188,34 @@ def test_check_config_looks_at_the_machine_too(world):
     check({"fetch-helper": "/none/outlast-fetch", "delivery.mta-sts": False}, 0)
     if os.getuid() == 0:
         check({"user": "nobody-of-that-name"}, 0, "user 'nobody-of-that-name' does not exist")
+
+
+def test_configurations_of_readme_and_manual_are_good(world):
+    """Each is taken as it stands, with files where it expects them, by the program itself."""
+    with open(os.path.join(lib.ROOT, "README.md"), encoding="utf-8") as file:
+        blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", file.read(), re.M)
+    with open(os.path.join(lib.ROOT, "man", "outlast.yaml.5"), encoding="utf-8") as file:
+        blocks += [block for block in re.findall(r"^\.Bd.*\n((?:[^.].*\n)+)\.Ed", file.read(), re.M) if "#" not in block[:1]]
+    configurations = [text for text in (textwrap.dedent(block).lstrip() for block in blocks) if re.match(r"[a-z-]+:( |$)", text, re.M)]
+    expect(len(configurations) >= 9, f"only {len(configurations)} configurations were found")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", world.path("key.pem"), "-out",
+                    world.path("cert.pem"), "-days", "90", "-subj", "/CN=relay"], check=True, capture_output=True)
+    for name, other in (("relay.pem", "cert.pem"), ("relay.key", "key.pem")):
+        os.link(world.path(other), world.path(name))
+    subprocess.run([lib.program_path("outlast"), "passwd", "--file", world.path("users"), "webshop"], input="secret\n", text=True,
+                   check=True, capture_output=True)
+    for name, text in (("provider.secret", "user:password\n"), ("provider.password", "user:password\n"),
+                       ("example.org.addresses", "anna@example.org\n")):
+        with open(world.path(name), "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(world.path(name), 0o600)
+    for number, text in enumerate(configurations):
+        path = world.path(f"{number}.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace("/etc/outlast/", world.directory + "/")
+                       + f"fetch-helper: {os.path.join(lib.BUILD, 'outlast-fetch')}\n")
+        done = subprocess.run([lib.program_path("outlastd"), "-c", path, "--check-config"], capture_output=True, text=True, check=False)
+        expect_equal((done.returncode, done.stderr), (0, ""), text)
 
 
 def test_completions_know_what_the_manual_knows(world):
