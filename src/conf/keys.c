@@ -298,7 +298,7 @@ const struct key conf_keys[] = {
 		.doc = "messages in one session; 0: any number" },
 	{ SMTPD("hold-max", hold_max_ms), .kind = KEY_DURATION, RANGE(0, 365 * DAY),
 		.initial = "30d",
-		.doc = "how long a known client may have its mail held (FUTURERELEASE); 0: not at all" },
+		.doc = "how long a known client may have its mail held at submission (FUTURERELEASE); 0: not at all" },
 	{ SMTPD("hops-max", hops_max), .kind = KEY_COUNT, RANGE(10, 1000), .initial = "100",
 		.doc = "Received fields before we call it a loop" },
 	{ SMTPD("own-hops-max", own_hops_max), .kind = KEY_COUNT, RANGE(1, 100), .initial = "5",
