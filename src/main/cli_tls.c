@@ -143,6 +143,14 @@ static void put_fetching(const struct cli *cli, const json_t *row)
 		cli_append_time(&text, cli_seconds(row, "failed"));
 		cli_put_line(cli, "not fetched", &text);
 	}
+	if (json_object_get(row, "host_failure")) {
+		buf_append_str(&text, cli_text(row, "host_failure"));
+		buf_append_str(&text, STR(", at "));
+		cli_append_time(&text, cli_seconds(row, "host_failed"));
+		cli_put_line(cli, "mail waits", &text);
+		buf_append_str(&text, cli_text(row, "remedy"));
+		cli_put_line(cli, "remedy", &text);
+	}
 	if (json_object_get(row, "next_try")) {
 		buf_append_str(&text, STR("when mail comes for it, from "));
 		cli_append_time(&text, cli_seconds(row, "next_try"));

@@ -154,7 +154,10 @@ def test_explain_says_what_tls_waits_for(world):
         for part in words:
             expect(part in page, f"{part!r} in {page}")
     relay.cli("tls", status=1)
-    expect("verify" in relay.cli("tls", "strict.test"), "tls")
+    page = relay.cli("tls", "strict.test")
+    expect("verify" in page and "TLS is required, but not offered" in page and "must ask for less" in page, page)
+    expect("mail waits" not in relay.cli("tls", "plain.test"), "nothing waits for a rule of its own")
+    expect("remedy" in relay.json("tls", "strict.test"), "the same as JSON")
 
 
 def test_check_config_looks_at_the_machine_too(world):
