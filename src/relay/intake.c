@@ -210,13 +210,8 @@ static void on_close(void *user, struct smtp_server *server, const char *reason)
 
 	buf_init(&b, 512);
 	buf_append_str(&b, STR("disconnect from "));
-	buf_append_str(&b, info->client_name.len > 0 ? info->client_name : STR("unknown"));
-	buf_append_char(&b, '[');
-	if (info->client.family == FAMILY_NONE)
-		buf_append_str(&b, STR("unknown"));
-	else
-		endpoint_format_ip(&b, &info->client);
-	buf_printf(&b, "] (%s)", reason);
+	smtp_server_append_client(&b, info);
+	buf_printf(&b, " (%s)", reason);
 	log_text(in->relay->env->log, LOG_INFO, "smtpd", "%s", buf_cstr(&b));
 	buf_fini(&b);
 	accept_forget_session(s->accept);

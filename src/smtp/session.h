@@ -63,6 +63,7 @@ struct smtp_server {
 	uint32_t error_count;        /* since the last accepted message */
 	uint32_t idle_command_count; /* likewise: commands that lead to no mail */
 	uint32_t message_count;
+	uint32_t reject_count; /* in the log */
 
 	struct smtp_transaction *t; /* NULL: none, or handed to on_message */
 	uint64_t id;                /* of the message that is being committed */
@@ -103,6 +104,11 @@ void server_refuse(struct smtp_server *s, unsigned code, struct status status, c
 	...) __attribute__((format(printf, 4, 5)));
 /* server_answer - the handler's refusal. */
 void server_answer(struct smtp_server *s, const struct smtp_answer *answer);
+/* server_log_reject - the line that says so; nothing for what is no refusal. stage: "RCPT". to may be empty. */
+void server_log_reject(struct smtp_server *s, const char *stage, struct str from, struct str to,
+	const struct smtp_answer *answer);
+/* server_refuse_mail - the handler's refusal of the transaction, which ends. Its text may be the transaction's. */
+void server_refuse_mail(struct smtp_server *s, const char *stage, const struct smtp_answer *answer);
 /* server_end - 421 and the end. */
 void server_end(struct smtp_server *s, struct status status, const char *reason);
 
