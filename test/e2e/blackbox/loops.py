@@ -29,10 +29,9 @@ def smarthost_is_us(it):
     port = lib.free_port()
     relay = it.relay("self", port, [{"name": "all", "via": f"[127.0.0.1]:{port}"}])
     send(port, "u@loop.test", MESSAGE, sender="s@loop.test")
-    ends([relay])
-    expect("dsn=5.4.6" in relay.log(), relay.log()[-1500:])
-    it.note(f"a smarthost that is ourselves: {rounds(relay)} rounds, its notice included")
-    expect(rounds(relay) <= 14, f"{rounds(relay)} rounds")
+    wait_for(lambda: "mail loops back to this host" in relay.log(), 10, "the log says so: " + relay.log()[-500:])
+    # a mistake of the operator's and no fault of the mail: it waits, and goes round not even once
+    expect_equal((rounds(relay), relay.queued()), (1, 1), "times taken, recipients kept")
 
 
 @case(LOOPS, "smarthost-points-back", "5321 6.3")
@@ -50,13 +49,15 @@ def smarthost_points_back(it):
 
 @case(LOOPS, "null-sender-loops-silently", "5321 6.1")
 def null_sender(it):
-    """A notice that cannot be delivered is no reason for another: none is made by the loop of one."""
-    port = lib.free_port()
-    relay = it.relay("null", port, [{"name": "all", "via": f"[127.0.0.1]:{port}"}], postmaster="")
-    send(port, "u@loop.test", MESSAGE, sender="")
-    ends([relay])
-    expect(rounds(relay) <= 14, f"{rounds(relay)} rounds")
-    expect_equal(len(set(re.findall(r"from=<(?!>)[^>]*>", relay.log()))), 0, "senders that are not null")
+    """A notice that loops is no reason for another: who sent it is nobody."""
+    ports = [lib.free_port(), lib.free_port()]
+    relays = [it.relay("null-" + name, ports[i], [{"name": "all", "via": f"[127.0.0.1]:{ports[1 - i]}"}], hostname=f"{name}.outlast.test")
+              for i, name in enumerate(("one", "two"))]
+    send(ports[0], "u@loop.test", MESSAGE, sender="")
+    ends(relays)
+    it.note(f"a notice between two relays that point at each other: {rounds(*relays)} rounds")
+    expect(rounds(*relays) <= 14, f"{rounds(*relays)} rounds")
+    expect("status=sent" in relays[0].log(), "it went round")
 
 
 @case(LOOPS, "stranger-gets-no-backscatter", "5321 3.6.2")
@@ -102,25 +103,27 @@ ENDLESS_PLANS = {
 
 def endless(name):
     def check(it):
-        it.hosts.flooded = 0
-        it.hosts.plans = {"127.0.0.1": ENDLESS_PLANS[name]}
-        before = memory_kib(it.endless.process.pid)
+        hosts = bb.Hosts("127.0.0.1")
+        hosts.flooded, hosts.plans = 0, {"127.0.0.1": ENDLESS_PLANS[name]}
+        relay = it.relay(name, lib.free_port(), [{"name": "all", "via": f"[127.0.0.1]:{hosts.port}"}])
+        before = memory_kib(relay.process.pid)
         to = f"{name}@endless.test"
-        send(it.endless.port, to, MESSAGE, sender="")
-        wait_for(lambda: it.hosts.flooded > 0, 10, "the host floods", every=0.01)
+        send(relay.port, to, MESSAGE, sender="")
+        wait_for(lambda: hosts.flooded > 0, 10, "the host floods", every=0.01)
         begun, seen, grown = time.monotonic(), -1, 0
-        while it.hosts.flooded != seen:  # until the connection is cut
-            seen = it.hosts.flooded
-            grown = max(grown, memory_kib(it.endless.process.pid) - before)
+        while hosts.flooded != seen:  # until the connection is cut
+            seen = hosts.flooded
+            grown = max(grown, memory_kib(relay.process.pid) - before)
             expect(time.monotonic() - begun < FLOOD_SECONDS, f"still read after {FLOOD_SECONDS} s, {seen >> 10} KiB")
             time.sleep(0.2)
         expect(grown <= 2048 or lib.is_sanitized(), f"{grown} KiB more memory")
         expect(seen <= 16 << 20, f"{seen >> 10} KiB were taken")
-        bounced = re.search(rf"to=<{re.escape(to)}>.*status=bounced", it.endless.log())
+        bounced = re.search(rf"to=<{re.escape(to)}>.*status=bounced", relay.log())
         expect(not bounced, bounced and bounced[0])
-        it.hosts.plans = {}
-        it.endless.cli("delete", "--all", "--yes", status=None)
-        it.endless.cli("probe", "--all", status=None)
+        with Client(relay.port) as client:
+            client.is_in_step()
+        relay.kill()
+        hosts.close()
     return check
 
 
@@ -143,27 +146,26 @@ def auth_challenges(it):
                 break
             says.append(answer)
         return bb.DROP
-    it.hosts.plans = {"127.0.0.1": {"ehlo": b"250-h\r\n250 AUTH LOGIN PLAIN\r\n", "other": challenge}}
+    hosts = bb.Hosts("127.0.0.1")
+    hosts.plans = {"127.0.0.1": {"ehlo": b"250-h\r\n250 AUTH LOGIN\r\n", "other": challenge}}
     path = it.world.path("login")
     with open(path, "w", encoding="ascii") as file:
         file.write("user:secret\n")
     os.chmod(path, 0o600)
-    relay = it.relay("challenged", lib.free_port(), [{"name": "all", "via": f"[127.0.0.1]:{it.hosts.port}", "auth": path}])
+    relay = it.relay("challenged", lib.free_port(), [{"name": "all", "via": f"[127.0.0.1]:{hosts.port}", "auth": path}])
     send(relay.port, "auth@endless.test", MESSAGE, sender="")
     wait_for(lambda: says, 10, "it authenticates")
-    wait_for(lambda: "auth@endless.test" in relay.log() and "status=" in relay.log(), 10, "an outcome", every=0.1)
+    wait_for(lambda: bb.attempts_of(relay).get("auth@endless.test"), 10, "an outcome", every=0.1)
     expect(len(says) <= 3, f"{len(says)} answers: {says[:5]}")
     expect_equal(relay.queued(), 1, "it is kept")
     expect("c2VjcmV0" not in relay.log() and "secret" not in relay.log(), "the password in the log")
     relay.kill()
-    it.hosts.plans = {}
+    hosts.close()
 
 
 class Its:
     def __init__(self, suite, world):
-        self.world, self.note, self.hosts = world, suite.note, bb.Hosts("127.0.0.1")
-        self.hosts.flooded = 0
-        self.endless = self.relay("endless", lib.free_port(), [{"name": "all", "via": f"[127.0.0.1]:{self.hosts.port}"}])
+        self.world, self.note = world, suite.note
 
     def relay(self, name, port, routes, **changes):
         relay = self.world.relay({
@@ -181,8 +183,6 @@ def main():
         its = Its(suite, world)
         suite.group("loops", LOOPS, lambda row: row[2](its))
         suite.group("endless hosts", ENDLESS, lambda row: row[2](its))
-        suite.group("loops, unharmed", [("log", "", None)],
-                    lambda _: expect(its.endless.process.is_running(), its.endless.log()))
         world.is_failed = suite.failed > 0
     return suite.finish()
 
