@@ -1134,6 +1134,12 @@ static void test_server_measures_what_was_sent(void **state)
 
 /* --- TLS and AUTH --- */
 
+#define PLAIN_GOOD "AG5hbWUAc2VjcmV0"
+#define PLAIN_BAD "AG5hbWUAd3Jvbmc="
+#define PLAIN_OTHER "b3RoZXIAbmFtZQBzZWNyZXQ="
+#define AUTH_OK "235 2.7.0 authentication successful\r\n"
+#define AUTH_BAD "535 5.7.8 authentication credentials invalid\r\n"
+
 static void test_server_forgets_all_at_starttls(void **state)
 {
 	struct fixture_server fs;
@@ -1141,14 +1147,20 @@ static void test_server_forgets_all_at_starttls(void **state)
 	(void)state;
 	fixture_server_init(&fs);
 	fs.has_tls = true;
+	fs.conf->users = fs.users;
+	fs.conf->user_count = 1;
+	fs.from = "127.0.0.1";
 	fixture_server_start(&fs);
 	assert_non_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "250-STARTTLS\r\n"));
+	assert_string_equal(fixture_server_talk(&fs, "AUTH PLAIN " PLAIN_GOOD "\r\n"), AUTH_OK);
+	assert_true(str_equal(smtp_server_info(fs.server)->user, STR("name")));
 	assert_string_equal(fixture_server_talk(&fs, MAIL "STARTTLS\r\n"),
 		MAIL_REPLY "503 5.5.1 STARTTLS is not allowed in a mail transaction\r\n");
 	assert_string_equal(fixture_server_talk(&fs, "RSET\r\nSTARTTLS x\r\nSTARTTLS\r\n"),
 		OK_REPLY SYNTAX("STARTTLS") "220 2.0.0 ready to start TLS\r\n");
 	assert_true(smtp_server_info(fs.server)->is_tls);
 	assert_true(str_equal(smtp_server_info(fs.server)->tls, STR("TLSv1.3 TEST")));
+	assert_int_equal(smtp_server_info(fs.server)->user.len, 0);
 	assert_string_equal(fixture_server_talk(&fs, MAIL "STARTTLS\r\n"),
 		"503 5.5.1 send EHLO first\r\n503 5.5.1 TLS is active already\r\n");
 	assert_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "STARTTLS"));
@@ -1220,12 +1232,6 @@ static void test_server_speaks_implicit_tls(void **state)
 }
 
 /* "\0name\0secret", "\0name\0wrong", "other\0name\0secret" */
-#define PLAIN_GOOD "AG5hbWUAc2VjcmV0"
-#define PLAIN_BAD "AG5hbWUAd3Jvbmc="
-#define PLAIN_OTHER "b3RoZXIAbmFtZQBzZWNyZXQ="
-#define AUTH_OK "235 2.7.0 authentication successful\r\n"
-#define AUTH_BAD "535 5.7.8 authentication credentials invalid\r\n"
-
 static void test_server_authenticates(void **state)
 {
 	static const struct {
