@@ -290,7 +290,10 @@ static void set_client(struct check *c, const struct smtp_server_info *client)
 		buf_append_str(&where,
 			endpoint_is_loopback(&client->client) ? STR("localhost") : STR("unknown"));
 	buf_append_char(&where, '[');
-	endpoint_format_ip(&where, &client->client);
+	if (client->client.family == FAMILY_NONE)
+		buf_append_str(&where, STR("unknown"));
+	else
+		endpoint_format_ip(&where, &client->client);
 	buf_append_char(&where, ']');
 	c->where = arena_dup(&c->arena, buf_str(&where));
 	c->mechanism = arena_dup(&c->arena, client->mechanism);

@@ -248,7 +248,7 @@ static void offer_limits(const struct smtp_server *s, struct buf *text)
 
 static bool offers_etrn(const struct smtp_server *s)
 {
-	return s->handler->on_etrn && server_knows_client(s);
+	return s->handler->on_etrn && server_may_know_client(s);
 }
 
 static void greet_back(struct smtp_server *s)

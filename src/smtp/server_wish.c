@@ -2,9 +2,10 @@
  * server_wish - what a message is asked to have beyond delivery: REQUIRETLS (RFC 8689), MT-PRIORITY (6710), DELIVERBY (2852)
  * and FUTURERELEASE (4865).
  *
- * Each is offered only to whom it is kept: REQUIRETLS under TLS, holding to clients that may relay by who they are. An
- * unknown client's priority is 0, and it is told so; its mail is taken all the same. A wish that cannot be kept is refused
- * at MAIL, for afterwards nobody would know.
+ * Each is offered only to whom it is kept: REQUIRETLS under TLS, holding and by-times to clients that may relay by who they
+ * are: with BY=1 a stranger could have a message returned, with all that it says, to whomever he names as its sender. Where
+ * nobody but users may send, it is offered to those who have not logged in yet. An unknown client's priority is 0, and it is
+ * told so; its mail is taken all the same. A wish that cannot be kept is refused at MAIL, for afterwards nobody would know.
  */
 #include "session.h"
 
@@ -14,9 +15,15 @@ bool server_knows_client(const struct smtp_server *s)
 	       (s->info.is_trusted && s->info.allow == ALLOW_TRUSTED);
 }
 
+bool server_may_know_client(const struct smtp_server *s)
+{
+	return server_knows_client(s) ||
+	       (s->info.allow == ALLOW_AUTHENTICATED && server_offers_auth(s));
+}
+
 static bool offers_holding(const struct smtp_server *s)
 {
-	return s->conf->smtpd.hold_max_ms >= SECOND_MS && server_knows_client(s);
+	return s->conf->smtpd.hold_max_ms >= SECOND_MS && server_may_know_client(s);
 }
 
 /* "FUTURERELEASE 2592000 2026-12-22T09:00:00Z" */
@@ -36,7 +43,9 @@ void server_offer_wishes(const struct smtp_server *s, struct buf *text)
 	if (s->info.is_tls)
 		buf_append_str(text, STR("\nREQUIRETLS"));
 	/* Without the name of a profile: all nineteen priorities are told apart. */
-	buf_append_str(text, STR("\nMT-PRIORITY\nDELIVERBY"));
+	buf_append_str(text, STR("\nMT-PRIORITY"));
+	if (server_may_know_client(s))
+		buf_append_str(text, STR("\nDELIVERBY"));
 	if (offers_holding(s))
 		offer_holding(s, text);
 }
@@ -67,7 +76,7 @@ bool server_may_wish(struct smtp_server *s, const struct command *c)
 
 	if (c->is_requiretls && !s->info.is_tls)
 		server_refuse(s, 530, STATUS(5, 7, 10), "REQUIRETLS needs STARTTLS first");
-	else if (c->has_hold && !offers_holding(s))
+	else if ((c->has_hold && !offers_holding(s)) || (c->has_by && !server_may_know_client(s)))
 		server_refuse(s, 555, STATUS(5, 5, 4), "unknown parameter of MAIL");
 	else if (hold_until(s, c).ms > wall_add(env_wall(s->env), max_ms).ms)
 		server_refuse(s, 501, STATUS(5, 5, 4), "mail is held for %lld s at most",

@@ -13,6 +13,7 @@
 #define STRANGER "192.0.2.1"
 #define SENDER "250 2.1.0 sender ok\r\n"
 #define LOST "250 2.3.6 0 is the priority of mail from unknown clients\r\n"
+#define UNKNOWN "555 5.5.4 unknown parameter of MAIL\r\n"
 #define HELD_TOO_LONG "501 5.5.4 mail is held for 3600 s at most\r\n"
 
 static void start(struct fixture_server *fs, const char *from, bool has_tls)
@@ -32,14 +33,18 @@ static void test_wishes_are_offered_to_whom_they_are_kept(void **state)
 		const char *from;
 		bool has_tls;
 		enum listener_allow allow;
-		bool offers_requiretls, offers_holding;
+		bool has_users, offers_requiretls, offers_holding;
 	} rows[] = {
-		{ KNOWN, false, ALLOW_TRUSTED, false, true },
-		{ KNOWN, true, ALLOW_TRUSTED, true, true },
-		{ KNOWN, false, ALLOW_AUTHENTICATED, false, false },
-		{ STRANGER, false, ALLOW_TRUSTED, false, false },
-		{ STRANGER, true, ALLOW_TRUSTED, true, false },
+		{ KNOWN, false, ALLOW_TRUSTED, false, false, true },
+		{ KNOWN, true, ALLOW_TRUSTED, false, true, true },
+		{ KNOWN, false, ALLOW_AUTHENTICATED, false, false, false },
+		{ STRANGER, false, ALLOW_TRUSTED, false, false, false },
+		{ STRANGER, true, ALLOW_TRUSTED, false, true, false },
+		/* who has to log in first will not say EHLO again afterwards; in clear text he cannot */
+		{ STRANGER, true, ALLOW_AUTHENTICATED, true, true, true },
+		{ STRANGER, false, ALLOW_AUTHENTICATED, true, false, false },
 	};
+	struct conf_user user = { STR("anna"), STR("*") };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -50,12 +55,16 @@ static void test_wishes_are_offered_to_whom_they_are_kept(void **state)
 		fs.from = rows[i].from;
 		fs.has_tls = rows[i].has_tls;
 		fs.listener.allow = rows[i].allow;
+		fs.conf->users = &user;
+		fs.conf->user_count = rows[i].has_users;
 		fixture_server_start(&fs);
 		if (rows[i].has_tls)
 			assert_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "REQUIRETLS"));
 		fixture_server_talk(&fs, rows[i].has_tls ? "STARTTLS\r\n" : "NOOP\r\n");
 		const char *said = fixture_server_talk(&fs, "EHLO c\r\n");
-		assert_non_null(strstr(said, "250-MT-PRIORITY\r\n250-DELIVERBY\r\n"));
+		assert_non_null(strstr(said, "250-MT-PRIORITY\r\n"));
+		assert_int_equal(strstr(said, "DELIVERBY\r\n") != NULL, rows[i].offers_holding);
+		assert_int_equal(strstr(said, "ETRN\r\n") != NULL, rows[i].offers_holding);
 		assert_int_equal(strstr(said, "REQUIRETLS\r\n") != NULL, rows[i].offers_requiretls);
 		assert_int_equal(
 			strstr(said, "FUTURERELEASE 3600 ") != NULL, rows[i].offers_holding);
@@ -124,9 +133,12 @@ static const struct {
 	{ STRANGER, false, " MT-PRIORITY=6", LOST, false, 0, 0, 0, false, false },
 	{ STRANGER, false, " MT-PRIORITY=-6", LOST, false, 0, 0, 0, false, false },
 	{ STRANGER, false, " MT-PRIORITY=0", SENDER, false, 0, 0, 0, false, false },
-	{ STRANGER, false, " BY=120;R", SENDER, false, 0, 120000, 0, false, false },
-	{ STRANGER, false, " BY=-60;NT", SENDER, false, 0, -60000, 0, true, true },
-	{ STRANGER, false, " BY=999999999;RT", SENDER, false, 0, 999999999000, 0, false, true },
+	{ KNOWN, false, " BY=120;R", SENDER, false, 0, 120000, 0, false, false },
+	{ KNOWN, false, " BY=-60;NT", SENDER, false, 0, -60000, 0, true, true },
+	{ KNOWN, false, " BY=999999999;RT", SENDER, false, 0, 999999999000, 0, false, true },
+	/* a notice to whomever he likes, as soon as he likes */
+	{ STRANGER, false, " BY=1;R", UNKNOWN, false, 0, 0, 0, false, false },
+	{ STRANGER, false, " BY=-60;N", UNKNOWN, false, 0, 0, 0, false, false },
 	{ KNOWN, false, " HOLDFOR=60", SENDER, false, 0, 0, 60000, false, false },
 	{ KNOWN, false, " HOLDFOR=3600", SENDER, false, 0, 0, HOUR_MS, false, false },
 	{ KNOWN, false, " HOLDFOR=3601", HELD_TOO_LONG, false, 0, 0, 0, false, false },
@@ -135,8 +147,7 @@ static const struct {
 		false },
 	{ KNOWN, false, " HOLDUNTIL=1970-01-01T00:00:00Z", SENDER, false, 0, 0, 0, false, false },
 	{ KNOWN, false, " HOLDUNTIL=1999-01-01T00:00:00Z", SENDER, false, 0, 0, 0, false, false },
-	{ STRANGER, false, " HOLDFOR=60", "555 5.5.4 unknown parameter of MAIL\r\n", false, 0, 0, 0,
-		false, false },
+	{ STRANGER, false, " HOLDFOR=60", UNKNOWN, false, 0, 0, 0, false, false },
 	{ KNOWN, false, " HOLDFOR=60 BY=61;R", SENDER, false, 0, 61000, 60000, false, false },
 	{ KNOWN, false, " HOLDFOR=60 BY=60;R",
 		"501 5.5.4 mail held so long cannot arrive in time\r\n", false, 0, 0, 0, false,
