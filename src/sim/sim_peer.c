@@ -17,7 +17,7 @@ struct session {
 	struct buf input;
 	struct timer think;
 	struct buf reply; /* waits for the think time */
-	bool is_hung, is_closing, is_in_data, has_mail, has_hello;
+	bool is_hung, is_closing, is_in_data, has_mail, has_hello, is_tls;
 	char from[256], envid[64];
 	char **recipients;
 	uint32_t recipient_count;
@@ -337,6 +337,11 @@ static void do_data(struct session *s)
 	say(s, 354, "go on");
 }
 
+static bool offers_tls(const struct session *s)
+{
+	return !s->is_tls && s->site->line.tls != SIM_TLS_NONE;
+}
+
 static void do_command(struct session *s, struct str line)
 {
 	if (str_starts_fold(line, STR("EHLO"))) {
@@ -346,8 +351,9 @@ static void do_command(struct session *s, struct str line)
 		s->has_hello = true;
 		buf_printf(&s->reply,
 			"250-%s\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-"
-			"ENHANCEDSTATUSCODES\r\n%s",
-			s->site->hosts[0].name, s->site->has_no_dsn ? "" : "250-DSN\r\n");
+			"ENHANCEDSTATUSCODES\r\n%s%s",
+			s->site->hosts[0].name, s->site->has_no_dsn ? "" : "250-DSN\r\n",
+			offers_tls(s) ? "250-STARTTLS\r\n" : "");
 		say(s, 250, "SIZE 50000000");
 	} else if (str_starts_fold(line, STR("HELO"))) {
 		s->has_hello = true;
@@ -358,6 +364,10 @@ static void do_command(struct session *s, struct str line)
 		do_rcpt(s, line);
 	} else if (str_equal_fold(line, STR("DATA"))) {
 		do_data(s);
+	} else if (str_equal_fold(line, STR("STARTTLS")) && offers_tls(s)) {
+		s->is_tls = true;
+		s->has_hello = false;
+		say(s, 220, "2.0.0 ready");
 	} else if (str_equal_fold(line, STR("RSET"))) {
 		reset_transaction(s);
 		say(s, 250, "2.0.0 ok");

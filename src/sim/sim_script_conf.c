@@ -77,6 +77,22 @@ static void do_class(struct words *w)
 	c->class_count++;
 }
 
+/* conf tls none, opportunistic, require or verify */
+static void do_tls(struct words *w)
+{
+	static const char *const names[] = { [TLS_NONE] = "none",
+		[TLS_OPPORTUNISTIC] = "opportunistic",
+		[TLS_REQUIRE] = "require",
+		[TLS_VERIFY] = "verify" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (words_take(w, names[i])) {
+			w->world->conf->policy.tls = (enum tls_policy)i;
+			return;
+		}
+	words_complain(w, "unknown way of TLS '%s'", words_peek(w));
+}
+
 void sim_script_conf(struct words *w)
 {
 	struct conf *c = w->world->conf;
@@ -114,6 +130,8 @@ void sim_script_conf(struct words *w)
 		c->notify.operators = conf_text(w->world, words_next(w));
 	else if (words_take(w, "canaries"))
 		do_canaries(w);
+	else if (words_take(w, "tls"))
+		do_tls(w);
 	else
 		words_complain(w, "unknown setting '%s'", words_peek(w));
 }
