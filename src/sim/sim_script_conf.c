@@ -8,7 +8,7 @@ static struct str conf_text(struct sim_world *w, const char *text)
 	return arena_dup(&w->conf->arena, str_from_c(text));
 }
 
-/* conf route NAME [to GLOB] [from GLOB] via HOST */
+/* conf route NAME [to GLOB] [from GLOB] via [lmtp] HOST */
 static void do_route(struct words *w)
 {
 	struct conf *c = w->world->conf;
@@ -24,7 +24,9 @@ static void do_route(struct words *w)
 		r->to = conf_text(w->world, words_next(w));
 	if (words_take(w, "from"))
 		r->from = conf_text(w->world, words_next(w));
-	if (words_take(w, "via"))
+	if (words_take(w, "via") && words_take(w, "lmtp"))
+		r->via = ROUTE_LMTP;
+	if (w->at < w->line->word_count)
 		r->host = conf_text(w->world, words_next(w));
 	c->routes = routes;
 	c->route_count++;
