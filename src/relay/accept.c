@@ -227,6 +227,7 @@ static void classify(struct relay *r, struct smtp_transaction *t)
 
 	if (class)
 		class_apply(class, &t->env);
+	t->env.is_tls_optional = h->is_tls_optional && !t->env.is_requiretls;
 	t->env.late_notice = late_notice_of(&t->env, h->is_bulk);
 }
 
