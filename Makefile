@@ -29,7 +29,7 @@ GNU_DIRS := os store sim main
 CFLAGS_ALL  = $(STD) $(OPT) $(WARN) $(WERROR) $(if $(SAN),$(SAN),$(HARDEN)) -fPIE -Iinclude -Isrc \
 	-DOUTLAST_VERSION='"$(VERSION)"' -DOUTLAST_LIBEXEC='"$(PREFIX)/libexec/outlast"' -MMD -MP $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
-LIBS        = -luv -lcares -lssl -lcrypto -lsqlite3 -ljansson -lyaml -lidn2 -lcrypt -lresolv -lpthread
+LIBS        = -luv -lcares -lssl -lcrypto -lsqlite3 -ljansson -lyaml -lidn2 -lcrypt -lresolv -lz -lpthread
 
 # One static library per folder. Link order is rank order, highest first: a wrong dependency does not link.
 LIBS_base    := base
@@ -66,6 +66,14 @@ $$(OBJ_$(1)): $$(BUILD)/obj/%.o: src/%.c
 -include $$(OBJ_$(1):.o=.d)
 endef
 $(foreach r,$(RANKS) main,$(eval $(call RANK_RULES,$(r))))
+
+# The default of fetch-helper is where PREFIX puts it: 'make install PREFIX=...' after 'make' compiles that file once more.
+$(BUILD)/obj/conf/keys.o: $(BUILD)/prefix
+$(BUILD)/prefix: force
+	@mkdir -p $(@D)
+	@echo '$(PREFIX)' | cmp -s - $@ || echo '$(PREFIX)' >$@
+.PHONY: force
+force:
 
 # main/ holds three programs: outlastd.c (+ daemon_*.c) and outlast.c (+ cli_*.c), shared_*.c serve both; and fetch.c, which
 # is linked with nothing of the relay.
@@ -110,13 +118,16 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/libexec/outlast
 	install -m 755 $(BUILD)/outlast-fetch $(DESTDIR)$(PREFIX)/libexec/outlast/
 	install -m 644 man/outlast.1 $(DESTDIR)$(MANDIR)/man1/
-	install -m 644 man/outlast.yaml.5 $(DESTDIR)$(MANDIR)/man5/
+	sed 's|/usr/local/libexec|$(PREFIX)/libexec|' man/outlast.yaml.5 >$(DESTDIR)$(MANDIR)/man5/outlast.yaml.5
 	install -m 644 man/outlastd.8 $(DESTDIR)$(MANDIR)/man8/
-	install -m 644 etc/outlast.yaml $(DESTDIR)/etc/outlast/outlast.yaml.example
+	sed 's|/usr/local/libexec|$(PREFIX)/libexec|' etc/outlast.yaml >$(DESTDIR)/etc/outlast/outlast.yaml.example
 	install -d $(DESTDIR)$(PREFIX)/share/doc/outlast $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 644 README.md CHANGES.md $(DESTDIR)$(PREFIX)/share/doc/outlast/
 	install -m 644 etc/completion/outlast.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/outlast
+	install -m 644 etc/completion/_outlast $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
+	install -m 644 etc/completion/outlast.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 	sed 's|/usr/local/sbin|$(PREFIX)/sbin|' etc/outlastd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/outlastd.service
 
 clean:
@@ -125,7 +136,7 @@ clean:
 help:
 	@echo "Targets:"
 	@sed -n 's/^## //p' Makefile scripts/*.mk
-## all            build outlastd and outlast
+## all            build outlastd, outlast and outlast-fetch
 ## install        install programs, manuals and the example configuration (PREFIX, DESTDIR)
 ## tools          build the test tools (outlast-sink and others)
 ## clean          remove the build folder

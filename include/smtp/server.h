@@ -113,6 +113,8 @@ struct smtp_server *smtp_server_new(struct env *env, struct conf *conf, struct c
 void smtp_server_set_origin(
 	struct smtp_server *s, const struct endpoint *client, const struct endpoint *local);
 const struct smtp_server_info *smtp_server_info(const struct smtp_server *s);
+/* smtp_server_append_client - "name[address]", for the log. */
+void smtp_server_append_client(struct buf *out, const struct smtp_server_info *info);
 /* smtp_server_spooled - the pending on_spool is done; err != OK: the message is refused with 452 4.3.1 at its end. */
 void smtp_server_spooled(struct smtp_server *s, enum err err);
 /* smtp_server_finish - the reply to the end of data. */
@@ -123,6 +125,11 @@ void smtp_server_auth_done(struct smtp_server *s, enum smtp_auth_result result);
 void smtp_server_answer(struct smtp_server *s, const struct smtp_answer *answer);
 /* smtp_server_shutdown - 421 4.3.2 now if idle, else after the message in progress (at most what limits allow). */
 void smtp_server_shutdown(struct smtp_server *s);
+/* smtp_server_idle_ms - how long it has been the client's turn to speak, up to a whole command or the end of its TLS
+ * handshake; 0: it is not, or content comes, which has its own clock. *has_mail: a transaction is open. */
+int64_t smtp_server_idle_ms(const struct smtp_server *s, bool *has_mail);
+/* smtp_server_crowd_out - an idle session makes room: 421 4.3.2. on_close comes in a later turn. */
+void smtp_server_crowd_out(struct smtp_server *s);
 /* smtp_server_drop - closes at once without a reply: an unknown commit outcome. on_close comes before it returns, unless
  * it is called from a handler of this session. */
 void smtp_server_drop(struct smtp_server *s);

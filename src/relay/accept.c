@@ -24,6 +24,7 @@ struct accept {
 	struct message *message;
 	struct recipient *recipients;
 	uint32_t recipient_count;
+	struct str mechanism; /* of AUTH; empty: none */
 	struct str forwarded, forwarded_id; /* in message->arena; empty: no XFORWARD */
 };
 
@@ -53,6 +54,7 @@ static void log_accepted(const struct accept *a)
 	struct str forwarded = a->forwarded;
 	const struct log_field fields[] = {
 		{ "client", e->client, LOG_PLAIN, false },
+		{ "sasl_method", a->mechanism, LOG_PLAIN, false },
 		{ "sasl_username", e->user, LOG_PLAIN, false },
 		{ "orig_queue_id", a->forwarded_id, LOG_PLAIN, false },
 		{ "orig_client", str_cut(&forwarded, ' '), LOG_PLAIN, false },
@@ -128,7 +130,8 @@ static void refuse_accepted(struct accept *a, enum err err)
 {
 	struct smtp_answer answer;
 
-	intake_refuse(&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
+	intake_refuse(
+		&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
 	log_text(a->intake->relay->env->log, LOG_ERROR, "smtpd",
 		"a message could not be stored and was refused with 452: %s", err_name(err));
 	metric_add(a->intake->relay->env->metrics, METRIC_messages_refused_total, 1);
@@ -274,6 +277,8 @@ void accept_on_message(void *user, struct smtp_server *server, struct smtp_trans
 	a->session = s;
 	a->message = message_of(r, t);
 	keep_forwarded(a, smtp_server_info(server));
+	if (smtp_server_info(server)->user.len > 0)
+		a->mechanism = smtp_server_info(server)->mechanism; /* "PLAIN" or "LOGIN", static */
 	a->recipients = a->message->env.recipients;
 	a->recipient_count = a->message->env.recipient_count;
 	smtp_transaction_free(t);

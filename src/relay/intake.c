@@ -210,13 +210,8 @@ static void on_close(void *user, struct smtp_server *server, const char *reason)
 
 	buf_init(&b, 512);
 	buf_append_str(&b, STR("disconnect from "));
-	buf_append_str(&b, info->client_name.len > 0 ? info->client_name : STR("unknown"));
-	buf_append_char(&b, '[');
-	if (info->client.family == FAMILY_NONE)
-		buf_append_str(&b, STR("unknown"));
-	else
-		endpoint_format_ip(&b, &info->client);
-	buf_printf(&b, "] (%s)", reason);
+	smtp_server_append_client(&b, info);
+	buf_printf(&b, " (%s)", reason);
 	log_text(in->relay->env->log, LOG_INFO, "smtpd", "%s", buf_cstr(&b));
 	buf_fini(&b);
 	accept_forget_session(s->accept);
@@ -302,6 +297,7 @@ void intake_begin_session(struct intake *in, struct conn *conn,
 	metric_set(r->env->metrics, METRIC_smtpd_connections, in->session_count);
 	s->server = smtp_server_new(r->env, r->conf, conn, r->net->ops, listener, r->params.has_tls,
 		++in->next_session, &in->handler, s);
+	crowd_note(in);
 	if (header)
 		smtp_server_set_origin(s->server, &header->client, &header->local);
 }
@@ -315,6 +311,7 @@ struct intake *intake_new(struct relay *r)
 	in->auth = auth_new(r->env);
 	in->accounts = accounts_new(r->env);
 	in->replied.on_fire = accept_on_replied;
+	crowd_init(in);
 	list_init(&in->sessions);
 	list_init(&in->fronts);
 	env_random(r->env, &seed, sizeof(seed));
@@ -365,6 +362,7 @@ void intake_free(struct intake *in)
 	in->is_ended = true;
 	intake_drop_all(in);
 	env_timer_stop(in->relay->env, &in->replied);
+	env_timer_stop(in->relay->env, &in->crowd);
 	map_fini(&in->clients);
 	auth_free(in->auth);
 	accounts_free(in->accounts);

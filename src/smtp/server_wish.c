@@ -22,25 +22,27 @@ static bool offers_holding(const struct smtp_server *s)
 }
 
 /* "FUTURERELEASE 2592000 2026-12-22T09:00:00Z" */
-static void offer_holding(const struct smtp_server *s, struct buf *text)
+static void offer_holding(const struct smtp_server *s, struct buf *lines)
 {
 	int64_t max_ms = s->conf->smtpd.hold_max_ms;
 	struct wall latest = wall_add(env_wall(s->env), max_ms);
 
-	buf_printf(text, "\nFUTURERELEASE %lld ", (long long)(max_ms / SECOND_MS));
-	instant_format_iso(text, latest);
-	text->len -= sizeof(".123Z") - 1; /* whole seconds, for simple clients */
-	buf_append_char(text, 'Z');
+	buf_append_str(lines, STR("250-FUTURERELEASE "));
+	buf_append_number(lines, (uint64_t)(max_ms / SECOND_MS), 1);
+	buf_append_char(lines, ' ');
+	instant_format_iso(lines, latest);
+	lines->len -= sizeof(".123Z") - 1; /* whole seconds, for simple clients */
+	buf_append_str(lines, STR("Z\r\n"));
 }
 
-void server_offer_wishes(const struct smtp_server *s, struct buf *text)
+void server_offer_wishes(const struct smtp_server *s, struct buf *lines)
 {
 	if (s->info.is_tls)
-		buf_append_str(text, STR("\nREQUIRETLS"));
+		buf_append_str(lines, STR("250-REQUIRETLS\r\n"));
 	/* Without the name of a profile: all nineteen priorities are told apart. */
-	buf_append_str(text, STR("\nMT-PRIORITY\nDELIVERBY"));
+	buf_append_str(lines, STR("250-MT-PRIORITY\r\n250-DELIVERBY\r\n"));
 	if (offers_holding(s))
-		offer_holding(s, text);
+		offer_holding(s, lines);
 }
 
 /* When it may leave; a time that is over already holds nothing. */

@@ -63,6 +63,7 @@ struct smtp_server {
 	uint32_t error_count;        /* since the last accepted message */
 	uint32_t idle_command_count; /* likewise: commands that lead to no mail */
 	uint32_t message_count;
+	uint32_t reject_count; /* in the log */
 
 	struct smtp_transaction *t; /* NULL: none, or handed to on_message */
 	uint64_t id;                /* of the message that is being committed */
@@ -76,7 +77,6 @@ struct smtp_server {
 	struct mono data_started;
 	uint64_t data_window_bytes; /* raw octets at the start of the rate window */
 
-	struct endpoint origin, origin_local; /* the client before any XCLIENT */
 	struct front *front; /* what XCLIENT and XFORWARD said; NULL: neither was heard */
 
 	enum auth_step auth_step;
@@ -97,11 +97,18 @@ void server_reply(struct smtp_server *s, unsigned code, struct status status, co
 	...) __attribute__((format(printf, 4, 5)));
 /* server_say - the same for a text without parts. */
 void server_say(struct smtp_server *s, unsigned code, struct status status, struct str text);
+/* server_say_lines - a reply that is made already: whole lines, their codes and CRLF included. */
+void server_say_lines(struct smtp_server *s, struct str lines);
 /* server_refuse - the same for an error of the client's; one too many is answered 421 and ends the session. */
 void server_refuse(struct smtp_server *s, unsigned code, struct status status, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
 /* server_answer - the handler's refusal. */
 void server_answer(struct smtp_server *s, const struct smtp_answer *answer);
+/* server_log_reject - the line that says so; nothing for what is no refusal. stage: "RCPT". to may be empty. */
+void server_log_reject(struct smtp_server *s, const char *stage, struct str from, struct str to,
+	const struct smtp_answer *answer);
+/* server_refuse_mail - the handler's refusal of the transaction, which ends. Its text may be the transaction's. */
+void server_refuse_mail(struct smtp_server *s, const char *stage, const struct smtp_answer *answer);
 /* server_end - 421 and the end. */
 void server_end(struct smtp_server *s, struct status status, const char *reason);
 
@@ -150,8 +157,8 @@ void server_on_chunk(struct smtp_server *s, struct str *in);
 
 /* server_wish.c: what a message is asked to have beyond delivery (RFC 8689, 6710, 2852, 4865) */
 bool server_knows_client(const struct smtp_server *s);
-/* server_offer_wishes - the EHLO keywords, each behind a line end. */
-void server_offer_wishes(const struct smtp_server *s, struct buf *text);
+/* server_offer_wishes - their lines in the reply to EHLO, CRLF included. */
+void server_offer_wishes(const struct smtp_server *s, struct buf *lines);
 /* server_may_wish - returns false, and has answered, when a wish cannot be kept. */
 bool server_may_wish(struct smtp_server *s, const struct command *c);
 void server_keep_wishes(const struct smtp_server *s, const struct command *c, struct envelope *env);
@@ -170,9 +177,9 @@ void server_on_auth(struct smtp_server *s, const struct command *c);
 void server_on_auth_line(struct smtp_server *s, struct str line);
 
 /* server_front.c */
-#define SESSION_FRONT_KEYWORDS                                                                     \
-	"XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\n"                             \
-	"XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\n"
+#define SESSION_FRONT_LINES                                                                        \
+	"250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"                       \
+	"250-XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n"
 bool server_offers_front(const struct smtp_server *s);
 void server_on_xclient(struct smtp_server *s, const struct command *c);
 void server_on_xforward(struct smtp_server *s, const struct command *c);

@@ -44,7 +44,7 @@ static const struct need needs[] = {
 	{ "priority", ALL, .priority = -3, .params = " MT-PRIORITY=-3" },
 	{ "priority not offered", "DSN", .priority = 9, .params = "" },
 	{ "by", ALL, .by_ms = 120500, .params = " MT-PRIORITY=0 BY=120;R" },
-	{ "by, traced", ALL, .by_ms = 120000, .by_trace = true, 
+	{ "by, traced", ALL, .by_ms = 120000, .by_trace = true,
 		.params = " MT-PRIORITY=0 BY=120;RT" },
 	{ "by, below the least", ALL, .by_ms = 59999, .status = { 5, 4, 7 } },
 	{ "by, the least", ALL, .by_ms = 60000, .params = " MT-PRIORITY=0 BY=60;R" },
@@ -58,8 +58,7 @@ static const struct need needs[] = {
 		.params = "" },
 	{ "by, of our own rule, over", ALL, .by_ms = -5000, .by_is_ours = true,
 		.status = { 5, 4, 7 } },
-	{ "notify", ALL, .by_ms = 120000, .by_notify = true, 
-		.params = " MT-PRIORITY=0 BY=120;N" },
+	{ "notify", ALL, .by_ms = 120000, .by_notify = true, .params = " MT-PRIORITY=0 BY=120;N" },
 	{ "notify, over", ALL, .by_ms = -1500, .by_notify = true, .by_trace = true,
 		.params = " MT-PRIORITY=0 BY=-2;NT" },
 	{ "notify, over for ever", ALL, .by_ms = -2000000000000, .by_notify = true,
@@ -182,8 +181,8 @@ static void test_word_by_a_time_is_asked_of_hosts_without_deliverby(void **state
 		fc.rcpts[0].notify = rows[i].notify;
 		fixture_client_deliver(&fc, 1);
 		fixture_client_heard(&fc);
-		snprintf(expected, sizeof(expected), "RCPT TO:<r0@d.example>%s\r\n",
-			rows[i].params);
+		snprintf(
+			expected, sizeof(expected), "RCPT TO:<r0@d.example>%s\r\n", rows[i].params);
 		assert_string_equal(fixture_client_say(&fc, "250 ok\r\n"), expected);
 		fixture_client_fini(&fc);
 	}
