@@ -231,6 +231,7 @@ static void classify(
 
 	if (class)
 		class_apply(class, &t->env);
+	t->env.is_tls_optional = h->is_tls_optional && !t->env.is_requiretls;
 	/* A stranger may have named anybody as its sender, who wants no news of it. */
 	t->env.late_notice = intake_may_relay(info) ? late_notice_of(&t->env, h->is_bulk)
 						    : LATE_NOTICE_NONE;
