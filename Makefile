@@ -29,7 +29,7 @@ GNU_DIRS := os store sim main
 CFLAGS_ALL  = $(STD) $(OPT) $(WARN) $(WERROR) $(if $(SAN),$(SAN),$(HARDEN)) -fPIE -Iinclude -Isrc \
 	-DOUTLAST_VERSION='"$(VERSION)"' -DOUTLAST_LIBEXEC='"$(PREFIX)/libexec/outlast"' -MMD -MP $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
-LIBS        = -luv -lcares -lssl -lcrypto -lsqlite3 -ljansson -lyaml -lidn2 -lcrypt -lresolv -lpthread
+LIBS        = -luv -lcares -lssl -lcrypto -lsqlite3 -ljansson -lyaml -lidn2 -lcrypt -lresolv -lz -lpthread
 
 # One static library per folder. Link order is rank order, highest first: a wrong dependency does not link.
 LIBS_base    := base
@@ -125,7 +125,7 @@ clean:
 help:
 	@echo "Targets:"
 	@sed -n 's/^## //p' Makefile scripts/*.mk
-## all            build outlastd and outlast
+## all            build outlastd, outlast and outlast-fetch
 ## install        install programs, manuals and the example configuration (PREFIX, DESTDIR)
 ## tools          build the test tools (outlast-sink and others)
 ## clean          remove the build folder

@@ -17,6 +17,8 @@ FUZZ_RANKS_server := smtp conf mail base
 FUZZ_LIBS_server  := -lyaml -lcrypt
 FUZZ_RANKS_client := smtp conf mail base
 FUZZ_LIBS_client  := -lyaml -lcrypt
+FUZZ_RANKS_control := relay deliver smtp queue conf mail base
+FUZZ_LIBS_control  := -ljansson -lyaml -lcrypt -lcrypto
 FUZZ_RANKS_entry := store mail base
 FUZZ_LIBS_entry  := -lsqlite3
 FUZZ_RANKS_journal := store mail base
@@ -27,7 +29,7 @@ fuzz_libs        = $(patsubst %,$(BUILD)/fuzz/lib%.a,$(call fuzz_ranks,$(1)))
 .PHONY: fuzz fuzz-seeds $(addprefix fuzz-,$(FUZZ_TARGETS))
 ## fuzz           run every fuzz target for FUZZ_SECONDS (60)
 fuzz: $(addprefix fuzz-,$(FUZZ_TARGETS))
-## fuzz-TARGET    run one of them: command reply enddata address dsn conf entry journal ...
+## fuzz-TARGET    run one of them: command reply enddata address dsn conf control entry journal ...
 $(addprefix fuzz-,$(FUZZ_TARGETS)): fuzz-%: $(BUILD)/fuzz/fuzz_%
 	@mkdir -p $(BUILD)/fuzz/corpus/$* $(BUILD)/fuzz/failed test/fuzz/corpus/$*
 	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \

@@ -1,6 +1,6 @@
 # Completion of outlast(1) for fish.
 set -l verbs status list show cat log explain retry hold release delete revive sites probe outages outage import \
-	policy metrics config reload ping check-config salvage passwd simulate version help
+	policy tls metrics config reload ping check-config salvage passwd simulate version help
 complete -c outlast -f
 complete -c outlast -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c outlast -s c -l config -r -F -d 'configuration'

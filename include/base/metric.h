@@ -14,6 +14,7 @@
 	X(smtpd_connections_total)                                                                 \
 	X(smtpd_connections)                                                                       \
 	X(smtpd_rejected_connections_total)                                                        \
+	X(smtpd_crowded_out_total)                                                                 \
 	X(smtpd_errors_total)                                                                      \
 	X(smtpd_auth_failures_total)                                                               \
 	X(messages_accepted_total)                                                                 \

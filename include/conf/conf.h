@@ -187,6 +187,8 @@ struct conf {
 		uint32_t own_hops_max;              /* Received fields of ours, 5 */
 		int64_t greeting_delay_ms;          /* 0 */
 		int64_t idle_ms;                    /* 5 min */
+		uint32_t crowded_percent; /* of sessions_max, 80: from there on the next counts */
+		int64_t crowded_idle_ms;  /* 10 s; six times that within a transaction */
 		int64_t session_ms;                 /* 4 h in all */
 		int64_t data_total_ms;     /* 30 min plus what the size needs at data_rate_min */
 		uint32_t data_rate_min;    /* octets/s over a minute, 100 */

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/instant.h"
+#include "mail/envelope.h"
 #include "mail/status.h"
 
 enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_DELIVERED, DSN_RELAYED, DSN_EXPANDED };
@@ -37,6 +38,8 @@ struct dsn_params {
 	struct wall arrival;         /* of the original */
 	struct str received_from;    /* name in HELO of who handed it to us, or empty */
 	struct wall deliver_by;      /* by-time of RFC 2852; WALL_NONE: none */
+	enum hold_wish hold_wish;    /* that it was to be held, RFC 4865 */
+	struct wall hold_until;
 	struct str envid;            /* as given (mail/orcpt.h), or empty */
 	struct str original_headers; /* header section (trace included), or empty */
 	struct str original_body;    /* whole original when RET=FULL fits, else empty */

@@ -22,6 +22,7 @@ enum notify {                                   /* RFC 3461 4.1; no bit: not ask
 	NOTIFY_FAILURE = 4,
 	NOTIFY_DELAY = 8
 };
+enum hold_wish { HOLD_WISH_NONE, HOLD_WISH_FOR, HOLD_WISH_UNTIL, HOLD_WISH_COUNT }; /* RFC 4865 3 */
 enum message_origin {
 	ORIGIN_SMTP,
 	ORIGIN_DSN,     /* a notice of ours */
@@ -58,9 +59,10 @@ struct envelope {
 	struct wall deliver_by; /* WALL_NONE: not asked; RFC 2852 */
 	bool deliver_by_notify; /* mode N instead of R */
 	bool deliver_by_is_ours; /* a rule of ours, which next hops need not know of */
-	bool deliver_by_trace;  /* T: a relayed notice where the next hop has no DELIVERBY */
+	bool deliver_by_trace;  /* T: a relayed notice of each next hop */
 	bool is_requiretls;     /* RFC 8689: only to next hops that offer it, over verified TLS */
 	struct wall hold_until; /* WALL_NONE: not asked; RFC 4865 */
+	enum hold_wish hold_wish; /* how its sender asked for it, if he did: HOLDFOR counts from accepted */
 	enum message_origin origin;
 	enum late_notice late_notice;
 	struct str user;   /* AUTH user, or empty */

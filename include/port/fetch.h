@@ -25,18 +25,21 @@
 struct fetch_request {
 	/* in; borrowed until on_done or cancel */
 	struct str url; /* "https://host/..." */
-	const struct endpoint *addresses; /* where its host is, as our own DNS says; ports do not count. None: fails */
-	uint32_t address_count;           /* more than FETCH_ADDRESSES_MAX: those first */
-	struct str post;      /* not empty: POST of this body (TLS-RPT) */
-	struct str post_type; /* its Content-Type */
+	const struct endpoint *
+		addresses; /* where its host is, as our own DNS says; ports do not count. None: fails */
+	uint32_t address_count;                   /* more than FETCH_ADDRESSES_MAX: those first */
+	struct str post;                          /* not empty: POST of this body (TLS-RPT) */
+	struct str post_type;                     /* its Content-Type */
 	void (*on_done)(struct fetch_request *f); /* later, once; not after cancel */
 	/* out */
-	enum err err; /* OK: status 200 (POST: any 2xx); ERR_TLS, ERR_TIMEOUT, ERR_LIMIT, ERR_REFUSED (another status), ERR_IO ... */
-	unsigned status;    /* of HTTP, 0: none */
-	char type[104];     /* Content-Type without parameters, lower case; empty: none that makes sense */
+	enum err
+		err; /* OK: status 200 (POST: any 2xx); ERR_TLS, ERR_TIMEOUT, ERR_LIMIT, ERR_REFUSED (another status), ERR_IO ... */
+	unsigned status; /* of HTTP, 0: none */
+	char type
+		[104]; /* Content-Type without parameters, lower case; empty: none that makes sense */
 	struct buf body;    /* the asker frees it, once it has started the request */
 	const char *reason; /* why not, static */
-	struct list link; /* the adapter's, like the next */
+	struct list link;   /* the adapter's, like the next */
 	void *adapter;
 };
 

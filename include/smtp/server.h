@@ -123,6 +123,11 @@ void smtp_server_auth_done(struct smtp_server *s, enum smtp_auth_result result);
 void smtp_server_answer(struct smtp_server *s, const struct smtp_answer *answer);
 /* smtp_server_shutdown - 421 4.3.2 now if idle, else after the message in progress (at most what limits allow). */
 void smtp_server_shutdown(struct smtp_server *s);
+/* smtp_server_idle_ms - how long it has been the client's turn to speak, up to a whole command or the end of its TLS
+ * handshake; 0: it is not, or content comes, which has its own clock. *has_mail: a transaction is open. */
+int64_t smtp_server_idle_ms(const struct smtp_server *s, bool *has_mail);
+/* smtp_server_crowd_out - an idle session makes room: 421 4.3.2. on_close comes in a later turn. */
+void smtp_server_crowd_out(struct smtp_server *s);
 /* smtp_server_drop - closes at once without a reply: an unknown commit outcome. on_close comes before it returns, unless
  * it is called from a handler of this session. */
 void smtp_server_drop(struct smtp_server *s);

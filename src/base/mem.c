@@ -53,9 +53,9 @@ char *mem_strdup(const char *text)
 
 void mem_wipe(void *p, size_t len_bytes)
 {
-	/* volatile: a plain memset before the memory goes would be optimized away */
-	volatile char *octets = p;
-
-	for (size_t i = 0; i < len_bytes; i++)
-		octets[i] = '\0';
+	if (len_bytes == 0)
+		return;
+	memset(p, 0, len_bytes);
+	/* Without this the memset before the memory goes would be optimized away. */
+	__asm__ volatile("" : : "r"(p) : "memory");
 }

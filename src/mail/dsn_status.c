@@ -121,6 +121,28 @@ static void put_recipient(
 		put_date(out, "Will-Retry-Until:", r->will_retry_until);
 }
 
+/* RFC 4865 5.1.2: as it was asked for at MAIL. */
+static void put_hold(struct buf *out, const struct dsn_params *p)
+{
+	int64_t for_ms = p->hold_until.ms - p->arrival.ms;
+
+	switch (p->hold_wish) {
+	case HOLD_WISH_FOR:
+		buf_printf(out, "Future-Release-Request: for;%lld\r\n",
+			(long long)(for_ms / SECOND_MS));
+		break;
+	case HOLD_WISH_UNTIL:
+		buf_append_str(out, STR("Future-Release-Request: until;"));
+		instant_format_iso(out, p->hold_until);
+		out->len -= sizeof(".123Z") - 1; /* it came in whole seconds, mostly */
+		buf_append_str(out, STR("Z\r\n"));
+		break;
+	case HOLD_WISH_NONE:
+	case HOLD_WISH_COUNT:
+		break;
+	}
+}
+
 void dsn_write_status(struct buf *out, const struct dsn_params *p)
 {
 	struct buf envid;
@@ -133,6 +155,7 @@ void dsn_write_status(struct buf *out, const struct dsn_params *p)
 	put_field(out, p, "Received-From-MTA: dns;", p->received_from);
 	put_date(out, "Arrival-Date:", p->arrival);
 	put_date(out, "Deliver-By-Date:", p->deliver_by); /* RFC 2852 */
+	put_hold(out, p);
 	/* Extension fields come last (RFC 3464 2.2). */
 	if (p->original_id > 0)
 		buf_printf(out, "X-Outlast-Queue-ID: %s\r\n", queue_id_format(p->original_id).text);

@@ -32,6 +32,10 @@ int daemon_options_read(struct daemon_options *o, int argc, char **argv);
  * the control socket's directory that user's. Nothing to do when not root or no user is named. */
 MUST_USE enum err daemon_become_user(const struct conf *conf, struct buf *message);
 
+/* daemon_raise_descriptors - as many file descriptors as the configuration may need, or as many as are allowed: then *message
+ * says what that means. */
+void daemon_raise_descriptors(const struct conf *conf, struct buf *message);
+
 /* daemon_notify - tells the service manager (sd_notify(3) protocol), if there is one. */
 void daemon_notify(const char *state);
 /* daemon_watchdog_ms - how often the service manager wants to hear of us; 0: it does not. */

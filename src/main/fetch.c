@@ -165,7 +165,7 @@ static bool read_inputs(struct request *r)
 
 /* ---- rights ---- */
 
-static bool limit(int resource, rlim_t value)
+static bool limit(__rlimit_resource_t resource, rlim_t value)
 {
 	struct rlimit l = { value, value };
 	struct rlimit now;

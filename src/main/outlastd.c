@@ -125,6 +125,17 @@ static struct os_fetch_params fetch_params(const struct conf *conf)
 	};
 }
 
+static void raise_descriptors(struct daemon *d, const struct conf *conf)
+{
+	struct buf message;
+
+	buf_init(&message, 1024);
+	daemon_raise_descriptors(conf, &message);
+	if (message.len > 0)
+		log_text(&d->log.log, LOG_WARNING, "outlastd", "%s", buf_cstr(&message));
+	buf_fini(&message);
+}
+
 /* Certificates and the rest change together, or neither does. */
 static enum err take_over(struct daemon *d, struct conf *conf, struct buf *message)
 {
@@ -142,6 +153,7 @@ static enum err take_over(struct daemon *d, struct conf *conf, struct buf *messa
 		return err;
 	}
 	os_net_use_tls(&d->net, tls);
+	raise_descriptors(d, conf);
 	if (d->fetch.uv) {
 		const struct os_fetch_params fetch = fetch_params(conf);
 		os_fetch_set(&d->fetch, &fetch);
@@ -412,6 +424,7 @@ static int serve(struct daemon *d)
 	struct buf message;
 	int status;
 
+	raise_descriptors(d, d->conf);
 	buf_init(&message, 64 << 10);
 	status = open_ports(d, &message);
 	if (status == 0)

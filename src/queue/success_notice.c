@@ -1,12 +1,14 @@
 /* success_notice - see queue/success_notice.h. */
 #include "queue/success_notice.h"
 
-/* RFC 2852: a trace is of each relay; without DELIVERBY nobody behind it will say that the time is over. */
+/* RFC 2852 4.1.4: a trace is of each relay; without DELIVERBY nobody behind it will say that the time is over, unless it was
+ * over already and has been said. A delivery is no relay (4.1.1). */
 static bool is_due_by_time(const struct envelope *env, const struct success_hop *hop)
 {
-	if (env->deliver_by.ms == WALL_NONE.ms || env->deliver_by_is_ours)
+	if (env->deliver_by.ms == WALL_NONE.ms || env->deliver_by_is_ours || hop->is_final)
 		return false;
-	return env->deliver_by_trace || (env->deliver_by_notify && !hop->has_deliverby);
+	return env->deliver_by_trace || (env->deliver_by_notify && !hop->has_deliverby &&
+						hop->at.ms < env->deliver_by.ms);
 }
 
 enum success_notice success_notice_of(

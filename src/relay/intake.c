@@ -294,6 +294,7 @@ void intake_begin_session(struct intake *in, struct conn *conn,
 	metric_set(r->env->metrics, METRIC_smtpd_connections, in->session_count);
 	s->server = smtp_server_new(r->env, r->conf, conn, r->net->ops, listener, r->params.has_tls,
 		++in->next_session, &in->handler, s);
+	crowd_note(in);
 	if (header)
 		smtp_server_set_origin(s->server, &header->client, &header->local);
 }
@@ -307,6 +308,7 @@ struct intake *intake_new(struct relay *r)
 	in->auth = auth_new(r->env);
 	in->accounts = accounts_new(r->env);
 	in->replied.on_fire = accept_on_replied;
+	crowd_init(in);
 	list_init(&in->sessions);
 	list_init(&in->fronts);
 	env_random(r->env, &seed, sizeof(seed));
@@ -357,6 +359,7 @@ void intake_free(struct intake *in)
 	in->is_ended = true;
 	intake_drop_all(in);
 	env_timer_stop(in->relay->env, &in->replied);
+	env_timer_stop(in->relay->env, &in->crowd);
 	map_fini(&in->clients);
 	auth_free(in->auth);
 	accounts_free(in->accounts);

@@ -2,7 +2,8 @@
  * intake_private - what the files of the intake share: the sessions, and the seams between access, content and commit.
  *
  * intake.c knows who may send what to whom; spool.c moves large content away while it comes in; accept.c makes the
- * message and answers once it is durable; front.c reads what a load balancer says first.
+ * message and answers once it is durable; front.c reads what a load balancer says first; crowd.c ends idle sessions
+ * when places become few.
  */
 #ifndef RELAY_INTAKE_PRIVATE_H
 #define RELAY_INTAKE_PRIVATE_H
@@ -31,6 +32,9 @@ struct intake {
 	uint64_t next_session;
 	bool is_closing, is_ended;
 	struct timer replied; /* for the fault point of that name */
+	struct timer crowd;   /* crowd.c: runs while it is crowded */
+	bool is_crowded;
+	uint64_t crowded_out; /* since it became so */
 	struct mono etrn_since; /* the minute that etrn_count is about */
 	uint32_t etrn_count;
 	struct smtp_server_handler handler;
@@ -70,6 +74,10 @@ void intake_begin_session(struct intake *in, struct conn *conn,
 /* front.c */
 void front_begin(struct intake *in, struct conn *conn, const struct conf_listener *listener);
 void front_drop_all(struct intake *in);
+
+/* crowd.c - crowd_note: a session has begun. */
+void crowd_init(struct intake *in);
+void crowd_note(struct intake *in);
 
 /* spool.c */
 void spool_on_spool(void *user, struct smtp_server *server, struct smtp_transaction *t);

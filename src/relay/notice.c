@@ -228,6 +228,8 @@ void notice_build(struct delivery *d, struct str content)
 		.arrival = e->accepted,
 		.received_from = e->helo,
 		.deliver_by = e->deliver_by_is_ours ? WALL_NONE : e->deliver_by,
+		.hold_wish = e->hold_wish,
+		.hold_until = e->hold_until,
 		.envid = e->envid,
 		.original_headers = str_slice(header_section(content), 0, NOTICE_HEADERS_MAX),
 		.original_body = returned_whole(e, content),

@@ -16,6 +16,7 @@ static enum success_notice wish_of(const struct delivery *d, const struct store_
 		.has_dsn = d->attempt.has_dsn,
 		.has_deliverby = d->attempt.has_deliverby,
 		.is_final = route && route->conf_route && route->conf_route->via == ROUTE_LMTP,
+		.at = d->started,
 	};
 
 	if (res->kind != RESULT_DELIVERED)
@@ -124,6 +125,8 @@ void receipt_build(struct delivery *d, struct str content)
 		.arrival = e->accepted,
 		.received_from = e->helo,
 		.deliver_by = e->deliver_by_is_ours ? WALL_NONE : e->deliver_by,
+		.hold_wish = e->hold_wish,
+		.hold_until = e->hold_until,
 		.envid = e->envid,
 		.original_headers = str_slice(header_section(content), 0, RECEIPT_HEADERS_MAX),
 		.is_smtputf8 = e->is_smtputf8,

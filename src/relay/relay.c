@@ -17,6 +17,8 @@
 #include "relay/share.h"
 #include "relay/sts.h"
 #include "relay/teller.h"
+#include "relay/tls_report.h"
+#include "relay/tls_seen.h"
 #include "relay/verify.h"
 
 #define STOP_GRACE_MS (30 * SECOND_MS)
@@ -66,6 +68,11 @@ static void free_loose(struct relay *r)
 	}
 }
 
+static void on_sts_failure(void *user, struct str domain, enum err err, bool is_policy_bad)
+{
+	tls_seen_no_policy(user, domain, err, is_policy_bad);
+}
+
 static void on_sts_idle(void *user)
 {
 	relay_check_stopped(user);
@@ -111,12 +118,14 @@ struct relay *relay_new(const struct relay_params *params)
 	r->intake = intake_new(r);
 	r->teller = teller_new(r);
 	r->deadline = deadline_new(r);
+	r->tls_report = tls_report_new(r);
 	r->sts = sts_new(&(struct sts_params){ .env = r->env,
 		.resolver = r->resolver,
 		.store = r->store,
 		.fetch = params->fetch,
 		.conf = r->conf,
 		.on_idle = on_sts_idle,
+		.on_failure = on_sts_failure,
 		.user = r });
 	r->control = control_new(r);
 	metric_set(r->env->metrics, METRIC_reload_ok, 1);
@@ -256,6 +265,7 @@ enum err relay_start(struct relay *r, struct buf *message)
 	teller_start(r->teller);
 	deadline_start(r->deadline);
 	sts_start(r->sts);
+	tls_report_start(r->tls_report);
 	return OK;
 }
 
@@ -319,7 +329,7 @@ static bool has_ops(const struct relay *r)
 		r->upkeep.is_sweeping || r->upkeep.is_trying || share_is_busy(r) ||
 		!list_is_empty(&r->saving) || known_is_busy(r) || teller_is_busy(r->teller) ||
 		deadline_is_busy(r->deadline) || sts_is_busy(r->sts) ||
-		verify_is_busy(r->verify))
+		tls_report_is_busy(r->tls_report) || verify_is_busy(r->verify))
 		return true;
 	for (struct map_entry *e = map_first(&r->hops); e; e = map_next(&r->hops, e)) {
 		const struct hop *h = CONTAINER_OF(e, struct hop, entry);
@@ -396,6 +406,7 @@ void relay_stop(struct relay *r, void (*on_stopped)(void *user), void *user)
 	teller_stop(r->teller);
 	deadline_stop(r->deadline);
 	sts_stop(r->sts);
+	tls_report_stop(r->tls_report);
 	outages_stop(r);
 	intake_shutdown(r->intake);
 	verify_stop(r->verify);
@@ -429,6 +440,7 @@ void relay_free(struct relay *r)
 	hint_fini(r);
 	share_fini(r);
 	sts_free(r->sts);
+	tls_report_free(r->tls_report);
 	held_notice_free(r);
 	guard_free(r);
 	known_free(r);

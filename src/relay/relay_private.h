@@ -42,6 +42,7 @@ struct known;
 struct guards;
 struct held_notices;
 struct sts;
+struct tls_report;
 struct teller;
 struct deadline;
 struct outages;
@@ -172,6 +173,7 @@ struct relay {
 	struct guards *guards;             /* guard.c */
 	struct held_notices *held_notices; /* held_notice.c */
 	struct sts *sts;                   /* sts.h */
+	struct tls_report *tls_report;     /* tls_report.h */
 
 	struct map hops;       /* struct hop by name */
 	struct map sites;      /* struct site by name */

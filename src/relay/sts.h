@@ -33,6 +33,8 @@ struct sts_params {
 	struct fetch *fetch;         /* NULL: nothing is fetched; what is on the shelf counts */
 	struct conf *conf;           /* a reference is taken */
 	void (*on_idle)(void *user); /* after sts_stop: sts_is_busy became false; may be NULL */
+	/* on_failure - no policy came, for this reason; or one that is ill-formed. May be NULL. */
+	void (*on_failure)(void *user, struct str domain, enum err err, bool is_policy_bad);
 	void *user;
 };
 

@@ -218,6 +218,8 @@ static void take_failure(struct sts_check *c, enum err err, const char *reason, 
 	d->failed = now_of(d);
 	d->failure = reason;
 	d->failure_err = err;
+	if (d->sts->params.on_failure)
+		d->sts->params.on_failure(d->sts->params.user, d->name, err, d->is_policy_bad);
 	/* Told once, until it works again. */
 	if (is_first)
 		log_change(d, LOG_NOTICE,

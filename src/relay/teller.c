@@ -408,6 +408,8 @@ static void build_own(struct teller *t, struct str headers)
 		.arrival = env->accepted,
 		.received_from = env->helo,
 		.deliver_by = env->deliver_by_is_ours ? WALL_NONE : env->deliver_by,
+		.hold_wish = env->hold_wish,
+		.hold_until = env->hold_until,
 		.envid = env->envid,
 		.original_headers = str_slice(headers, 0, HEADERS_BYTES_MAX),
 		.is_smtputf8 = env->is_smtputf8,

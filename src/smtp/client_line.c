@@ -2,7 +2,8 @@
  * client_line - MAIL and RCPT as lines, with the parameters that the peer knows.
  *
  * Values that senders chose were checked when they came and go on octet by octet (mail/orcpt.h); nothing of theirs can end the
- * line. ORCPT is passed on, never added: the next hop sees the address as we got it.
+ * line. ORCPT is passed on, never added: the next hop sees the address as we got it. NOTIFY is that of the sender but for
+ * DELAY, which a wish for word by a time adds.
  */
 #include "client_private.h"
 #include "mail/orcpt.h"
@@ -49,7 +50,7 @@ static void append_wishes(const struct smtp_client *c, struct buf *line)
 
 	if (env->is_requiretls) /* or client_need.c had refused it */
 		buf_append_str(line, STR(" REQUIRETLS"));
-	if (c->info.has_priority && env->priority != 0)
+	if (c->info.has_priority) /* RFC 6710 4.2: 0 too, or the next hop chooses */
 		buf_printf(line, " MT-PRIORITY=%d", env->priority);
 	if (c->info.has_deliverby && env->deliver_by.ms != WALL_NONE.ms && !env->deliver_by_is_ours)
 		append_by(c, line);
@@ -105,6 +106,18 @@ static void append_notify(struct buf *line, unsigned notify)
 	}
 }
 
+/* RFC 2852 4.1.4.2: who wants word by a time (mode N) shall have it of a host that knows DSN but not DELIVERBY, too. */
+static unsigned notify_of(const struct smtp_client *c, const struct recipient *rcpt)
+{
+	const struct envelope *env = c->job->env;
+	bool wants_word = env->deliver_by.ms != WALL_NONE.ms && env->deliver_by_notify &&
+			  !env->deliver_by_is_ours;
+
+	if (!wants_word || c->info.has_deliverby || (rcpt->notify & NOTIFY_NEVER))
+		return rcpt->notify;
+	return rcpt->notify == 0 ? NOTIFY_FAILURE | NOTIFY_DELAY : rcpt->notify | NOTIFY_DELAY;
+}
+
 static void append_orcpt(struct buf *line, struct str orcpt, bool allow_utf8)
 {
 	struct buf value;
@@ -127,7 +140,7 @@ void client_write_rcpt(struct smtp_client *c, const struct recipient *rcpt)
 	buf_append_str(&line, rcpt->address);
 	buf_append_char(&line, '>');
 	if (c->info.has_dsn) {
-		append_notify(&line, rcpt->notify);
+		append_notify(&line, notify_of(c, rcpt));
 		if (rcpt->orcpt.len > 0)
 			append_orcpt(&line, rcpt->orcpt,
 				c->job->env->is_smtputf8 && c->info.has_smtputf8);

@@ -164,6 +164,26 @@ void smtp_server_drop(struct smtp_server *s)
 	free_session(s);
 }
 
+int64_t smtp_server_idle_ms(const struct smtp_server *s, bool *has_mail)
+{
+	bool is_silent = s->state == SESSION_COMMAND || s->state == SESSION_AUTH ||
+			 s->state == SESSION_HANDSHAKE;
+
+	*has_mail = s->t != NULL;
+	if (!is_silent || s->input.len > 0)
+		return 0;
+	/* The deadline was set when its turn came: the limit less what is left of it. */
+	return states[s->state].limit_ms(s) - (s->deadline.when.ms - env_now(s->env).ms);
+}
+
+void smtp_server_crowd_out(struct smtp_server *s)
+{
+	if (s->state == SESSION_HANDSHAKE)
+		server_close(s, "crowded out in the TLS handshake", false);
+	else
+		server_end(s, STATUS(4, 3, 2), "too many sessions and silence in this one");
+}
+
 /* --- states --- */
 
 void server_enter(struct smtp_server *s, enum session_state state)

@@ -24,6 +24,7 @@ enum need {
 
 #define LIMIT_MAX 999999 /* RFC 9422 4 */
 #define VERB_BYTES 4
+#define EHLO_BYTES 640 /* most replies to EHLO fit */
 
 static void on_line(struct smtp_server *s, enum line_result result, struct str line);
 static void on_ehlo(struct smtp_server *s, const struct command *c);
@@ -235,46 +236,55 @@ static void on_line(struct smtp_server *s, enum line_result result, struct str l
 	}
 }
 
-/* RFC 9422. What does not fit its six digits is no limit to speak of. */
-static void offer_limits(const struct smtp_server *s, struct buf *text)
-{
-	uint32_t messages_max = s->conf->smtpd.messages_per_session;
-
-	buf_append_str(text, STR("\nLIMITS"));
-	if (messages_max > 0 && messages_max <= LIMIT_MAX)
-		buf_printf(text, " MAILMAX=%u", messages_max);
-	buf_printf(text, " RCPTMAX=%u", s->conf->smtpd.recipients_max);
-}
-
 static bool offers_etrn(const struct smtp_server *s)
 {
 	return s->handler->on_etrn && server_may_know_client(s);
 }
 
+/* RFC 9422. What does not fit its six digits is no limit to speak of. */
+static void offer_limits(const struct smtp_server *s, struct buf *lines)
+{
+	uint32_t messages_max = s->conf->smtpd.messages_per_session;
+
+	buf_append_str(lines, STR("250 LIMITS"));
+	if (messages_max > 0 && messages_max <= LIMIT_MAX) {
+		buf_append_str(lines, STR(" MAILMAX="));
+		buf_append_number(lines, messages_max, 1);
+	}
+	buf_append_str(lines, STR(" RCPTMAX="));
+	buf_append_number(lines, s->conf->smtpd.recipients_max, 1);
+	buf_append_str(lines, STR("\r\n"));
+}
+
+/* Made as it is sent: by way of server_reply it cost half of what a whole session without mail does. */
 static void greet_back(struct smtp_server *s)
 {
-	struct buf text;
+	struct buf lines;
 
-	buf_init(&text, 4096);
-	buf_printf(&text, "%.*s\nPIPELINING\nSIZE %llu\n", STR_FMT(s->conf->hostname),
-		(unsigned long long)s->conf->smtpd.message_bytes_max);
+	buf_init(&lines, 4096);
+	(void)buf_reserve(&lines, EHLO_BYTES);
+	buf_append_str(&lines, STR("250-"));
+	buf_append_str(&lines, s->conf->hostname);
+	buf_append_str(&lines, STR("\r\n250-PIPELINING\r\n250-SIZE "));
+	buf_append_number(&lines, s->conf->smtpd.message_bytes_max, 1);
+	buf_append_str(&lines, STR("\r\n"));
 	if (server_offers_tls(s))
-		buf_append_str(&text, STR("STARTTLS\n"));
+		buf_append_str(&lines, STR("250-STARTTLS\r\n"));
 	if (server_offers_auth(s))
-		buf_append_str(&text, STR("AUTH PLAIN LOGIN\n"));
+		buf_append_str(&lines, STR("250-AUTH PLAIN LOGIN\r\n"));
 	if (server_offers_front(s))
-		buf_append_str(&text, STR(SESSION_FRONT_KEYWORDS));
-	buf_append_str(&text, STR("ENHANCEDSTATUSCODES\n8BITMIME\n"));
+		buf_append_str(&lines, STR(SESSION_FRONT_LINES));
+	buf_append_str(&lines, STR("250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n"));
 	/* Not to strangers, who could name anybody as the one to hear of success: relay/receipt. */
 	if (server_knows_client(s) || server_offers_auth(s))
-		buf_append_str(&text, STR("DSN\n"));
-	buf_append_str(&text, STR("SMTPUTF8\nCHUNKING"));
-	server_offer_wishes(s, &text);
-	offer_limits(s, &text);
+		buf_append_str(&lines, STR("250-DSN\r\n"));
+	buf_append_str(&lines, STR("250-SMTPUTF8\r\n250-CHUNKING\r\n"));
+	server_offer_wishes(s, &lines);
 	if (offers_etrn(s))
-		buf_append_str(&text, STR("\nETRN"));
-	server_reply(s, 250, (struct status){ 0 }, "%.*s", STR_FMT(buf_str(&text)));
-	buf_fini(&text);
+		buf_append_str(&lines, STR("250-ETRN\r\n"));
+	offer_limits(s, &lines);
+	server_say_lines(s, buf_str(&lines));
+	buf_fini(&lines);
 }
 
 /* RFC 5321 4.1.4: EHLO in mid-session is a RSET, too. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "mail/domain.h"
 #include "mail/xtext.h"
@@ -59,6 +60,7 @@ struct said {
 
 /* Fixed sizes: a session may hear these commands for each of a million messages. */
 struct front {
+	struct endpoint origin, origin_local; /* the client before any XCLIENT */
 	char name[VALUE_BYTES_MAX], user[VALUE_BYTES_MAX]; /* of info */
 	bool has_login;                                    /* info.user is from LOGIN */
 	char forward[ATTRIBUTE_COUNT][VALUE_BYTES_MAX];
@@ -68,8 +70,11 @@ struct front {
 
 static struct front *front_of(struct smtp_server *s)
 {
-	if (!s->front)
+	if (!s->front) {
 		s->front = mem_zalloc(sizeof(*s->front));
+		s->front->origin = s->info.client;
+		s->front->origin_local = s->info.local;
+	}
 	return s->front;
 }
 
@@ -90,15 +95,16 @@ static void set_client(
 void smtp_server_set_origin(
 	struct smtp_server *s, const struct endpoint *client, const struct endpoint *local)
 {
-	s->origin = *client;
-	s->origin_local = *local;
+	CHECK(!s->front);
 	set_client(s, client, local);
 }
 
 bool server_offers_front(const struct smtp_server *s)
 {
+	const struct endpoint *origin = s->front ? &s->front->origin : &s->info.client;
+
 	for (uint32_t i = 0; i < s->conf->xclient_count; i++)
-		if (network_contains(&s->conf->xclient[i], &s->origin))
+		if (network_contains(&s->conf->xclient[i], origin))
 			return true;
 	return false;
 }
@@ -109,7 +115,7 @@ void server_forget_front(struct smtp_server *s)
 		return;
 	server_forget_forward(s);
 	s->front->has_login = false;
-	set_client(s, &s->origin, &s->origin_local);
+	set_client(s, &s->front->origin, &s->front->origin_local);
 }
 
 void server_forget_forward(struct smtp_server *s)
@@ -268,10 +274,11 @@ static void set_user(struct smtp_server *s, const struct said *said)
 static void start_over(struct smtp_server *s, const struct said *said,
 	const struct endpoint *client, const struct endpoint *local)
 {
+	struct front *f = front_of(s); /* before the client is another one */
 	struct str name = s->info.client_name;
 
 	if (said->bits & BIT(NAME))
-		name = keep(front_of(s)->name, said->value[ATTRIBUTE_NAME]);
+		name = keep(f->name, said->value[ATTRIBUTE_NAME]);
 	else if (said->bits & BIT(ADDR))
 		name = STR("");
 	server_reset(s);

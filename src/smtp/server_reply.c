@@ -24,6 +24,12 @@ void server_say(struct smtp_server *s, unsigned code, struct status status, stru
 	buf_fini(&out);
 }
 
+void server_say_lines(struct smtp_server *s, struct str lines)
+{
+	if (s->state != SESSION_CLOSED)
+		s->net->conn_write(s->conn, lines);
+}
+
 static void say_formatted(struct smtp_server *s, unsigned code, struct status status,
 	const char *format, va_list args) __attribute__((format(printf, 4, 0)));
 

@@ -76,7 +76,6 @@ struct smtp_server {
 	struct mono data_started;
 	uint64_t data_window_bytes; /* raw octets at the start of the rate window */
 
-	struct endpoint origin, origin_local; /* the client before any XCLIENT */
 	struct front *front; /* what XCLIENT and XFORWARD said; NULL: neither was heard */
 
 	enum auth_step auth_step;
@@ -97,6 +96,8 @@ void server_reply(struct smtp_server *s, unsigned code, struct status status, co
 	...) __attribute__((format(printf, 4, 5)));
 /* server_say - the same for a text without parts. */
 void server_say(struct smtp_server *s, unsigned code, struct status status, struct str text);
+/* server_say_lines - a reply that is made already: whole lines, their codes and CRLF included. */
+void server_say_lines(struct smtp_server *s, struct str lines);
 /* server_refuse - the same for an error of the client's; one too many is answered 421 and ends the session. */
 void server_refuse(struct smtp_server *s, unsigned code, struct status status, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
@@ -152,8 +153,8 @@ void server_on_chunk(struct smtp_server *s, struct str *in);
 bool server_knows_client(const struct smtp_server *s);
 /* server_may_know_client - or will when it has logged in, without which it may send nothing here. */
 bool server_may_know_client(const struct smtp_server *s);
-/* server_offer_wishes - the EHLO keywords, each behind a line end. */
-void server_offer_wishes(const struct smtp_server *s, struct buf *text);
+/* server_offer_wishes - their lines in the reply to EHLO, CRLF included. */
+void server_offer_wishes(const struct smtp_server *s, struct buf *lines);
 /* server_may_wish - returns false, and has answered, when a wish cannot be kept. */
 bool server_may_wish(struct smtp_server *s, const struct command *c);
 void server_keep_wishes(const struct smtp_server *s, const struct command *c, struct envelope *env);
@@ -172,9 +173,9 @@ void server_on_auth(struct smtp_server *s, const struct command *c);
 void server_on_auth_line(struct smtp_server *s, struct str line);
 
 /* server_front.c */
-#define SESSION_FRONT_KEYWORDS                                                                     \
-	"XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\n"                             \
-	"XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\n"
+#define SESSION_FRONT_LINES                                                                        \
+	"250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"                       \
+	"250-XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n"
 bool server_offers_front(const struct smtp_server *s);
 void server_on_xclient(struct smtp_server *s, const struct command *c);
 void server_on_xforward(struct smtp_server *s, const struct command *c);

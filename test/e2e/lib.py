@@ -7,6 +7,7 @@ judging tools and the relay. Nothing sleeps for luck: wait_for() polls a conditi
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -58,22 +59,43 @@ def is_sanitized():
         return b"__asan_init" in file.read()
 
 
-_ports_given = set()
+_ports_given = {}  # port: the socket that reserves it
+
+
+def _reserve(port):
+    """Whether nobody else has been given this port, in this process or another: its name is taken until the process ends."""
+    if port in _ports_given:
+        return False
+    holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        holder.bind(f"\0outlast-test-port-{port}")
+    except OSError:
+        holder.close()
+        return False
+    _ports_given[port] = holder
+    return True
+
+
+def _ports():
+    """Those that the system gives to nobody who does not ask for them by number."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        low, high = (int(word) for word in file.read().split())
+    below, above = range(max(1025, low // 2), low), range(high + 1, 65536)
+    return below if len(below) > 4000 else above if len(above) > 4000 else range(10000, 60000)
 
 
 def free_port(address="127.0.0.1"):
-    """A port free for TCP and UDP now, and not given before in this process."""
-    for _ in range(200):
+    """A port free for TCP and UDP now, and given to no other test, whoever runs it."""
+    for _ in range(500):
+        port = random.choice(_ports())
         with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tcp.bind((address, 0))
-            port = tcp.getsockname()[1]
             try:
+                tcp.bind((address, port))
                 udp.bind((address, port))
             except OSError:
                 continue
-        if port not in _ports_given:
-            _ports_given.add(port)
+        if _reserve(port):
             return port
     raise Failure("no free port")
 

@@ -40,7 +40,7 @@ static void set_up(struct fixture_client *fc, unsigned options, size_t piece)
 	fixture_client_init(fc);
 	fc->f.segment_bytes = piece;
 	fc->part_bytes = options & 1 ? 3 : 0;
-	fc->params.tls = (enum tls_policy)(options >> 1 & 3);
+	fc->params.tls.policy = (enum tls_policy)(options >> 1 & 3);
 	fc->f.is_tls_verified = options & 8;
 	fc->params.user = options & 16 ? STR("user") : STR("");
 	fc->params.password = STR("secret");

@@ -100,7 +100,8 @@ MAIL_KNOWN = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r
     ("holduntil-too-late", "4865 3", b" HOLDUNTIL=9999-12-31T23:59:59Z", "501/5.5.4"),
     ("holduntil-no-date", "3339 5.6", b" HOLDUNTIL=2026-02-30T00:00:00Z", "501/5.5.4"),
     ("holdfor-and-holduntil", "4865 3", b" HOLDFOR=60 HOLDUNTIL=2001-01-01T00:00:00Z", "501/5.5.4"),
-    ("held-past-by-time", "4865 3", b" HOLDFOR=60 BY=60;R", "501/5.5.4"), ("held-within-by-time", "4865 3", b" HOLDFOR=60 BY=90;R", "250"),
+    ("held-past-by-time", "4865 5.2.2", b" HOLDFOR=60 BY=60;R", "501/5.5.4"), ("held-within-by-time", "4865 5.2.2", b" HOLDFOR=60 BY=90;R", "250"),
+    ("held-past-notice", "4865 5.2.2", b" HOLDFOR=60 BY=30;N", "501/5.5.4"), ("held-within-notice", "4865 5.2.2", b" HOLDFOR=60 BY=90;N", "250"),
     ("all-wishes", "5321 4.1.1.11", b" SIZE=9 MT-PRIORITY=2 BY=90;R HOLDFOR=60 BODY=8BITMIME", "250"),
 ]] + [
     ("wish-at-rcpt", "5321 4.1.1.11", "mail", "RCPT TO:<r@to.test> MT-PRIORITY=2", "555/5.5.4"),
@@ -113,7 +114,7 @@ MAIL_KNOWN = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r
 
 MAIL_STRANGER = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r\n", wanted) for name, reference, said, wanted in [
     ("stranger-priority", "6710 4.1", b" MT-PRIORITY=9", "250/2.3.6"), ("stranger-priority-0", "6710 4.1", b" MT-PRIORITY=0", "250/2.1.0"),
-    ("stranger-holdfor", "4865 3", b" HOLDFOR=60", "555/5.5.4"), ("stranger-by", "2852 4", b" BY=60;R", "555/5.5.4"), ("stranger-by-notify", "2852 4", b" BY=-1;N", "555/5.5.4"),
+    ("stranger-holdfor", "4865 4.2", b" HOLDFOR=60", "555/5.5.4"), ("stranger-by", "2852 4", b" BY=60;R", "555/5.5.4"), ("stranger-by-notify", "2852 4", b" BY=-1;N", "555/5.5.4"),
 ]] + [("stranger-etrn", "1985 5", "ehlo", "ETRN to.test", "459/4.7.1")]
 
 
@@ -128,11 +129,14 @@ class Server:
                         "-subj", "/CN=relay.outlast.test"], check=True, capture_output=True)
         os.chmod(world.path("key.pem"), 0o600)
         self.tls_port = lib.free_port()
+        self.submission_port = lib.free_port()
         self.relay = world.relay({
             "delivery.port": self.hosts.port, "dns.servers": [dns.at["dns"]], "dns.allow-addresses": ["127.0.0.0/8"],
             "queue.min-free": "10M", "log.level": "warning", "trusted": ["127.0.0.1/32"], "limits.message-size-max": "1M",
             "limits.messages-per-session": 500, "tls.certificate": world.path("cert.pem"), "tls.key": world.path("key.pem")})
-        self.relay.settings["listeners"] += [{"address": f"127.0.0.1:{self.tls_port}", "tls": "starttls"}]
+        self.relay.settings["listeners"] += [
+            {"address": f"127.0.0.1:{self.tls_port}", "tls": "starttls"},
+            {"address": f"127.0.0.1:{self.submission_port}", "submission": "yes", "allow": "trusted"}]
         self.relay.configure(self.relay.settings)
         self.relay.start()
         self.port = self.relay.port
@@ -144,14 +148,15 @@ class Server:
             return client.ask("EHLO client.test")[2].split("\n")[1:]
 
     def offered(self, row):
-        name, _, keyword, (known, stranger, tls) = row
+        name, _, keyword, wanted = row
         found = [any(line.split(" ")[0] == keyword for line in lines) for lines in (
-            self.keywords(), self.keywords(source=STRANGER), self.keywords(port=self.tls_port, is_tls=True))]
-        expect_equal(found, [known, stranger, tls], f"{name}: offered to a known client, a stranger, under TLS")
+            self.keywords(), self.keywords(source=STRANGER), self.keywords(port=self.tls_port, is_tls=True),
+            self.keywords(port=self.submission_port))]
+        expect_equal(found, list(wanted), f"{name}: offered to a known client, a stranger, under TLS, at submission")
 
     def limits(self, _):
         expect("LIMITS MAILMAX=500 RCPTMAX=1000" in self.keywords(), "LIMITS")
-        hold = [line for line in self.keywords() if line.startswith("FUTURERELEASE")][0]
+        hold = [line for line in self.keywords(port=self.submission_port) if line.startswith("FUTURERELEASE")][0]
         expect(re.fullmatch(r"FUTURERELEASE 2592000 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", hold), hold)
 
     def exact(self, row, size):
@@ -213,12 +218,12 @@ def start_tls(client):
     client.socket = context.wrap_socket(client.socket)
 
 
-OFFERS = [  # name, reference, keyword, to (a known client, a stranger, a known one under TLS)
-    ("chunking", "3030 2", "CHUNKING", (True, True, True)), ("binarymime", "3030 3", "BINARYMIME", (False, False, False)),
-    ("smtputf8", "6531 3.1", "SMTPUTF8", (True, True, True)), ("requiretls", "8689 2", "REQUIRETLS", (False, False, True)),
-    ("mt-priority", "6710 3", "MT-PRIORITY", (True, True, True)), ("deliverby", "2852 2", "DELIVERBY", (True, False, True)),
-    ("futurerelease", "4865 3", "FUTURERELEASE", (True, False, True)), ("limits", "9422 3", "LIMITS", (True, True, True)),
-    ("etrn", "1985 4", "ETRN", (True, False, True)),
+OFFERS = [  # name, reference, keyword, to (a known client, a stranger, a known one under TLS, one at submission)
+    ("chunking", "3030 2", "CHUNKING", (True, True, True, True)), ("binarymime", "3030 3", "BINARYMIME", (False, False, False, False)),
+    ("smtputf8", "6531 3.1", "SMTPUTF8", (True, True, True, True)), ("requiretls", "8689 2", "REQUIRETLS", (False, False, True, False)),
+    ("mt-priority", "6710 3", "MT-PRIORITY", (True, True, True, True)), ("deliverby", "2852 2", "DELIVERBY", (True, False, True, True)),
+    ("futurerelease", "4865 4.2", "FUTURERELEASE", (False, False, False, True)), ("limits", "9422 3", "LIMITS", (True, True, True, True)),
+    ("etrn", "1985 2", "ETRN", (True, False, True, True)),
 ]
 
 
@@ -243,6 +248,9 @@ class Outside:
             "delivery.port": self.hosts.port, "dns.servers": [dns.at["dns"]], "dns.allow-addresses": ["127.0.0.0/8"],
             "queue.min-free": "10M", "log.level": "warning", "outage.probe-unknown-first": "1h", "outage.notice-hold": "0"},
             name="wishes")
+        self.submission_port = lib.free_port()
+        self.relay.settings["listeners"] += [{"address": f"127.0.0.1:{self.submission_port}", "submission": "yes", "allow": "trusted"}]
+        self.relay.configure(self.relay.settings)
         self.relay.start(clock_rate=RATE)
 
     def said(self, name):
@@ -301,7 +309,7 @@ class Outside:
 
     def held(self, _):
         begun = time.monotonic()
-        send(self.relay.port, "u@held.test", MESSAGE, params=f" HOLDFOR={2 * RATE}")
+        send(self.submission_port, "u@held.test", MESSAGE, params=f" HOLDFOR={2 * RATE}")
         self.arrives("held")
         waited = time.monotonic() - begun
         expect(1.9 <= waited <= 4, f"held for {waited:.1f} s")
@@ -339,7 +347,7 @@ def main():
                     lambda row: server.exact(row, 65536) if len(row[2]) < 1000000 else None)
         suite.group("chunks of 7", [row for row in server_content.EXACT if len(row[2]) < 3000], lambda row: server.exact(row, 7))
         suite.group("chunks, resources", [("slow", "row 30", server.slow), ("claimed", "row 32", server.claimed)], lambda row: row[2](row))
-        suite.group("wishes", MAIL_KNOWN, dialogue(server.port))
+        suite.group("wishes", MAIL_KNOWN, dialogue(server.submission_port))
         suite.group("wishes of strangers", MAIL_STRANGER, dialogue(server.port, STRANGER))
         suite.group("REQUIRETLS", [("requiretls", "8689 4.2.1", None)], server.requiretls)
         outside = Outside(world)

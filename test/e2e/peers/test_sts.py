@@ -7,13 +7,17 @@ loopback address, told apart by SNI; their port is not 443, which OUTLAST_TEST_H
 seconds.
 """
 
+import email
+import gzip
 import http.server
+import json
 import os
 import ssl
 import subprocess
 import threading
+import time
 
-from peer import common_port, expect, expect_equal, lib, settings, wait_for
+from peer import common_port, content_of, expect, expect_equal, lib, settings, wait_for
 
 POLICY_AT = "127.0.4.1"
 RATE = 600  # five minutes are half a second
@@ -55,7 +59,7 @@ class PolicyHost:
     """https://mta-sts.DOMAIN/ of all domains: documents[DOMAIN] = (status, content type, text), or more headers behind."""
 
     def __init__(self, port, certificates):
-        self.documents, self.asked, self.heads = {}, [], []
+        self.documents, self.asked, self.heads, self.posts = {}, [], [], []
         self.port = port
         host = self
 
@@ -74,6 +78,11 @@ class PolicyHost:
                     self.wfile.write(text.encode())
                 except OSError:
                     pass
+
+            def do_POST(self):  # noqa: N802
+                host.posts.append((self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(201)
+                self.end_headers()
 
             def log_message(self, *_args):
                 pass
@@ -108,8 +117,8 @@ class Scene:
     domains: {DOMAIN: {"policy": text or document, "mx_cert": host on it or None, "host_cert": "good", "expired", "other-ca",
     "other-name", "id": text}}"""
 
-    def __init__(self, world, domains):
-        self.world, self.domains = world, domains
+    def __init__(self, world, domains, changes=None, args=()):
+        self.world, self.domains, self.sink_args = world, domains, list(args)
         self.authority, stranger = Authority(world), Authority(world, "stranger")
         self.addresses = {domain: f"127.0.5.{i}" for i, domain in enumerate(domains, 1)}
         self.mx_port = common_port(*self.addresses.values())
@@ -131,20 +140,21 @@ class Scene:
             if policy is not None:
                 self.policies.documents[domain] = (200, "text/plain", policy) if isinstance(policy, str) else policy
         self.dns = world.dns(zone)
-        self.relay = world.relay({**settings(self.dns.at["dns"], self.mx_port), "tls.authorities": self.authority.pem})
+        self.relay = world.relay({**settings(self.dns.at["dns"], self.mx_port), "tls.authorities": self.authority.pem,
+                                  **(changes or {})})
 
     def start_mx(self, domain, cert_name):
-        args = []
+        args = self.sink_args
         if cert_name:
             pem, key = self.authority.sign(cert_name)
-            args = ["--cert", pem, "--key", key]
+            args = [*args, "--cert", pem, "--key", key]
         if domain in self.sinks:
             self.sinks[domain].kill()
         self.sinks[domain] = self.world.sink(f"mx.{domain}={self.addresses[domain]}:{self.mx_port}", args=args,
                                              name=f"sink-{domain}-{len(self.world.processes)}")
 
-    def start(self):
-        self.relay.start(clock_rate=RATE, env={"OUTLAST_TEST_HTTPS_PORT": str(self.policies.port)})
+    def start(self, rate=RATE):
+        self.relay.start(clock_rate=rate, env={"OUTLAST_TEST_HTTPS_PORT": str(self.policies.port)})
 
     def send(self, *domains):
         for domain in domains:
@@ -276,6 +286,50 @@ def test_a_new_id_changes_the_policy(world):
         scene.send("moved.test")
         return scene.got("moved.test") > 0
     lib.wait_for(delivers, 20, "mail goes without TLS", every=0.5)
+
+
+def test_reports_of_a_day(world):
+    """RFC 8460: what was seen in a day is reported by mail and by HTTPS, also after a kill."""
+    scene = Scene(world, {
+        "testing.test": {"id": "1", "policy": policy("testing.test", mode="testing"), "mx_cert": "other.test"},
+        "plain.test": {"mx_cert": None},
+        "silent.test": {},
+    }, {"tls-report.enabled": True, "tls-report.contact": "tls@outlast.test"}, args=["--maildir", world.path("maildir")])
+    scene.dns.control("set _smtp._tls.testing.test TXT v=TLSRPTv1;rua=mailto:reports@plain.test 60")
+    scene.dns.control("set _smtp._tls.plain.test TXT v=TLSRPTv1;rua=https://mta-sts.plain.test/report 60")
+    scene.start(rate=10000)  # a day is nine seconds
+    scene.send("testing.test", "plain.test", "silent.test")
+    scene.wait_delivered("testing.test", "plain.test", "silent.test")
+    scene.wait_log("testing.test.*MTA-STS in testing")
+    time.sleep(6)  # counts are saved after five seconds of real time
+    scene.relay.kill()
+    scene.start(rate=10000)
+    scene.wait_delivered("plain.test", count=2)
+    wait_for(lambda: scene.policies.posts, 30, "a report by HTTPS")
+    wait_for(lambda: "testing.test: report sent" in scene.relay.log(), 30, "the report by mail")
+    kind, body = scene.policies.posts[0]
+    expect_equal(kind, "application/tlsrpt+gzip", "content type")
+    report = json.loads(gzip.decompress(body))
+    expect_equal(report["organization-name"], "relay.outlast.test", "organization")
+    expect_equal(report["contact-info"], "tls@outlast.test", "contact")
+    [line] = report["policies"]
+    expect_equal(line["policy"], {"policy-type": "no-policy-found", "policy-domain": "plain.test"}, "policy")
+    expect_equal(line["summary"], {"total-successful-session-count": 0, "total-failure-session-count": 1}, "sums")
+    expect_equal(line["failure-details"][0]["result-type"], "starttls-not-supported", "result")
+    mails = [m for m in scene.sinks["plain.test"].messages() if m["to"] == ["reports@plain.test"]]
+    message = email.message_from_bytes(content_of(world, mails[0]))
+    expect_equal(message.get_content_type(), "multipart/report", "mail")
+    expect_equal(message.get_param("report-type"), "tlsrpt", "report type")
+    expect_equal((message["TLS-Report-Domain"], message["TLS-Report-Submitter"]), ("testing.test", "relay.outlast.test"), "heads")
+    part = message.get_payload()[1]
+    expect_equal(part.get_content_type(), "application/tlsrpt+gzip", "part")
+    report = json.loads(gzip.decompress(part.get_payload(decode=True)))
+    [line] = report["policies"]
+    expect_equal(line["policy"]["policy-type"], "sts", "policy type")
+    expect_equal(line["policy"]["mx-host"], ["mx.testing.test"], "MX of the policy")
+    expect_equal(line["summary"], {"total-successful-session-count": 0, "total-failure-session-count": 1}, "sums")
+    expect_equal([(d["result-type"], d["receiving-mx-hostname"], d["failed-session-count"]) for d in line["failure-details"]],
+                 [("certificate-host-mismatch", "mx.testing.test", 1)], "failures")
 
 
 if __name__ == "__main__":

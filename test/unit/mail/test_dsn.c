@@ -297,6 +297,39 @@ static void test_nothing_from_outside_makes_a_line_of_its_own(void **state)
 	}
 }
 
+static void test_hold_is_told_as_it_was_asked_for(void **state)
+{
+	static const struct {
+		enum hold_wish wish;
+		int64_t until_ms;
+		const char *field;
+	} rows[] = {
+		{ HOLD_WISH_NONE, NOW_MS, NULL }, /* a rule of ours */
+		{ HOLD_WISH_FOR, NOW_MS - DAY_MS + 86399 * SECOND_MS,
+			"\r\nFuture-Release-Request: for;86399\r\n" },
+		{ HOLD_WISH_UNTIL, 1767225600000,
+			"\r\nFuture-Release-Request: until;2026-01-01T00:00:00Z\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct dsn_recipient r = failed();
+		struct dsn_params p = sample(&r, 1);
+		struct buf out;
+
+		p.hold_wish = rows[i].wish;
+		p.hold_until.ms = rows[i].until_ms;
+		buf_init(&out, 100000);
+		dsn_build(&out, &p);
+		if (rows[i].field)
+			assert_has(&out, rows[i].field);
+		else
+			assert_lacks(&out, "Future-Release-Request");
+		assert_lines_are_sound(&out);
+		buf_fini(&out);
+	}
+}
+
 static void test_original_cannot_end_its_part(void **state)
 {
 	struct dsn_recipient r = failed();
@@ -415,6 +448,7 @@ int main(void)
 		cmocka_unit_test(test_advice_fits_the_status),
 		cmocka_unit_test(test_recipients_get_a_group_each),
 		cmocka_unit_test(test_nothing_from_outside_makes_a_line_of_its_own),
+		cmocka_unit_test(test_hold_is_told_as_it_was_asked_for),
 		cmocka_unit_test(test_original_cannot_end_its_part),
 		cmocka_unit_test(test_long_and_bare_lines_of_the_original_are_mended),
 		cmocka_unit_test(test_smtputf8_uses_the_global_forms),

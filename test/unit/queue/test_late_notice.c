@@ -41,6 +41,8 @@ static void test_late_notice_follows_who_asked_for_what(void **state)
 		{ "failures alone for one", "a@x", "", { NOTIFY_FAILURE, 0 }, ORIGIN_SMTP, false,
 			false, LATE_NOTICE_DIGEST },
 		{ "a by-time", "a@x", "", { 0, 0 }, ORIGIN_SMTP, false, true, LATE_NOTICE_AT_TIME },
+		{ "a list with a by-time", "a@x", "", { 0, 0 }, ORIGIN_SMTP, true, true,
+			LATE_NOTICE_AT_TIME },
 		{ "a by-time and nothing ever", "a@x", "", { NOTIFY_NEVER, NOTIFY_NEVER },
 			ORIGIN_SMTP, false, true, LATE_NOTICE_NONE },
 	};

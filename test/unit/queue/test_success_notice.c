@@ -12,6 +12,7 @@
 #define DSN 1
 #define BY 2
 #define LMTP 4
+#define AFTER 8 /* the by-time */
 
 static void test_success_notice_follows_wish_and_next_hop(void **state)
 {
@@ -53,6 +54,14 @@ static void test_success_notice_follows_wish_and_next_hop(void **state)
 			SUCCESS_NOTICE_NONE },
 		{ "word by a time, no BY", "a@x", ORIGIN_SMTP, 0, DSN, TELL,
 			SUCCESS_NOTICE_RELAYED },
+		{ "word by a time, no BY, and it is over", "a@x", ORIGIN_SMTP, 0, DSN | AFTER, TELL,
+			SUCCESS_NOTICE_NONE },
+		{ "word by a time, LMTP", "a@x", ORIGIN_SMTP, 0, LMTP, TELL, SUCCESS_NOTICE_NONE },
+		{ "a trace, LMTP", "a@x", ORIGIN_SMTP, 0, LMTP, TRACE, SUCCESS_NOTICE_NONE },
+		{ "a trace, LMTP, asked", "a@x", ORIGIN_SMTP, NOTIFY_SUCCESS, LMTP, TRACE,
+			SUCCESS_NOTICE_DELIVERED },
+		{ "a trace, and it is over", "a@x", ORIGIN_SMTP, 0, AFTER, TRACE_AND_TELL,
+			SUCCESS_NOTICE_RELAYED },
 		{ "word by a time, NEVER", "a@x", ORIGIN_SMTP, NOTIFY_NEVER, 0, TELL,
 			SUCCESS_NOTICE_NONE },
 		{ "word by a time, null sender", "", ORIGIN_SMTP, 0, 0, TRACE_AND_TELL,
@@ -79,6 +88,7 @@ static void test_success_notice_follows_wish_and_next_hop(void **state)
 			.has_dsn = (rows[i].hop & DSN) != 0,
 			.has_deliverby = (rows[i].hop & BY) != 0,
 			.is_final = (rows[i].hop & LMTP) != 0,
+			.at = { (rows[i].hop & AFTER) != 0 ? 1000 : 999 },
 		};
 
 		if (success_notice_of(&env, &rcpt, &hop) != rows[i].want)

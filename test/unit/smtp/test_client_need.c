@@ -26,10 +26,11 @@ struct need {
 };
 
 static const struct need needs[] = {
-	{ "nothing wished", ALL, .params = "" },
+	{ "nothing wished", ALL, .params = " MT-PRIORITY=0" },
 	{ "requiretls", ALL, .has_tls = true, .is_verified = true, .is_requiretls = true,
-		.params = " REQUIRETLS" },
-	{ "requiretls not wished", ALL, .has_tls = true, .is_verified = true, .params = "" },
+		.params = " REQUIRETLS MT-PRIORITY=0" },
+	{ "requiretls not wished", ALL, .has_tls = true, .is_verified = true,
+		.params = " MT-PRIORITY=0" },
 	{ "requiretls not offered", "DSN", .has_tls = true, .is_verified = true,
 		.is_requiretls = true, .status = { 5, 7, 30 } },
 	{ "requiretls, any certificate", ALL, .has_tls = true, .is_requiretls = true,
@@ -37,24 +38,27 @@ static const struct need needs[] = {
 	{ "requiretls in clear", ALL, .is_requiretls = true, .status = { 5, 7, 10 } },
 	{ "priority", ALL, .priority = -3, .params = " MT-PRIORITY=-3" },
 	{ "priority not offered", "DSN", .priority = 9, .params = "" },
-	{ "by", ALL, .by_ms = 120500, .params = " BY=120;R" },
-	{ "by, traced", ALL, .by_ms = 120000, .by_trace = true, .params = " BY=120;RT" },
+	{ "by", ALL, .by_ms = 120500, .params = " MT-PRIORITY=0 BY=120;R" },
+	{ "by, traced", ALL, .by_ms = 120000, .by_trace = true, 
+		.params = " MT-PRIORITY=0 BY=120;RT" },
 	{ "by, below the least", ALL, .by_ms = 59999, .status = { 5, 4, 7 } },
-	{ "by, the least", ALL, .by_ms = 60000, .params = " BY=60;R" },
+	{ "by, the least", ALL, .by_ms = 60000, .params = " MT-PRIORITY=0 BY=60;R" },
 	{ "by, over", "DELIVERBY", .by_ms = 999, .status = { 5, 4, 7 } },
 	{ "by, not offered", "DSN", .by_ms = 120000, .status = { 5, 3, 3 } },
 	{ "by, over and not offered", "DSN", .by_ms = -1, .status = { 5, 4, 7 } },
 	{ "by, the end of the way", "DSN", .is_lmtp = true, .by_ms = 120000, .params = "" },
-	{ "by, of our own rule", ALL, .by_ms = 5000, .by_is_ours = true, .params = "" },
+	{ "by, of our own rule", ALL, .by_ms = 5000, .by_is_ours = true,
+		.params = " MT-PRIORITY=0" },
 	{ "by, of our own rule, not offered", "DSN", .by_ms = 5000, .by_is_ours = true,
 		.params = "" },
 	{ "by, of our own rule, over", ALL, .by_ms = -5000, .by_is_ours = true,
 		.status = { 5, 4, 7 } },
-	{ "notify", ALL, .by_ms = 120000, .by_notify = true, .params = " BY=120;N" },
+	{ "notify", ALL, .by_ms = 120000, .by_notify = true, 
+		.params = " MT-PRIORITY=0 BY=120;N" },
 	{ "notify, over", ALL, .by_ms = -1500, .by_notify = true, .by_trace = true,
-		.params = " BY=-2;NT" },
+		.params = " MT-PRIORITY=0 BY=-2;NT" },
 	{ "notify, over for ever", ALL, .by_ms = -2000000000000, .by_notify = true,
-		.params = " BY=-999999999;N" },
+		.params = " MT-PRIORITY=0 BY=-999999999;N" },
 	{ "notify, not offered", "DSN", .by_ms = -1, .by_notify = true, .params = "" },
 	{ "all", "SIZE\n" ALL, .has_tls = true, .is_verified = true, .is_requiretls = true,
 		.priority = 4, .by_ms = 120000,
@@ -130,6 +134,46 @@ static void test_needs_are_said_or_the_message_is_not(void **state)
 		check_need(&needs[i]);
 }
 
+/* RFC 2852 4.1.4.2: DELAY is added for who wants word by a time, of a host with DSN that knows no by-times. */
+static void test_word_by_a_time_is_asked_of_hosts_without_deliverby(void **state)
+{
+	static const struct {
+		const char *capabilities;
+		unsigned notify;
+		bool is_return, is_ours;
+		const char *params;
+	} rows[] = {
+		{ "DSN", 0, false, false, " NOTIFY=FAILURE,DELAY" },
+		{ "DSN", NOTIFY_SUCCESS, false, false, " NOTIFY=SUCCESS,DELAY" },
+		{ "DSN", NOTIFY_DELAY, false, false, " NOTIFY=DELAY" },
+		{ "DSN", NOTIFY_NEVER, false, false, " NOTIFY=NEVER" },
+		{ "DSN", 0, false, true, "" },
+		{ "DSN", 0, true, true, "" },
+		{ "DSN\nDELIVERBY", 0, false, false, "" },
+		{ "DSN\nDELIVERBY", 0, true, false, "" },
+		{ "SIZE", 0, false, false, "" },
+	};
+	static struct fixture_client fc;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		char expected[256];
+
+		fixture_client_init(&fc);
+		fixture_client_ready(&fc, rows[i].capabilities);
+		fc.env.deliver_by = (struct wall){ env_wall(&fc.f.env).ms + HOUR_MS };
+		fc.env.deliver_by_notify = !rows[i].is_return;
+		fc.env.deliver_by_is_ours = rows[i].is_ours;
+		fc.rcpts[0].notify = rows[i].notify;
+		fixture_client_deliver(&fc, 1);
+		fixture_client_heard(&fc);
+		snprintf(expected, sizeof(expected), "RCPT TO:<r0@d.example>%s\r\n",
+			rows[i].params);
+		assert_string_equal(fixture_client_say(&fc, "250 ok\r\n"), expected);
+		fixture_client_fini(&fc);
+	}
+}
+
 static void test_limits_are_read_with_care(void **state)
 {
 	static const struct {
@@ -203,6 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_needs_are_said_or_the_message_is_not),
+		cmocka_unit_test(test_word_by_a_time_is_asked_of_hosts_without_deliverby),
 		cmocka_unit_test(test_limits_are_read_with_care),
 		cmocka_unit_test(test_no_more_recipients_than_the_host_takes),
 		cmocka_unit_test(test_no_more_messages_than_the_host_takes),

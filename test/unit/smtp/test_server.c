@@ -286,6 +286,30 @@ static void test_server_skips_overlong_lines(void **state)
 	fixture_server_fini(&fs);
 }
 
+/* Content follows such a line too, and its end is not known: it must not be heard as commands, however it is cut. */
+static void test_server_ends_at_an_overlong_bdat(void **state)
+{
+	static const size_t cuts[] = { 1, 2, 60, 4096, 4097, 5010, 6000 };
+	char text[5100];
+
+	(void)state;
+	memset(text, ' ', sizeof(text));
+	memcpy(text, "bdat 5", 6);
+	memcpy(text + 5000, "\r\nNOOP\r\n", 9);
+	for (size_t i = 0; i < ARRAY_COUNT(cuts); i++) {
+		struct fixture_server fs;
+
+		fixture_server_init(&fs);
+		fs.f.segment_bytes = cuts[i];
+		fixture_server_start(&fs);
+		fixture_output(fs.conn);
+		assert_string_equal(fixture_server_talk(&fs, text),
+			"500 5.5.2 line is longer than 4096 octets\r\n");
+		assert_string_equal(fs.close_reason, "BDAT of unknown size");
+		fixture_server_fini(&fs);
+	}
+}
+
 static void test_server_refuses_large_messages_at_their_end(void **state)
 {
 	struct fixture_server fs;
@@ -710,6 +734,71 @@ static void test_server_closes_idle_sessions(void **state)
 	fixture_server_fini(&fs);
 }
 
+static void expect_idle(struct fixture_server *fs, int64_t idle_ms, bool wants_mail)
+{
+	bool has_mail = !wants_mail;
+
+	assert_int_equal(smtp_server_idle_ms(fs->server, &has_mail), idle_ms);
+	assert_int_equal(has_mail, wants_mail);
+}
+
+static void test_server_tells_how_long_it_is_silent(void **state)
+{
+	struct fixture_server fs;
+
+	(void)state;
+	fixture_server_init(&fs);
+	fs.answers = ANSWER_NEVER;
+	fixture_server_start(&fs);
+	fixture_advance(&fs.f, 7 * SECOND_MS);
+	expect_idle(&fs, 7 * SECOND_MS, false);
+	fixture_server_talk(&fs, "NOO"); /* half a command is silence */
+	expect_idle(&fs, 7 * SECOND_MS, false);
+	fixture_server_talk(&fs, "P\r\n");
+	expect_idle(&fs, 0, false);
+	fixture_advance(&fs.f, 3 * SECOND_MS);
+	expect_idle(&fs, 3 * SECOND_MS, false);
+	fixture_server_talk(&fs, HELO MAIL RCPT);
+	fixture_advance(&fs.f, 4 * SECOND_MS);
+	expect_idle(&fs, 4 * SECOND_MS, true);
+	fixture_server_talk(&fs, "DATA\r\nx\r\n"); /* content has a clock of its own */
+	fixture_advance(&fs.f, 4 * SECOND_MS);
+	expect_idle(&fs, 0, true);
+	fixture_server_talk(&fs, ".\r\n"); /* now it is our turn */
+	fixture_advance(&fs.f, 4 * SECOND_MS);
+	expect_idle(&fs, 0, false);
+	fixture_server_fini(&fs);
+}
+
+static void test_server_makes_room(void **state)
+{
+	struct fixture_server fs;
+
+	(void)state;
+	fixture_server_init(&fs);
+	fixture_server_start(&fs);
+	fixture_output(fs.conn);
+	smtp_server_crowd_out(fs.server);
+	assert_non_null(fs.server); /* later: its owner goes through all of them */
+	fixture_settle(&fs.f);
+	assert_string_equal(fixture_output(fs.conn),
+		"421 4.3.2 relay.test too many sessions and silence in this one, closing "
+		"connection\r\n");
+	assert_null(fs.server);
+	fixture_server_fini(&fs);
+
+	fixture_server_init(&fs);
+	fs.has_tls = true;
+	fs.listener.tls = LISTENER_IMPLICIT;
+	fixture_server_start(&fs);
+	expect_idle(&fs, 0, false); /* in its handshake */
+	smtp_server_crowd_out(fs.server);
+	fixture_settle(&fs.f);
+	assert_string_equal(fixture_output(fs.conn), "");
+	assert_null(fs.server);
+	fixture_server_fini(&fs);
+}
+
 static void test_server_limits_the_whole_session(void **state)
 {
 	struct fixture_server fs;
@@ -1045,6 +1134,12 @@ static void test_server_measures_what_was_sent(void **state)
 
 /* --- TLS and AUTH --- */
 
+#define PLAIN_GOOD "AG5hbWUAc2VjcmV0"
+#define PLAIN_BAD "AG5hbWUAd3Jvbmc="
+#define PLAIN_OTHER "b3RoZXIAbmFtZQBzZWNyZXQ="
+#define AUTH_OK "235 2.7.0 authentication successful\r\n"
+#define AUTH_BAD "535 5.7.8 authentication credentials invalid\r\n"
+
 static void test_server_forgets_all_at_starttls(void **state)
 {
 	struct fixture_server fs;
@@ -1052,14 +1147,20 @@ static void test_server_forgets_all_at_starttls(void **state)
 	(void)state;
 	fixture_server_init(&fs);
 	fs.has_tls = true;
+	fs.conf->users = fs.users;
+	fs.conf->user_count = 1;
+	fs.from = "127.0.0.1";
 	fixture_server_start(&fs);
 	assert_non_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "250-STARTTLS\r\n"));
+	assert_string_equal(fixture_server_talk(&fs, "AUTH PLAIN " PLAIN_GOOD "\r\n"), AUTH_OK);
+	assert_true(str_equal(smtp_server_info(fs.server)->user, STR("name")));
 	assert_string_equal(fixture_server_talk(&fs, MAIL "STARTTLS\r\n"),
 		MAIL_REPLY "503 5.5.1 STARTTLS is not allowed in a mail transaction\r\n");
 	assert_string_equal(fixture_server_talk(&fs, "RSET\r\nSTARTTLS x\r\nSTARTTLS\r\n"),
 		OK_REPLY SYNTAX("STARTTLS") "220 2.0.0 ready to start TLS\r\n");
 	assert_true(smtp_server_info(fs.server)->is_tls);
 	assert_true(str_equal(smtp_server_info(fs.server)->tls, STR("TLSv1.3 TEST")));
+	assert_int_equal(smtp_server_info(fs.server)->user.len, 0);
 	assert_string_equal(fixture_server_talk(&fs, MAIL "STARTTLS\r\n"),
 		"503 5.5.1 send EHLO first\r\n503 5.5.1 TLS is active already\r\n");
 	assert_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "STARTTLS"));
@@ -1131,12 +1232,6 @@ static void test_server_speaks_implicit_tls(void **state)
 }
 
 /* "\0name\0secret", "\0name\0wrong", "other\0name\0secret" */
-#define PLAIN_GOOD "AG5hbWUAc2VjcmV0"
-#define PLAIN_BAD "AG5hbWUAd3Jvbmc="
-#define PLAIN_OTHER "b3RoZXIAbmFtZQBzZWNyZXQ="
-#define AUTH_OK "235 2.7.0 authentication successful\r\n"
-#define AUTH_BAD "535 5.7.8 authentication credentials invalid\r\n"
-
 static void test_server_authenticates(void **state)
 {
 	static const struct {
@@ -1248,6 +1343,9 @@ int main(void)
 		cmocka_unit_test(test_server_answers_transcripts_at_any_cut),
 		cmocka_unit_test(test_server_refuses_nul_in_content),
 		cmocka_unit_test(test_server_skips_overlong_lines),
+		cmocka_unit_test(test_server_ends_at_an_overlong_bdat),
+		cmocka_unit_test(test_server_tells_how_long_it_is_silent),
+		cmocka_unit_test(test_server_makes_room),
 		cmocka_unit_test(test_server_refuses_large_messages_at_their_end),
 		cmocka_unit_test(test_server_limits_recipients),
 		cmocka_unit_test(test_server_refuses_loops),

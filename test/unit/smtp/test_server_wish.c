@@ -14,6 +14,7 @@
 #define SENDER "250 2.1.0 sender ok\r\n"
 #define LOST "250 2.3.6 0 is the priority of mail from unknown clients\r\n"
 #define UNKNOWN "555 5.5.4 unknown parameter of MAIL\r\n"
+#define PAST (-1)
 #define HELD_TOO_LONG "501 5.5.4 mail is held for 3600 s at most\r\n"
 
 static void start(struct fixture_server *fs, const char *from, bool has_tls)
@@ -22,6 +23,7 @@ static void start(struct fixture_server *fs, const char *from, bool has_tls)
 	fs->conf->smtpd.hold_max_ms = HOUR_MS;
 	fs->from = from;
 	fs->has_tls = has_tls;
+	fs->listener.is_submission = true;
 	fixture_server_start(fs);
 	if (has_tls)
 		fixture_server_talk(fs, "STARTTLS\r\n");
@@ -33,16 +35,18 @@ static void test_wishes_are_offered_to_whom_they_are_kept(void **state)
 		const char *from;
 		bool has_tls;
 		enum listener_allow allow;
-		bool has_users, offers_requiretls, offers_holding;
+		bool is_submission;
+		bool has_users, offers_requiretls, offers_dsn, offers_holding;
 	} rows[] = {
-		{ KNOWN, false, ALLOW_TRUSTED, false, false, true },
-		{ KNOWN, true, ALLOW_TRUSTED, false, true, true },
-		{ KNOWN, false, ALLOW_AUTHENTICATED, false, false, false },
-		{ STRANGER, false, ALLOW_TRUSTED, false, false, false },
-		{ STRANGER, true, ALLOW_TRUSTED, false, true, false },
+		{ KNOWN, false, ALLOW_TRUSTED, true, false, false, true, true },
+		{ KNOWN, false, ALLOW_TRUSTED, false, false, false, true, false },
+		{ KNOWN, true, ALLOW_TRUSTED, true, false, true, true, true },
+		{ KNOWN, false, ALLOW_AUTHENTICATED, true, false, false, false, false },
+		{ STRANGER, false, ALLOW_TRUSTED, true, false, false, false, false },
+		{ STRANGER, true, ALLOW_TRUSTED, true, false, true, false, false },
 		/* who has to log in first will not say EHLO again afterwards; in clear text he cannot */
-		{ STRANGER, true, ALLOW_AUTHENTICATED, true, true, true },
-		{ STRANGER, false, ALLOW_AUTHENTICATED, true, false, false },
+		{ STRANGER, true, ALLOW_AUTHENTICATED, true, true, true, true, true },
+		{ STRANGER, false, ALLOW_AUTHENTICATED, true, true, false, false, false },
 	};
 	struct conf_user user = { STR("anna"), STR("*") };
 
@@ -57,19 +61,20 @@ static void test_wishes_are_offered_to_whom_they_are_kept(void **state)
 		fs.listener.allow = rows[i].allow;
 		fs.conf->users = &user;
 		fs.conf->user_count = rows[i].has_users;
+		fs.listener.is_submission = rows[i].is_submission;
 		fixture_server_start(&fs);
 		if (rows[i].has_tls)
 			assert_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "REQUIRETLS"));
 		fixture_server_talk(&fs, rows[i].has_tls ? "STARTTLS\r\n" : "NOOP\r\n");
 		const char *said = fixture_server_talk(&fs, "EHLO c\r\n");
 		assert_non_null(strstr(said, "250-MT-PRIORITY\r\n"));
-		assert_int_equal(strstr(said, "DELIVERBY\r\n") != NULL, rows[i].offers_holding);
-		assert_int_equal(strstr(said, "ETRN\r\n") != NULL, rows[i].offers_holding);
+		assert_int_equal(strstr(said, "DELIVERBY\r\n") != NULL, rows[i].offers_dsn);
+		assert_int_equal(strstr(said, "ETRN\r\n") != NULL, rows[i].offers_dsn);
 		assert_int_equal(strstr(said, "REQUIRETLS\r\n") != NULL, rows[i].offers_requiretls);
 		assert_int_equal(
 			strstr(said, "FUTURERELEASE 3600 ") != NULL, rows[i].offers_holding);
-		/* where nobody can log in: to whom we know, who is also whom we hold mail for */
-		assert_int_equal(strstr(said, "250-DSN\r\n") != NULL, rows[i].offers_holding);
+		/* where nobody can log in: to whom we know */
+		assert_int_equal(strstr(said, "250-DSN\r\n") != NULL, rows[i].offers_dsn);
 		fixture_server_fini(&fs);
 	}
 }
@@ -92,6 +97,7 @@ static void test_hold_is_offered_with_its_limits(void **state)
 
 	fixture_server_init(&fs);
 	fs.from = KNOWN;
+	fs.listener.is_submission = true;
 	fs.conf->smtpd.hold_max_ms = 0;
 	fixture_server_start(&fs);
 	assert_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "FUTURERELEASE"));
@@ -146,13 +152,19 @@ static const struct {
 	{ KNOWN, false, " HOLDUNTIL=9999-12-31T23:59:59Z", HELD_TOO_LONG, false, 0, 0, 0, false,
 		false },
 	{ KNOWN, false, " HOLDUNTIL=1970-01-01T00:00:00Z", SENDER, false, 0, 0, 0, false, false },
-	{ KNOWN, false, " HOLDUNTIL=1999-01-01T00:00:00Z", SENDER, false, 0, 0, 0, false, false },
+	{ KNOWN, false, " HOLDUNTIL=1970-01-01T00:00:01Z", SENDER, false, 0, 0, PAST, false, false },
 	{ STRANGER, false, " HOLDFOR=60", UNKNOWN, false, 0, 0, 0, false, false },
 	{ KNOWN, false, " HOLDFOR=60 BY=61;R", SENDER, false, 0, 61000, 60000, false, false },
 	{ KNOWN, false, " HOLDFOR=60 BY=60;R",
 		"501 5.5.4 mail held so long cannot arrive in time\r\n", false, 0, 0, 0, false,
 		false },
-	{ KNOWN, false, " HOLDFOR=60 BY=5;N", SENDER, false, 0, 5000, 60000, true, false },
+	{ KNOWN, false, " HOLDFOR=60 BY=5;N",
+		"501 5.5.4 mail held so long cannot arrive in time\r\n", false, 0, 0, 0, false,
+		false },
+	{ KNOWN, false, " HOLDFOR=60 BY=-5;N",
+		"501 5.5.4 mail held so long cannot arrive in time\r\n", false, 0, 0, 0, false,
+		false },
+	{ KNOWN, false, " HOLDFOR=60 BY=61;N", SENDER, false, 0, 61000, 60000, true, false },
 };
 
 static void test_wishes_are_kept_or_refused(void **state)
@@ -174,8 +186,14 @@ static void test_wishes_are_kept_or_refused(void **state)
 			assert_int_equal(env->priority, wishes[i].priority);
 			assert_int_equal(
 				env->deliver_by.ms, wishes[i].by_ms ? now + wishes[i].by_ms : 0);
-			assert_int_equal(env->hold_until.ms,
-				wishes[i].hold_ms ? now + wishes[i].hold_ms : 0);
+			if (wishes[i].hold_ms == PAST)
+				assert_int_equal(env->hold_until.ms, 1000);
+			else
+				assert_int_equal(env->hold_until.ms,
+					wishes[i].hold_ms ? now + wishes[i].hold_ms : 0);
+			assert_int_equal(env->hold_wish, strstr(line, "HOLDFOR")     ? HOLD_WISH_FOR
+							 : strstr(line, "HOLDUNTIL") ? HOLD_WISH_UNTIL
+										     : HOLD_WISH_NONE);
 			assert_int_equal(env->deliver_by_notify, wishes[i].by_notify);
 			assert_int_equal(env->deliver_by_trace, wishes[i].by_trace);
 			assert_false(env->deliver_by_is_ours);
