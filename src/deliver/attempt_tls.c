@@ -20,6 +20,21 @@ void attempt_tls_set_key(struct attempt *a)
 		a->conf, a->route->conf_route, attempt_target(a)->host, &a->rule, &a->arena);
 }
 
+bool attempt_tls_is_unvouched(struct attempt *a)
+{
+	const struct outcome lacking = { .stage = STAGE_POLICY,
+		.err = ERR_UNSUPPORTED,
+		.status = STATUS(5, 7, 30),
+		.text = STR("message needs REQUIRETLS, and neither DNSSEC nor MTA-STS vouches for the MX") };
+
+	if (!a->message->is_requiretls || a->is_tls_waived || attempt_target(a)->is_vouched)
+		return false;
+	a->is_lacking = true;
+	for (uint32_t i = 0; i < a->recipient_count; i++)
+		a->job_recipients[i].outcome = lacking;
+	return true;
+}
+
 /* RFC 8689 section 4.2.1: the certificate of the next hop must verify, by PKIX unless TLSA records do it. */
 void attempt_tls_set_rule(struct attempt *a)
 {
@@ -27,7 +42,7 @@ void attempt_tls_set_rule(struct attempt *a)
 
 	a->rule = target->tls;
 	a->session_key = target->session_key;
-	if (!a->message->is_requiretls || target->tls.policy == TLS_VERIFY ||
+	if (!a->message->is_requiretls || a->is_tls_waived || target->tls.policy == TLS_VERIFY ||
 		target->tls.policy == TLS_DANE)
 		return;
 	a->rule = (struct tls_rule){ .policy = TLS_VERIFY, .authority = TLS_BY_REQUIRETLS };

@@ -28,6 +28,17 @@ struct accept {
 	struct str forwarded, forwarded_id; /* in message->arena; empty: no XFORWARD */
 };
 
+/* -9 to 9, RFC 6710. */
+static struct str priority_text(int priority, char *text)
+{
+	size_t len = 0;
+
+	if (priority < 0)
+		text[len++] = '-';
+	text[len++] = (char)('0' + (priority < 0 ? -priority : priority));
+	return str_of(text, len);
+}
+
 static void log_accepted(const struct accept *a)
 {
 	struct log *log = a->intake->relay->env->log;
@@ -59,15 +70,19 @@ static void log_accepted(const struct accept *a)
 		{ "message-id", e->message_id.len ? str_trim(e->message_id) : STR("<>"), LOG_PLAIN,
 			false },
 	};
+	char priority[sizeof("-9")];
 	const struct log_field envelope[] = {
 		{ "from", e->reverse_path, LOG_BRACKETED, false },
 		{ "size", buf_str(&size), LOG_PLAIN, false },
 		{ "nrcpt", buf_str(&count), LOG_PLAIN, false },
+		{ "priority", priority_text(e->priority, priority), LOG_PLAIN, false },
 	};
+	size_t envelope_count = e->priority != 0 ? 4 : 3;
 	const struct log_event events[] = {
 		{ LOG_INFO, "smtpd", str_from_c(id.text), client, client_count, STR("") },
 		{ LOG_INFO, "cleanup", str_from_c(id.text), message_id, 1, STR("") },
-		{ LOG_INFO, "qmgr", str_from_c(id.text), envelope, 3, STR("queue active") },
+		{ LOG_INFO, "qmgr", str_from_c(id.text), envelope, envelope_count,
+			STR("queue active") },
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(events); i++)
@@ -115,7 +130,8 @@ static void refuse_accepted(struct accept *a, enum err err)
 {
 	struct smtp_answer answer;
 
-	intake_refuse(&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
+	intake_refuse(
+		&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
 	log_text(a->intake->relay->env->log, LOG_ERROR, "smtpd",
 		"a message could not be stored and was refused with 452: %s", err_name(err));
 	metric_add(a->intake->relay->env->metrics, METRIC_messages_refused_total, 1);

@@ -113,8 +113,12 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 	account_on_data(s->intake->accounts, r->conf, t, answer);
 	if (answer->code != 0)
 		return;
+	struct wall now = env_wall(r->env);
+	/* What is told of a hold (RFC 4865 5.1.2) counts from the arrival. */
+	if (t->env.hold_wish == HOLD_WISH_FOR)
+		t->env.hold_until = wall_add(t->env.hold_until, now.ms - t->env.accepted.ms);
 	t->env.id = relay_new_id(r);
-	t->env.accepted = env_wall(r->env);
+	t->env.accepted = now;
 	t->env.helo = arena_dup(&t->arena, info->helo);
 
 	const struct trace_info trace = {
@@ -131,6 +135,7 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 		.id = t->env.id,
 		.only_recipient =
 			t->env.recipient_count == 1 ? t->env.recipients[0].address : STR(""),
+		.priority = t->env.priority,
 		.at = t->env.accepted,
 	};
 	trace_received(&t->content, &trace);

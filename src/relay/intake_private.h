@@ -23,9 +23,9 @@ struct intake {
 	struct relay *relay;
 	struct auth *auth;
 	struct accounts *accounts; /* what users sent within the hour */
-	struct list sessions; /* of session.link */
+	struct list sessions;      /* of session.link */
 	uint32_t session_count;
-	struct list fronts;   /* front.c: connections whose PROXY header is not there yet */
+	struct list fronts; /* front.c: connections whose PROXY header is not there yet */
 	uint32_t front_count;
 	uint32_t accept_count; /* messages, chunks and checks under way */
 	struct map clients;    /* struct client by address */
@@ -34,7 +34,7 @@ struct intake {
 	struct timer replied; /* for the fault point of that name */
 	struct timer crowd;   /* crowd.c: runs while it is crowded */
 	bool is_crowded;
-	uint64_t crowded_out; /* since it became so */
+	uint64_t crowded_out;   /* since it became so */
 	struct mono etrn_since; /* the minute that etrn_count is about */
 	uint32_t etrn_count;
 	struct smtp_server_handler handler;

@@ -10,6 +10,7 @@
 
 #include "fixture_bench.h"
 
+#define WITH_REQUIRETLS "250-mx.example\n250-STARTTLS\n250-REQUIRETLS\n250 PIPELINING"
 #define WITH_TLS "250-mx.example\n250-STARTTLS\n250 PIPELINING"
 
 static void expect(
@@ -886,6 +887,75 @@ static void test_attempt_raises_the_rule_for_requiretls(void **state)
 	}
 }
 
+/* RFC 8689 4.2.1: an MX that nobody vouches for is no host of the next hop, whatever its certificate says. */
+static void test_attempt_passes_over_unvouched_hosts_for_requiretls(void **state)
+{
+	struct bench b;
+	struct fixture_server *first, *second;
+
+	(void)state;
+	bench_setup(&b);
+	first = bench_add_server(&b, "192.0.2.1");
+	second = bench_add_server(&b, "192.0.2.2");
+	b.route.targets[0].is_vouched = false;
+	b.message.is_requiretls = true;
+	b.message.reverse_path = STR("a@b.example");
+	fixture_server_rule(first, "EHLO", WITH_REQUIRETLS, 0);
+	fixture_server_rule(second, "EHLO", WITH_REQUIRETLS, 0);
+	bench_run(&b, 1);
+	expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+	assert_int_equal(first->connects, 0);
+	assert_int_equal(second->delivered, 1);
+	assert_true(has_heard(second, " REQUIRETLS"));
+	b.route.targets[1].is_vouched = false;
+	bench_run(&b, 2);
+	assert_int_equal(first->connects, 0);
+	assert_int_equal(second->delivered, 1);
+	expect(&b, 1, SCOPE_MESSAGE, DISPOSE_FAIL);
+	assert_true(status_is(b.attempt.results[1].verdict.status, 5, 7, 30));
+	assert_false(b.attempt.is_site_failure);
+	b.message.is_requiretls = false;
+	bench_run(&b, 1);
+	expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+	bench_teardown(&b);
+}
+
+/* RFC 8689 5: a notice goes as it should if it can, and else all the same. */
+static void test_attempt_does_not_lose_a_notice_for_requiretls(void **state)
+{
+	static const struct {
+		const char *ehlo;
+		bool is_vouched;
+		bool is_said; /* REQUIRETLS to the second host */
+	} rows[] = {
+		{ "250-mx.example\n250 PIPELINING", true, false },
+		{ WITH_TLS, true, false },
+		{ WITH_REQUIRETLS, false, false },
+		{ WITH_REQUIRETLS, true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+		struct fixture_server *first, *second;
+
+		bench_setup(&b);
+		first = bench_add_server(&b, "192.0.2.1");
+		second = bench_add_server(&b, "192.0.2.2");
+		fixture_server_rule(second, "EHLO", rows[i].ehlo, 0);
+		b.route.targets[1].is_vouched = rows[i].is_vouched;
+		b.message.is_requiretls = true;
+		b.message.reverse_path = STR("");
+		bench_run(&b, 1);
+		expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+		assert_int_equal(first->delivered, !rows[i].is_said);
+		assert_int_equal(second->delivered, rows[i].is_said);
+		assert_false(has_heard(first, "REQUIRETLS"));
+		assert_int_equal(has_heard(second, " REQUIRETLS"), rows[i].is_said);
+		bench_teardown(&b);
+	}
+}
+
 static void test_attempt_hopes_for_what_a_known_good_peer_lacks_for_its_grace(void **state)
 {
 	static const struct {
@@ -1086,6 +1156,8 @@ int main(void)
 		cmocka_unit_test(test_attempt_keeps_to_the_rule_of_each_host),
 		cmocka_unit_test(test_attempt_tells_whose_rule_failed),
 		cmocka_unit_test(test_attempt_raises_the_rule_for_requiretls),
+		cmocka_unit_test(test_attempt_passes_over_unvouched_hosts_for_requiretls),
+		cmocka_unit_test(test_attempt_does_not_lose_a_notice_for_requiretls),
 		cmocka_unit_test(test_attempt_hopes_for_what_a_known_good_peer_lacks_for_its_grace),
 		cmocka_unit_test(test_attempt_content_that_cannot_be_read_is_our_fault),
 		cmocka_unit_test(test_attempt_cancel_at_any_moment),

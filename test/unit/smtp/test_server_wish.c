@@ -140,7 +140,8 @@ static const struct {
 	{ KNOWN, false, " HOLDUNTIL=9999-12-31T23:59:59Z", HELD_TOO_LONG, false, 0, 0, 0, false,
 		false },
 	{ KNOWN, false, " HOLDUNTIL=1970-01-01T00:00:00Z", SENDER, false, 0, 0, 0, false, false },
-	{ KNOWN, false, " HOLDUNTIL=1970-01-01T00:00:01Z", SENDER, false, 0, 0, PAST, false, false },
+	{ KNOWN, false, " HOLDUNTIL=1970-01-01T00:00:01Z", SENDER, false, 0, 0, PAST, false,
+		false },
 	{ STRANGER, false, " HOLDFOR=60", "555 5.5.4 unknown parameter of MAIL\r\n", false, 0, 0, 0,
 		false, false },
 	{ KNOWN, false, " HOLDFOR=60 BY=61;R", SENDER, false, 0, 61000, 60000, false, false },
@@ -180,9 +181,10 @@ static void test_wishes_are_kept_or_refused(void **state)
 			else
 				assert_int_equal(env->hold_until.ms,
 					wishes[i].hold_ms ? now + wishes[i].hold_ms : 0);
-			assert_int_equal(env->hold_wish, strstr(line, "HOLDFOR")     ? HOLD_WISH_FOR
-							 : strstr(line, "HOLDUNTIL") ? HOLD_WISH_UNTIL
-										     : HOLD_WISH_NONE);
+			assert_int_equal(env->hold_wish, strstr(line, "HOLDFOR") ? HOLD_WISH_FOR
+							 : strstr(line, "HOLDUNTIL")
+								 ? HOLD_WISH_UNTIL
+								 : HOLD_WISH_NONE);
 			assert_int_equal(env->deliver_by_notify, wishes[i].by_notify);
 			assert_int_equal(env->deliver_by_trace, wishes[i].by_trace);
 			assert_false(env->deliver_by_is_ours);
