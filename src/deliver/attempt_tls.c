@@ -35,6 +35,13 @@ bool attempt_tls_is_unvouched(struct attempt *a)
 	return true;
 }
 
+/* RFC 8689 section 4.2.2: what the domain of the recipient asks for does not bind the message; what our operator does, binds. */
+static bool is_let_off(const struct attempt *a, const struct route_target *target)
+{
+	return a->message->is_tls_optional && a->route->tls != TLS_DANE &&
+	       (target->tls.authority == TLS_BY_DANE || target->tls.authority == TLS_BY_STS);
+}
+
 /* RFC 8689 section 4.2.1: the certificate of the next hop must verify, by PKIX unless TLSA records do it. */
 void attempt_tls_set_rule(struct attempt *a)
 {
@@ -42,6 +49,11 @@ void attempt_tls_set_rule(struct attempt *a)
 
 	a->rule = target->tls;
 	a->session_key = target->session_key;
+	if (is_let_off(a, target)) {
+		a->rule = (struct tls_rule){ .policy = a->route->tls };
+		attempt_tls_set_key(a);
+		return;
+	}
 	if (!a->message->is_requiretls || a->is_tls_waived || target->tls.policy == TLS_VERIFY ||
 		target->tls.policy == TLS_DANE)
 		return;

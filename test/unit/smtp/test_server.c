@@ -13,7 +13,7 @@
 #define EHLO_REPLY                                                                                 \
 	"250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-ENHANCEDSTATUSCODES\r\n"         \
 	"250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-MT-PRIORITY\r\n"              \
-	"250-DELIVERBY\r\n250 LIMITS RCPTMAX=1000\r\n"
+	"250 LIMITS RCPTMAX=1000\r\n"
 #define HELO "HELO c\r\n"
 #define HELO_REPLY "250 relay.test\r\n"
 #define MAIL "MAIL FROM:<a@b.example>\r\n"
@@ -81,7 +81,7 @@ static const struct row rows[] = {
 	{ "utf-8 needs the word for it",
 		HELO "MAIL FROM:<\xc3\xa4@b.example>\r\nMAIL FROM:<\xc3\xa4@b.example> SMTPUTF8\r\n"
 		     "RCPT TO:<\xc3\xb6@d.example>\r\n",
-		HELO_REPLY "553 5.6.7 address in MAIL needs SMTPUTF8\r\n" MAIL_REPLY RCPT_REPLY, 0,
+		HELO_REPLY "550 5.6.7 address in MAIL needs SMTPUTF8\r\n" MAIL_REPLY RCPT_REPLY, 0,
 		NULL, false },
 	{ "parameters",
 		HELO "MAIL FROM:<a@b.example> SIZE=x\r\nMAIL FROM:<a@b.example> FOO=1\r\n"
