@@ -56,6 +56,9 @@ struct tls_want {
 	 * patterns of RFC 8461. With TLS_CHECK_NONE they only decide fault and is_verified. */
 	const struct str *names;
 	uint32_t name_count;
+	/* is_unjudged - with TLS_CHECK_NONE: nobody asks what a check would have found, so there is none: no fault, and not
+	 * verified. */
+	bool is_unjudged;
 	const struct net_tlsa *tlsa;
 	uint32_t tlsa_count;
 	struct str session_key; /* client side: sessions are resumed among connections of the same key; empty: never */

@@ -3,7 +3,9 @@
  * work. --check-config says all of it before a start or reload does; a start and a reload log the warnings.
  */
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -88,4 +90,17 @@ void daemon_warn(const struct conf *conf, struct buf *warnings)
 	check_proxies(conf, warnings);
 	check_resolver(conf, warnings);
 	check_helper(conf, warnings);
+}
+
+void daemon_look_as_user(const struct conf *conf)
+{
+	const struct passwd *pw = conf->user.len > 0 ? getpwnam(conf->user.data) : NULL;
+
+	if (geteuid() != 0 || !pw)
+		return;
+	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
+		setuid(pw->pw_uid) != 0)
+		fprintf(stderr,
+			"outlastd: warning: files are looked at as root, not as user '%s': %s\n",
+			conf->user.data, strerror(errno));
 }

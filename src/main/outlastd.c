@@ -168,6 +168,7 @@ static int check_machine(const struct conf *conf)
 		fprintf(stderr, "outlastd: warning: %.*s\n", STR_FMT(line));
 	}
 	buf_clear(&message);
+	daemon_look_as_user(conf);
 	err = os_tls_read(&files, &tls, &message);
 	os_tls_free(tls);
 	if (err != OK) {

@@ -186,6 +186,9 @@ static void on_event(struct deferred *d)
 	}
 	if (pending & CONN_EVENT_TLS && !c->is_detached)
 		tls_report(c);
+	/* What came behind the handshake is not kept waiting for another turn. */
+	pending |= c->pending & CONN_EVENT_PUMP;
+	c->pending &= ~(unsigned)CONN_EVENT_PUMP;
 	if (pending & CONN_EVENT_PUMP && !c->is_detached)
 		tls_pump(c);
 	if (pending & CONN_EVENT_DRAINED && !c->is_detached && c->handler->on_drained &&

@@ -1,8 +1,8 @@
 /*
- * net_tls - TLS over a conn, through two memory BIOs.
+ * net_tls - TLS over a conn.
  *
- * Octets from the wire are fed to the BIO in; whatever OpenSSL leaves in the BIO out, after any
- * call and reads too, is moved to the conn's wire output. Clear text that arrived before
+ * OpenSSL takes octets from what the wire brought and puts them behind the conn's wire output, in reads
+ * too (tls_bio.c). Clear text that arrived before
  * conn_start_tls never gets past it: before our "220" has left, or after the server's, nothing but
  * TLS may follow, so octets already waiting in the kernel mean injection, and those that come later
  * are no TLS record. Either way the handshake fails with ERR_TLS.
@@ -17,12 +17,13 @@
 
 /* Clear text is encrypted when the wire wants more, so ciphertext does not pile up. */
 #define SEAL_BYTES ((size_t)64 * 1024)
-/* A memory BIO keeps the memory it once needed; idle connections should not. */
-#define BIO_KEEP_BYTES 256
+#define SEAL_MORE_BYTES 256 /* what records add to so much */
 /* More than sealing ever makes: a peer that asks to renegotiate and does not take the answers. */
 #define WIRE_MAX_BYTES ((size_t)1024 * 1024)
 #define TEXT_MAX_BYTES 1024
 #define ALERT_MAX 255
+
+static void pump(struct conn *c);
 
 bool tls_is_handshaking(const struct conn *c)
 {
@@ -49,7 +50,9 @@ static void settle(struct conn *c, enum err err)
 		c->is_input_done = true;
 		buf_clear(&c->clear);
 	}
-	conn_update_reading(c);
+	/* Else it is read on in a moment, when the outcome is told; what comes before that waits, as conn_read_stop has it. */
+	if (err != OK)
+		conn_update_reading(c);
 	conn_post(c, CONN_EVENT_TLS);
 }
 
@@ -59,42 +62,6 @@ void tls_fail(struct conn *c, enum err err, const char *problem)
 	c->tls->fault = TLS_FAULT_HANDSHAKE;
 	tls_session_forget(c);
 	settle(c, err);
-}
-
-/* Moves what OpenSSL wants to send to the wire. */
-static void drain_out(struct conn *c)
-{
-	struct tls *tls = c->tls;
-	size_t count = BIO_ctrl_pending(tls->out);
-
-	if (count == 0)
-		return;
-	char *to = buf_reserve(&c->wire, count);
-	if (to) {
-		int n = BIO_read(tls->out, to, (int)count);
-		CHECK(n == (int)count);
-		c->wire.len += count;
-	} else {
-		c->wire.is_full = true;
-	}
-	if (count > BIO_KEEP_BYTES) {
-		tls->out = BIO_new(BIO_s_mem());
-		CHECK(tls->out);
-		SSL_set0_wbio(tls->ssl, tls->out);
-	}
-	if (c->is_open)
-		conn_mark_dirty(c);
-}
-
-static void renew_in(struct tls *tls)
-{
-	if (!tls->is_large || BIO_ctrl_pending(tls->in) > 0)
-		return;
-	tls->is_large = false;
-	tls->in = BIO_new(BIO_s_mem());
-	CHECK(tls->in);
-	BIO_set_mem_eof_return(tls->in, -1); /* "no more yet", not end of file */
-	SSL_set0_rbio(tls->ssl, tls->in);
 }
 
 static SSL_CTX *context_for(const struct net_uv *net, const struct tls_want *want)
@@ -110,13 +77,12 @@ static const char *make_ssl(struct conn *c, const struct tls_want *want, SSL_CTX
 	struct tls *tls = c->tls;
 
 	tls->ssl = SSL_new(context);
-	tls->in = BIO_new(BIO_s_mem());
-	tls->out = BIO_new(BIO_s_mem());
-	CHECK(tls->ssl && tls->in && tls->out);
-	BIO_set_mem_eof_return(tls->in, -1);
-	SSL_set_bio(tls->ssl, tls->in, tls->out);
+	CHECK(tls->ssl);
+	tls_bio_set(c);
 	SSL_set_app_data(tls->ssl, c);
 	tls->check = want->check;
+	tls->is_unjudged =
+		!want->is_server && want->check == TLS_CHECK_NONE && want->is_unjudged;
 	if (want->is_server) {
 		SSL_set_accept_state(tls->ssl);
 		return NULL;
@@ -170,7 +136,6 @@ static void shake_hands(struct conn *c)
 	int result = SSL_do_handshake(c->tls->ssl);
 	int error = SSL_get_error(c->tls->ssl, result);
 
-	drain_out(c);
 	if (result == 1)
 		settle(c, OK);
 	else if (error != SSL_ERROR_WANT_READ)
@@ -230,7 +195,8 @@ static void describe(
 		info->protocol = str_from_c(SSL_get_version(tls->ssl));
 		info->cipher = str_from_c(SSL_get_cipher_name(tls->ssl));
 		info->is_resumed = SSL_session_reused(tls->ssl);
-		judge(tls, info, problem);
+		if (!tls->is_unjudged)
+			judge(tls, info, problem);
 	} else if (tls->rejected && tls->fault == TLS_FAULT_HANDSHAKE) {
 		x = tls->rejected;
 		info->fault = tls_verify_fault(SSL_get_verify_result(tls->ssl));
@@ -282,13 +248,12 @@ void tls_feed(struct conn *c, const char *data, size_t len)
 		return;
 	}
 	tls->has_input = true;
-	int n = BIO_write(tls->in, data, (int)len);
-	CHECK(n == (int)len);
-	tls->is_large = tls->is_large || len > BIO_KEEP_BYTES;
+	tls_bio_offer(tls, data, len);
 	if (tls->state == TLS_HANDSHAKING)
 		shake_hands(c);
 	else
-		tls_pump(c);
+		pump(c);
+	tls_bio_hold(tls);
 }
 
 static void end_data(struct conn *c, int error)
@@ -296,7 +261,6 @@ static void end_data(struct conn *c, int error)
 	switch (error) {
 	case SSL_ERROR_WANT_READ:
 	case SSL_ERROR_WANT_WRITE:
-		renew_in(c->tls);
 		break;
 	case SSL_ERROR_ZERO_RETURN: /* close_notify */
 		conn_finish_input(c, ERR_EOF);
@@ -307,7 +271,7 @@ static void end_data(struct conn *c, int error)
 	}
 }
 
-void tls_pump(struct conn *c)
+static void pump(struct conn *c)
 {
 	struct tls *tls = c->tls;
 	char *buffer = c->net->clear_buffer;
@@ -316,13 +280,20 @@ void tls_pump(struct conn *c)
 		ERR_clear_error();
 		int n = SSL_read(tls->ssl, buffer, (int)sizeof(c->net->clear_buffer));
 		int error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(tls->ssl, n);
-		drain_out(c);
 		if (n <= 0) {
 			end_data(c, c->wire.len > WIRE_MAX_BYTES ? SSL_ERROR_SSL : error);
 			return;
 		}
 		c->handler->on_read(c->user, str_of(buffer, (size_t)n));
 	}
+}
+
+void tls_pump(struct conn *c)
+{
+	if (!tls_is_open(c))
+		return;
+	pump(c);
+	tls_bio_hold(c->tls);
 }
 
 void tls_seal(struct conn *c)
@@ -334,8 +305,8 @@ void tls_seal(struct conn *c)
 	while (c->clear.len > 0 && c->wire.len < SEAL_BYTES) {
 		size_t count = c->clear.len < SEAL_BYTES ? c->clear.len : SEAL_BYTES;
 		ERR_clear_error();
+		(void)buf_reserve(&c->wire, count + SEAL_MORE_BYTES); /* grown once, not by record */
 		int n = SSL_write(tls->ssl, c->clear.data, (int)count);
-		drain_out(c);
 		if (n <= 0) {
 			/* the connection is beyond use; say so as a failed write would */
 			buf_clear(&c->clear);
@@ -352,7 +323,6 @@ void tls_seal(struct conn *c)
 		tls->has_said_goodbye = true;
 		ERR_clear_error();
 		SSL_shutdown(tls->ssl);
-		drain_out(c);
 	}
 }
 
@@ -363,8 +333,9 @@ void tls_free(struct conn *c)
 	/* Most peers hang up without a goodbye, which is no reason to forget the session. */
 	if (c->tls->state == TLS_OPEN)
 		SSL_set_shutdown(c->tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-	SSL_free(c->tls->ssl); /* and its BIOs */
+	SSL_free(c->tls->ssl); /* and its BIO */
 	X509_free(c->tls->rejected);
+	buf_fini(&c->tls->held);
 	free(c->tls);
 	c->tls = NULL;
 }

@@ -4,13 +4,13 @@
  * net_listen.c accepts, net_conn.c moves octets, net_tls.c encrypts them, tls_verify.c
  * judges certificates, tls_session.c and tls_ticket.c resume, tls_context.c reads files. Nothing here can fail but for want of memory.
  */
-#include "net_uv.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "tls_private.h"
 
 void os_net_init(
 	struct os_net *n, struct os_env *env, const int *inherited_fds, size_t inherited_count)
@@ -30,6 +30,7 @@ void os_net_init(
 		memcpy(net->inherited_fds, inherited_fds, inherited_count * sizeof(*inherited_fds));
 		net->inherited_count = inherited_count;
 	}
+	net->bio_method = tls_bio_method();
 	tls_sessions_init(net);
 	(void)net_reserve_take(net); /* tried again before the first accept after a shortage */
 	*n = (struct os_net){ .net.ops = &net_uv_ops, .uv = net };
@@ -53,6 +54,7 @@ void os_net_fini(struct os_net *n)
 	SSL_CTX_free(net->client_context);
 	SSL_CTX_free(net->lax_context);
 	SSL_CTX_free(net->server_context);
+	BIO_meth_free(net->bio_method);
 	tls_sessions_fini(net);
 	OPENSSL_cleanse(net->ticket_keys, sizeof(net->ticket_keys));
 	free(net);

@@ -40,6 +40,7 @@ struct net_uv {
 	size_t reserve_count;
 	int64_t handshake_limit_ms; /* real time, both; fields so that tests need not wait */
 	int64_t flush_limit_ms;
+	BIO_METHOD *bio_method;
 	SSL_CTX *client_context; /* NULL: os_net_load_tls was not called */
 	SSL_CTX *lax_context;    /* for TLS_CHECK_NONE */
 	SSL_CTX *server_context; /* NULL: no certificate */

@@ -18,10 +18,11 @@ enum tls_state {
 struct tls {
 	enum tls_state state;
 	SSL *ssl; /* NULL: failed before it was made */
-	BIO *in, *out;
-	bool is_large; /* in has held more than BIO_KEEP_BYTES */
+	struct str from; /* octets from the wire that OpenSSL has not taken yet */
+	struct buf held; /* they, between two feeds */
 	bool has_said_goodbye;
 	enum tls_check check;
+	bool is_unjudged; /* as tls_want has it */
 	bool has_session_key;
 	unsigned char session_key[TLS_SESSION_KEY_BYTES];
 	bool has_names; /* to check the certificate against */
@@ -32,6 +33,15 @@ struct tls {
 	enum err err;
 	const char *problem; /* static */
 };
+
+/* tls_bio.c */
+/* tls_bio_method - Owns: the caller frees it, after all that was set. */
+BIO_METHOD *tls_bio_method(void);
+/* tls_bio_set - between OpenSSL and the connection. */
+void tls_bio_set(struct conn *c);
+/* tls_bio_offer - octets of the wire, borrowed until tls_bio_hold, which keeps what OpenSSL did not take. */
+void tls_bio_offer(struct tls *tls, const char *data, size_t len);
+void tls_bio_hold(struct tls *tls);
 
 /* tls_verify.c */
 /* tls_verify_chain - for SSL_CTX_set_cert_verify_callback: as OpenSSL would, but a client's bad certificate ends no

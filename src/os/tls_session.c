@@ -90,6 +90,7 @@ static void set_key(struct tls *tls, const struct tls_want *want)
 
 	buf_init(&b, (size_t)1024 * 1024);
 	buf_append_number(&b, want->check, 1);
+	buf_append_char(&b, want->is_unjudged ? 'u' : 'j');
 	add_text(&b, want->session_key);
 	add_text(&b, want->server_name);
 	for (uint32_t i = 0; i < want->name_count; i++)

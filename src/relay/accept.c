@@ -220,7 +220,8 @@ static void on_accepted(struct store_op *op)
 }
 
 /* What neither the client nor its user asked for: class rules, and who hears of a delay. */
-static void classify(struct relay *r, struct smtp_transaction *t)
+static void classify(
+	struct relay *r, struct smtp_transaction *t, const struct smtp_server_info *info)
 {
 	const struct header_scan *h = &t->header;
 	/* After a reload the marks of the old rules say nothing about the new. */
@@ -231,17 +232,20 @@ static void classify(struct relay *r, struct smtp_transaction *t)
 	if (class)
 		class_apply(class, &t->env);
 	t->env.is_tls_optional = h->is_tls_optional && !t->env.is_requiretls;
-	t->env.late_notice = late_notice_of(&t->env, h->is_bulk);
+	/* A stranger may have named anybody as its sender, who wants no news of it. */
+	t->env.late_notice = intake_may_relay(info) ? late_notice_of(&t->env, h->is_bulk)
+						    : LATE_NOTICE_NONE;
 }
 
 /* The transaction becomes a message: strings and content move, nothing is copied. */
-static struct message *message_of(struct relay *r, struct smtp_transaction *t)
+static struct message *message_of(
+	struct relay *r, struct smtp_transaction *t, const struct smtp_server_info *info)
 {
 	struct message *m = message_new();
 	struct recipient *recipients =
 		arena_array(&t->arena, t->env.recipient_count, sizeof(*recipients));
 
-	classify(r, t);
+	classify(r, t, info);
 	memcpy(recipients, t->env.recipients, t->env.recipient_count * sizeof(*recipients));
 	t->env.message_id = arena_dup(&t->arena, buf_str(&t->header.message_id));
 	t->env.size_bytes = t->content_bytes;
@@ -275,7 +279,7 @@ void accept_on_message(void *user, struct smtp_server *server, struct smtp_trans
 
 	a->intake = in;
 	a->session = s;
-	a->message = message_of(r, t);
+	a->message = message_of(r, t, smtp_server_info(server));
 	keep_forwarded(a, smtp_server_info(server));
 	if (smtp_server_info(server)->user.len > 0)
 		a->mechanism = smtp_server_info(server)->mechanism; /* "PLAIN" or "LOGIN", static */

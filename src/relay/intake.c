@@ -33,10 +33,8 @@ void intake_refuse(
 }
 /* ---- MAIL, RCPT, DATA ---- */
 
-static bool may_relay(const struct session *s)
+bool intake_may_relay(const struct smtp_server_info *info)
 {
-	const struct smtp_server_info *info = smtp_server_info(s->server);
-
 	return account_name(info).len > 0 || (info->is_trusted && info->allow == ALLOW_TRUSTED);
 }
 
@@ -67,7 +65,6 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 	const struct conf *conf = s->intake->relay->conf;
 	const struct conf_relay_domain *relay_domain = NULL;
 
-	(void)server;
 	if (address->domain.len == 0) {
 		/* <Postmaster> without a domain is ours, for whoever writes to it (RFC 5321 section 4.5.1) */
 		struct address postmaster;
@@ -79,7 +76,7 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 		}
 		rcpt->address = postmaster.text;
 		rcpt->domain = postmaster.domain;
-	} else if (!may_relay(s) &&
+	} else if (!intake_may_relay(smtp_server_info(server)) &&
 		   !(relay_domain = conf_relay_domain_for(conf, rcpt->domain))) {
 		intake_refuse(answer, 550, STATUS(5, 7, 1),
 			STR("Relaying denied: client is not in a trusted network and not "

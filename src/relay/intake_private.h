@@ -64,6 +64,9 @@ void intake_done_one(struct intake *in);
 void intake_refuse(
 	struct smtp_answer *answer, unsigned code, struct status status, struct str text);
 
+/* intake_may_relay - to anywhere; whoever may not is a stranger, who may send to relay-domains and the postmaster alone. */
+bool intake_may_relay(const struct smtp_server_info *info);
+
 /* intake_begin_session - header: what the load balancer in front of it says; NULL: there is none. */
 void intake_begin_session(struct intake *in, struct conn *conn,
 	const struct conf_listener *listener, const struct proxy_header *header);

@@ -215,6 +215,8 @@ static void start_tls(struct smtp_client *c)
 		.server_name = c->params.host,
 		.names = rule->names,
 		.name_count = rule->name_count,
+		/* A policy in testing, and TLSA records that cannot be used, are reported on: what we like to do is not. */
+		.is_unjudged = rule->authority == TLS_BY_CONF,
 		.tlsa = rule->tlsa,
 		.tlsa_count = rule->tlsa_count,
 		.session_key = c->params.session_key,

@@ -240,7 +240,7 @@ static void on_line(struct smtp_server *s, enum line_result result, struct str l
 
 static bool offers_etrn(const struct smtp_server *s)
 {
-	return s->handler->on_etrn && server_knows_client(s);
+	return s->handler->on_etrn && server_may_know_client(s);
 }
 
 /* RFC 9422. What does not fit its six digits is no limit to speak of. */

@@ -157,6 +157,8 @@ void server_on_chunk(struct smtp_server *s, struct str *in);
 
 /* server_wish.c: what a message is asked to have beyond delivery (RFC 8689, 6710, 2852, 4865) */
 bool server_knows_client(const struct smtp_server *s);
+/* server_may_know_client - or will when it has logged in, without which it may send nothing here. */
+bool server_may_know_client(const struct smtp_server *s);
 /* server_offer_wishes - their lines in the reply to EHLO, CRLF included. */
 void server_offer_wishes(const struct smtp_server *s, struct buf *lines);
 /* server_may_wish - returns false, and has answered, when a wish cannot be kept. */

@@ -116,7 +116,7 @@ MAIL_KNOWN = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r
 
 MAIL_STRANGER = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r\n", wanted) for name, reference, said, wanted in [
     ("stranger-priority", "6710 4.1", b" MT-PRIORITY=9", "250/2.3.6"), ("stranger-priority-0", "6710 4.1", b" MT-PRIORITY=0", "250/2.1.0"),
-    ("stranger-holdfor", "4865 4.2", b" HOLDFOR=60", "555/5.5.4"), ("stranger-by", "2852 4", b" BY=60;R", "250"),
+    ("stranger-holdfor", "4865 4.2", b" HOLDFOR=60", "555/5.5.4"), ("stranger-by", "2852 4", b" BY=60;R", "555/5.5.4"), ("stranger-by-notify", "2852 4", b" BY=-1;N", "555/5.5.4"),
 ]] + [("stranger-etrn", "1985 5", "ehlo", "ETRN to.test", "459/4.7.1")]
 
 
@@ -233,7 +233,7 @@ def start_tls(client):
 OFFERS = [  # name, reference, keyword, to (a known client, a stranger, a known one under TLS, one at submission)
     ("chunking", "3030 2", "CHUNKING", (True, True, True, True)), ("binarymime", "3030 3", "BINARYMIME", (False, False, False, False)),
     ("smtputf8", "6531 3.1", "SMTPUTF8", (True, True, True, True)), ("requiretls", "8689 2", "REQUIRETLS", (False, False, True, False)),
-    ("mt-priority", "6710 3", "MT-PRIORITY", (True, True, True, True)), ("deliverby", "2852 2", "DELIVERBY", (True, True, True, True)),
+    ("mt-priority", "6710 3", "MT-PRIORITY", (True, True, True, True)), ("deliverby", "2852 2", "DELIVERBY", (True, False, True, True)),
     ("futurerelease", "4865 4.2", "FUTURERELEASE", (False, False, False, True)), ("limits", "9422 3", "LIMITS", (True, True, True, True)),
     ("etrn", "1985 2", "ETRN", (True, False, True, True)),
 ]

@@ -167,6 +167,33 @@ static void test_tls_verify_tells_what_would_have_failed(void **state)
 	}
 }
 
+/* Nobody asks: nothing is found, and nothing is vouched for. */
+static void test_tls_verify_finds_nothing_unasked(void **state)
+{
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(name_rows); i++) {
+		const struct name_row *r = &name_rows[i];
+		struct str names[2];
+		struct tls_want want = want_names(r->names, names);
+
+		if (r->fault == TLS_FAULT_HANDSHAKE)
+			continue;
+		want.check = TLS_CHECK_NONE;
+		want.is_unjudged = true;
+		serve(w, &r->leaf, r->is_of_other);
+		tls_shake(&w->f, &want);
+		assert_int_equal(w->f.client.tls, OK);
+		assert_int_equal(w->f.client.fault, TLS_FAULT_NONE);
+		assert_false(w->f.client.is_verified);
+		assert_string_equal(w->f.client.problem, "");
+		/* It is for TLS_CHECK_NONE alone. */
+		want.check = TLS_CHECK_NAME;
+		tls_shake(&w->f, &want);
+		assert_int_equal(w->f.client.fault, r->fault);
+	}
+}
+
 /* --- DANE --- */
 
 enum subject { LEAF, GOOD, OTHER };
@@ -276,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tls_verify_asks_for_chain_and_one_of_the_names),
 		cmocka_unit_test(test_tls_verify_tells_what_would_have_failed),
+		cmocka_unit_test(test_tls_verify_finds_nothing_unasked),
 		cmocka_unit_test(test_tls_verify_dane_follows_the_records),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
