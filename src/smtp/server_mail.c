@@ -63,7 +63,7 @@ void server_on_mail(struct smtp_server *s, const struct command *c)
 			(unsigned long long)s->conf->smtpd.message_bytes_max);
 		return;
 	}
-	if (!server_may_wish(s, c))
+	if (!server_is_qualified(s, c) || !server_may_wish(s, c))
 		return;
 	s->t = begin(s, c);
 	s->handler->on_mail(s->user, s, s->t, &answer);
@@ -117,6 +117,8 @@ void server_on_rcpt(struct smtp_server *s, const struct command *c)
 		server_reply(s, 452, STATUS(4, 5, 3), "too many recipients, send the others later");
 		return;
 	}
+	if (!server_is_qualified(s, c))
+		return;
 	struct recipient *rcpt = next_recipient(t);
 	*rcpt = (struct recipient){
 		.number = t->env.recipient_count + 1,

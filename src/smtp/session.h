@@ -169,6 +169,8 @@ void server_keep_wishes(const struct smtp_server *s, const struct command *c, st
 bool server_is_priority_lost(const struct smtp_server *s, const struct command *c);
 
 /* server_submission.c: on submission listeners */
+/* server_is_qualified - false, and has answered, when the domain of MAIL or RCPT is one label; true elsewhere. */
+bool server_is_qualified(struct smtp_server *s, const struct command *c);
 void server_begin_mending(struct smtp_server *s);
 /* server_mend - what stands in t->content from before on is the message as it came; returns what stands there afterwards. */
 struct str server_mend(struct smtp_server *s, size_t before);

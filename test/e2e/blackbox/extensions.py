@@ -104,6 +104,8 @@ MAIL_KNOWN = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r
     ("held-past-notice", "4865 5.2.2", b" HOLDFOR=60 BY=30;N", "501/5.5.4"), ("held-within-notice", "4865 5.2.2", b" HOLDFOR=60 BY=90;N", "250"),
     ("all-wishes", "5321 4.1.1.11", b" SIZE=9 MT-PRIORITY=2 BY=90;R HOLDFOR=60 BODY=8BITMIME", "250"),
 ]] + [
+    ("submission-from-one-label", "6409 4.2", "ehlo", "MAIL FROM:<s@sales>", "554/5.1.8"),
+    ("submission-to-one-label", "6409 4.2", "mail", "RCPT TO:<r@sales>", "554/5.1.2"),
     ("wish-at-rcpt", "5321 4.1.1.11", "mail", "RCPT TO:<r@to.test> MT-PRIORITY=2", "555/5.5.4"),
     ("etrn-domain", "1985 5", "ehlo", "ETRN to.test", "250/2.0.0"), ("etrn-below", "1985 5", "ehlo", "ETRN @to.test", "250"),
     ("etrn-no-route", "1985 5", "ehlo", "ETRN #none", "458"), ("etrn-empty", "1985 5", "ehlo", "ETRN", "501/5.5.4"),

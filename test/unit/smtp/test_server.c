@@ -1112,6 +1112,35 @@ static void test_server_mends_what_is_submitted(void **state)
 }
 
 /* What is added counts against no limit of the client's, and what goes does count. */
+/* RFC 6409 4.2 */
+static void test_submission_wants_whole_domains(void **state)
+{
+	static const struct {
+		bool is_submission;
+		const char *line, *reply;
+	} lines[] = {
+		{ true, "MAIL FROM:<a@sales>\r\n", "554 5.1.8 domain in MAIL is not fully qualified\r\n" },
+		{ true, "MAIL FROM:<a@[192.0.2.1]>\r\n", MAIL_REPLY },
+		{ true, "MAIL FROM:<>\r\n", MAIL_REPLY },
+		{ true, "MAIL FROM:<>\r\nRCPT TO:<b@sales>\r\n",
+			MAIL_REPLY "554 5.1.2 domain in RCPT is not fully qualified\r\n" },
+		{ true, "MAIL FROM:<>\r\nRCPT TO:<b@sales.example>\r\n", MAIL_REPLY RCPT_REPLY },
+		{ false, "MAIL FROM:<a@sales>\r\nRCPT TO:<b@sales>\r\n", MAIL_REPLY RCPT_REPLY },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {
+		struct fixture_server fs;
+
+		fixture_server_init(&fs);
+		fs.listener.is_submission = lines[i].is_submission;
+		fixture_server_start(&fs);
+		fixture_server_talk(&fs, "HELO c\r\n");
+		assert_string_equal(fixture_server_talk(&fs, lines[i].line), lines[i].reply);
+		fixture_server_fini(&fs);
+	}
+}
+
 static void test_server_measures_what_was_sent(void **state)
 {
 	struct fixture_server fs;
@@ -1381,6 +1410,7 @@ int main(void)
 		cmocka_unit_test(test_server_refuses_octets_behind_starttls),
 		cmocka_unit_test(test_server_speaks_implicit_tls),
 		cmocka_unit_test(test_server_mends_what_is_submitted),
+		cmocka_unit_test(test_submission_wants_whole_domains),
 		cmocka_unit_test(test_server_measures_what_was_sent),
 		cmocka_unit_test(test_server_authenticates),
 		cmocka_unit_test(test_server_offers_auth_only_where_it_is_private),
