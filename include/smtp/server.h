@@ -55,8 +55,8 @@ struct smtp_transaction {
 
 /* Facts about the session for policy, trace and log; valid as long as it lives. */
 struct smtp_server_info {
-	struct endpoint client, local; /* as XCLIENT or PROXY have it; FAMILY_NONE: they do not know */
-	struct endpoint peer; /* who really is connected */
+	struct endpoint client; /* as XCLIENT or PROXY have it; FAMILY_NONE: they do not know */
+	bool is_from_here;      /* who really is connected is this host */
 	struct str client_name; /* as XCLIENT has it, or empty */
 	struct str forwarded;   /* "name[address] helo=...", as XFORWARD has it: of the original client, for log and trace */
 	struct str forwarded_id; /* its queue id there; both are of the next message alone */
@@ -108,10 +108,9 @@ struct smtp_server_handler {
 struct smtp_server *smtp_server_new(struct env *env, struct conf *conf, struct conn *conn,
 	const struct net_ops *net, const struct conf_listener *listener, bool has_tls,
 	uint64_t session_number, const struct smtp_server_handler *handler, void *user);
-/* smtp_server_set_origin - right after smtp_server_new: whom a load balancer in front of us speaks for, and whom that one
- * meant to reach. FAMILY_NONE: nobody knows; such a client is trusted by no network. */
-void smtp_server_set_origin(
-	struct smtp_server *s, const struct endpoint *client, const struct endpoint *local);
+/* smtp_server_set_origin - right after smtp_server_new: whom a load balancer in front of us speaks for. FAMILY_NONE:
+ * nobody knows; such a client is trusted by no network. */
+void smtp_server_set_origin(struct smtp_server *s, const struct endpoint *client);
 const struct smtp_server_info *smtp_server_info(const struct smtp_server *s);
 /* smtp_server_append_client - "name[address]", for the log. */
 void smtp_server_append_client(struct buf *out, const struct smtp_server_info *info);

@@ -31,6 +31,15 @@ static struct env *env_of(const struct conn *c)
 	return &c->net->env->env;
 }
 
+static struct conn_requests *requests_of(struct conn *c)
+{
+	if (!c->requests) {
+		c->requests = mem_zalloc(sizeof(*c->requests));
+		c->requests->write.data = c;
+	}
+	return c->requests;
+}
+
 static struct conn *conn_new(struct net_uv *net, const struct endpoint *peer)
 {
 	struct conn *c = mem_zalloc(sizeof(*c));
@@ -94,7 +103,7 @@ static void finish_open(struct conn *c, enum err err)
 
 static void on_connected(uv_connect_t *request, int status)
 {
-	struct conn *c = CONTAINER_OF(request, struct conn, request.connect);
+	struct conn *c = request->data;
 
 	if (c->is_opening && !c->is_closing) /* else it was too late */
 		finish_open(c, err_from_uv(status));
@@ -102,10 +111,12 @@ static void on_connected(uv_connect_t *request, int status)
 
 static int begin_connect(struct conn *c, const struct endpoint *source)
 {
+	uv_connect_t *request = &requests_of(c)->connect;
 	struct sockaddr_storage address;
 
+	request->data = c;
 	if (c->peer.family == FAMILY_UNIX) {
-		uv_pipe_connect(&c->request.connect, &c->uv.pipe, c->peer.path, on_connected);
+		uv_pipe_connect(request, &c->uv.pipe, c->peer.path, on_connected);
 		return 0;
 	}
 	if (source) {
@@ -115,8 +126,7 @@ static int begin_connect(struct conn *c, const struct endpoint *source)
 			return status;
 	}
 	endpoint_to_sockaddr(&c->peer, &address);
-	return uv_tcp_connect(
-		&c->request.connect, &c->uv.tcp, (struct sockaddr *)&address, on_connected);
+	return uv_tcp_connect(request, &c->uv.tcp, (struct sockaddr *)&address, on_connected);
 }
 
 static struct conn *on_connect_asked(struct net *net, const struct endpoint *to,
@@ -318,10 +328,10 @@ static void break_output(struct conn *c)
 
 static void on_written(uv_write_t *request, int status)
 {
-	struct conn *c = CONTAINER_OF(request, struct conn, write);
+	struct conn *c = request->data;
 
 	c->is_writing = false;
-	buf_fini(&c->flight);
+	buf_fini(&c->requests->flight);
 	if (c->is_closing)
 		return;
 	if (status < 0)
@@ -332,7 +342,7 @@ static void on_written(uv_write_t *request, int status)
 
 static void on_shutdown(uv_shutdown_t *request, int status)
 {
-	struct conn *c = CONTAINER_OF(request, struct conn, request.shutdown);
+	struct conn *c = request->data;
 
 	if (!c->is_closing && (status < 0 || c->is_input_done))
 		conn_shut(c);
@@ -349,7 +359,9 @@ static void finish_flush(struct conn *c)
 		return;
 	c->is_shutting = true;
 	env_timer_after(env_of(c), &c->deadline, LINGER_MS);
-	if (uv_shutdown(&c->request.shutdown, &c->uv.stream, on_shutdown) < 0)
+	uv_shutdown_t *request = &requests_of(c)->shutdown;
+	request->data = c;
+	if (uv_shutdown(request, &c->uv.stream, on_shutdown) < 0)
 		conn_shut(c);
 }
 
@@ -367,10 +379,11 @@ static bool send_wire(struct conn *c)
 	}
 	bool is_all = (size_t)sent == c->wire.len;
 	if (!is_all) {
-		c->flight = c->wire;
-		b = uv_buf_init(c->flight.data + sent, (unsigned)(c->flight.len - (size_t)sent));
+		struct conn_requests *r = requests_of(c);
+		r->flight = c->wire;
+		b = uv_buf_init(r->flight.data + sent, (unsigned)(r->flight.len - (size_t)sent));
 		c->is_writing = true;
-		int status = uv_write(&c->write, &c->uv.stream, &b, 1, on_written);
+		int status = uv_write(&r->write, &c->uv.stream, &b, 1, on_written);
 		if (status < 0) {
 			c->is_writing = false;
 			break_output(c);
@@ -449,7 +462,9 @@ static void on_conn_closed(uv_handle_t *handle)
 	tls_free(c);
 	buf_fini(&c->clear);
 	buf_fini(&c->wire);
-	buf_fini(&c->flight);
+	if (c->requests)
+		buf_fini(&c->requests->flight);
+	free(c->requests);
 	net->handle_count--;
 	net->conn_count--;
 	free(c);

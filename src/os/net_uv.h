@@ -63,6 +63,16 @@ enum conn_event {
 
 struct tls;
 
+/* Most of the time a connection has nothing under way but reading. */
+struct conn_requests {
+	union { /* never two at a time */
+		uv_connect_t connect;
+		uv_shutdown_t shutdown;
+	};
+	uv_write_t write;
+	struct buf flight; /* output libuv has */
+};
+
 struct conn {
 	struct net_uv *net;
 	struct list link;
@@ -73,17 +83,12 @@ struct conn {
 		uv_tcp_t tcp;
 		uv_pipe_t pipe;
 	} uv;
-	union { /* never two at a time */
-		uv_connect_t connect;
-		uv_shutdown_t shutdown;
-	} request;
-	uv_write_t write;
+	struct conn_requests *requests; /* NULL: libuv was asked for nothing yet */
 	const struct conn_handler *handler; /* NULL once detached */
 	void *user;
 	struct endpoint peer;
 	struct buf clear;  /* output not yet encrypted; unused without TLS */
 	struct buf wire;   /* output as it leaves */
-	struct buf flight; /* output libuv has */
 	struct deferred event;
 	struct timer
 		deadline; /* of connecting, of the TLS handshake, of closing: one after the other */

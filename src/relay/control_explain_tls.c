@@ -19,6 +19,8 @@ static const struct {
 		       "destinations." },
 	{ "REQUIRETLS: ", "Only the sender's wish (REQUIRETLS, RFC 8689) asks for that: other mail "
 			  "goes there." },
+	{ "message needs REQUIRETLS", "Only the sender's wish (REQUIRETLS, RFC 8689) asks for "
+				      "that: other mail goes there." },
 	{ "tls verify: ", "The configuration asks for it, 'tls: verify': the host needs a "
 			  "certificate that verifies, or "
 			  "tls.authorities the one that issued it; or 'tls' of that destination or "
@@ -57,8 +59,9 @@ void explain_wishes(struct buf *out, const struct envelope *env)
 {
 	if (env->is_requiretls)
 		buf_append_str(out, STR("Its sender asked for REQUIRETLS: it goes only to hosts "
-					"with a certificate that "
-					"verifies and that offer REQUIRETLS themselves."));
+					"that are vouched for, "
+					"with a certificate that verifies, and that offer "
+					"REQUIRETLS themselves."));
 	if (env->deliver_by.ms == WALL_NONE.ms)
 		return;
 	if (env->is_requiretls)

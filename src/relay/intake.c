@@ -294,7 +294,7 @@ void intake_begin_session(struct intake *in, struct conn *conn,
 		++in->next_session, &in->handler, s);
 	crowd_note(in);
 	if (header)
-		smtp_server_set_origin(s->server, &header->client, &header->local);
+		smtp_server_set_origin(s->server, &header->client);
 }
 
 struct intake *intake_new(struct relay *r)

@@ -79,11 +79,11 @@ static const struct conn_handler conn_handler = {
 
 static void set_info(struct smtp_server *s, const struct conf_listener *listener, uint64_t number)
 {
-	struct endpoint local;
+	struct endpoint peer;
 
-	s->net->conn_peer(s->conn, &s->info.peer);
-	s->net->conn_local(s->conn, &local);
-	smtp_server_set_origin(s, &s->info.peer, &local);
+	s->net->conn_peer(s->conn, &peer);
+	s->info.is_from_here = endpoint_is_loopback(&peer);
+	smtp_server_set_origin(s, &peer);
 	s->info.allow = listener->allow;
 	s->info.is_submission = listener->is_submission;
 	s->info.session = number;
@@ -317,6 +317,8 @@ static void free_session(struct smtp_server *s)
 	server_wipe(&s->line);
 	server_wipe(&s->auth_name);
 	free(s->front);
+	free(s->tls_text);
+	free(s->helo);
 	conf_unref(s->conf);
 	free(s);
 }

@@ -15,7 +15,7 @@ static void check(struct smtp_server *s, struct str name, struct str password);
 static bool is_private_enough(const struct smtp_server *s)
 {
 	return s->info.is_tls || s->conf->auth_without_tls ||
-	       (endpoint_is_loopback(&s->info.client) && endpoint_is_loopback(&s->info.peer));
+	       (endpoint_is_loopback(&s->info.client) && s->info.is_from_here);
 }
 
 bool server_offers_auth(const struct smtp_server *s)

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "base/check.h"
+#include "base/mem.h"
 #include "mail/reply.h"
 
 enum line_result { LINE_MORE, LINE_WHOLE, LINE_BARE_LF, LINE_LONG };
@@ -289,13 +289,19 @@ static void greet_back(struct smtp_server *s)
 	buf_fini(&lines);
 }
 
+void server_set_helo(struct smtp_server *s, struct str name)
+{
+	s->helo = mem_realloc(s->helo, name.len);
+	if (name.len > 0)
+		memcpy(s->helo, name.data, name.len);
+	s->info.helo = str_of(s->helo, name.len);
+}
+
 /* RFC 5321 4.1.4: EHLO in mid-session is a RSET, too. */
 static void on_ehlo(struct smtp_server *s, const struct command *c)
 {
 	server_reset(s);
-	CHECK(c->argument.len <= sizeof(s->helo));
-	memcpy(s->helo, c->argument.data, c->argument.len);
-	s->info.helo = str_of(s->helo, c->argument.len);
+	server_set_helo(s, c->argument);
 	s->info.is_esmtp = c->verb == COMMAND_EHLO;
 	if (s->info.is_esmtp)
 		greet_back(s);

@@ -73,30 +73,26 @@ static struct front *front_of(struct smtp_server *s)
 	if (!s->front) {
 		s->front = mem_zalloc(sizeof(*s->front));
 		s->front->origin = s->info.client;
-		s->front->origin_local = s->info.local;
 	}
 	return s->front;
 }
 
 /* --- who --- */
 
-static void set_client(
-	struct smtp_server *s, const struct endpoint *client, const struct endpoint *local)
+static void set_client(struct smtp_server *s, const struct endpoint *client)
 {
 	s->info.client = *client;
-	s->info.local = *local;
 	s->info.client_name = STR("");
 	/* 127.0.0.1 is this host only if nobody between us speaks of his own. */
-	bool is_foreign = endpoint_is_loopback(client) && !endpoint_is_loopback(&s->info.peer);
+	bool is_foreign = endpoint_is_loopback(client) && !s->info.is_from_here;
 	s->info.is_trusted =
 		client->family != FAMILY_NONE && !is_foreign && conf_is_trusted(s->conf, client);
 }
 
-void smtp_server_set_origin(
-	struct smtp_server *s, const struct endpoint *client, const struct endpoint *local)
+void smtp_server_set_origin(struct smtp_server *s, const struct endpoint *client)
 {
 	CHECK(!s->front);
-	set_client(s, client, local);
+	set_client(s, client);
 }
 
 bool server_offers_front(const struct smtp_server *s)
@@ -115,7 +111,7 @@ void server_forget_front(struct smtp_server *s)
 		return;
 	server_forget_forward(s);
 	s->front->has_login = false;
-	set_client(s, &s->front->origin, &s->front->origin_local);
+	set_client(s, &s->front->origin);
 }
 
 void server_forget_forward(struct smtp_server *s)
@@ -239,18 +235,20 @@ static bool read_line(
 
 /* --- XCLIENT --- */
 
-/* ADDR, PORT, DESTADDR, DESTPORT and NAME into what they mean. Returns false when one is malformed. */
-static bool read_client(const struct said *said, struct endpoint *client, struct endpoint *local)
+/* ADDR, PORT and NAME into what they mean. DESTADDR and DESTPORT are of no use to us. Returns false when one is
+ * malformed. */
+static bool read_client(const struct said *said, struct endpoint *client)
 {
+	struct endpoint local = { 0 };
 	const struct str *value = said->value;
 
 	if (said->bits & BIT(ADDR) && !read_address(value[ATTRIBUTE_ADDR], client))
 		return false;
 	if (said->bits & BIT(PORT) && !read_port(value[ATTRIBUTE_PORT], client))
 		return false;
-	if (said->bits & BIT(DESTADDR) && !read_address(value[ATTRIBUTE_DESTADDR], local))
+	if (said->bits & BIT(DESTADDR) && !read_address(value[ATTRIBUTE_DESTADDR], &local))
 		return false;
-	if (said->bits & BIT(DESTPORT) && !read_port(value[ATTRIBUTE_DESTPORT], local))
+	if (said->bits & BIT(DESTPORT) && !read_port(value[ATTRIBUTE_DESTPORT], &local))
 		return false;
 	return value[ATTRIBUTE_NAME].len == 0 || domain_is_hostname(value[ATTRIBUTE_NAME]);
 }
@@ -271,8 +269,8 @@ static void set_user(struct smtp_server *s, const struct said *said)
 	}
 }
 
-static void start_over(struct smtp_server *s, const struct said *said,
-	const struct endpoint *client, const struct endpoint *local)
+static void start_over(
+	struct smtp_server *s, const struct said *said, const struct endpoint *client)
 {
 	struct front *f = front_of(s); /* before the client is another one */
 	struct str name = s->info.client_name;
@@ -282,26 +280,26 @@ static void start_over(struct smtp_server *s, const struct said *said,
 	else if (said->bits & BIT(ADDR))
 		name = STR("");
 	server_reset(s);
-	set_client(s, client, local);
+	set_client(s, client);
 	s->info.client_name = name;
 	set_user(s, said);
-	s->info.helo = keep(s->helo, said->value[ATTRIBUTE_HELO]);
+	server_set_helo(s, said->value[ATTRIBUTE_HELO]);
 	s->info.is_esmtp = str_equal_fold(said->value[ATTRIBUTE_PROTO], STR("ESMTP"));
 }
 
 void server_on_xclient(struct smtp_server *s, const struct command *c)
 {
-	struct endpoint client = s->info.client, local = s->info.local;
+	struct endpoint client = s->info.client;
 	struct smtp_answer answer = { 0 };
 	struct said said;
 
 	if (!read_line(s, c, XCLIENT_BITS, &said))
 		return;
-	if (!read_client(&said, &client, &local)) {
+	if (!read_client(&said, &client)) {
 		server_refuse(s, 501, STATUS(5, 5, 4), "bad value of an attribute of XCLIENT");
 		return;
 	}
-	start_over(s, &said, &client, &local);
+	start_over(s, &said, &client);
 	if (s->handler->on_client)
 		s->handler->on_client(s->user, s, &answer);
 	if (s->state == SESSION_CLOSED)

@@ -5,6 +5,9 @@
  * TLS: the session ends. What arrives later in clear text fails the adapter's handshake. Behind it nothing that was
  * said before counts.
  */
+#include <string.h>
+
+#include "base/mem.h"
 #include "session.h"
 
 bool server_offers_tls(const struct smtp_server *s)
@@ -52,6 +55,22 @@ static void note_certificate(struct smtp_server *s, const struct tls_info *info)
 	}
 }
 
+/* By itself: for most sessions it would be all that an arena's first block holds. */
+static void keep_cipher(struct smtp_server *s, const struct tls_info *info)
+{
+	size_t len = info->protocol.len + 1 + info->cipher.len;
+	struct buf text;
+
+	buf_init(&text, len);
+	buf_append_str(&text, info->protocol);
+	buf_append_char(&text, ' ');
+	buf_append_str(&text, info->cipher);
+	s->tls_text = mem_alloc(len);
+	memcpy(s->tls_text, text.data, len);
+	s->info.tls = str_of(s->tls_text, len);
+	buf_fini(&text);
+}
+
 static void forget(struct smtp_server *s)
 {
 	s->info.helo = (struct str){ 0 };
@@ -93,8 +112,7 @@ void server_on_tls(void *user, enum err err, const struct tls_info *info)
 	}
 	forget(s);
 	s->info.is_tls = true;
-	s->info.tls = arena_printf(
-		&s->arena, "%.*s %.*s", STR_FMT(info->protocol), STR_FMT(info->cipher));
+	keep_cipher(s, info);
 	note_certificate(s, info);
 	log_established(s);
 	if (s->tls_mode == LISTENER_IMPLICIT) {

@@ -41,7 +41,8 @@ struct smtp_server {
 	void *user;
 	struct smtp_server_info info;
 	struct arena arena; /* strings of info, but: */
-	char helo[256];     /* info.helo: a client may say EHLO for each of a million messages */
+	char *tls_text;     /* info.tls */
+	char *helo;         /* info.helo: a client may say EHLO for each of a million messages */
 	enum listener_tls tls_mode;
 	bool has_tls;
 
@@ -180,6 +181,9 @@ void server_end_mending(struct smtp_server *s);
 bool server_offers_auth(const struct smtp_server *s);
 void server_on_auth(struct smtp_server *s, const struct command *c);
 void server_on_auth_line(struct smtp_server *s, struct str line);
+
+/* server_command.c */
+void server_set_helo(struct smtp_server *s, struct str name);
 
 /* server_front.c */
 #define SESSION_FRONT_LINES                                                                        \

@@ -147,7 +147,7 @@ def test_explain_says_what_tls_waits_for(world):
         smtp.sendmail("from@sender.test", ["u@plain.test"], b"Subject: x\r\n\r\nx\r\n", mail_options=["REQUIRETLS"])
     for to, words in (("u@strict.test", ("tls verify: TLS is required, but not offered", "must ask for less",
                                          "then it is returned, outage or not")),
-                      ("u@plain.test", ("REQUIRETLS: TLS is required", "Only the sender's wish", "a certificate that verifies"))):
+                      ("u@plain.test", ("message needs REQUIRETLS", "Only the sender's wish", "a certificate that verifies"))):
         queue_id = relay.cli("list", "--to", to, "--ids").split()[0]
         page = wait_for(lambda queue_id=queue_id, words=words: (lambda text: text if words[0] in text else None)(
             relay.cli("explain", queue_id)), 10, "the reason in explain")

@@ -43,7 +43,7 @@ static void test_wishes_are_offered_to_whom_they_are_kept(void **state)
 		{ KNOWN, true, ALLOW_TRUSTED, true, false, true, true, true },
 		{ KNOWN, false, ALLOW_AUTHENTICATED, true, false, false, false, false },
 		{ STRANGER, false, ALLOW_TRUSTED, true, false, false, false, false },
-		{ STRANGER, true, ALLOW_TRUSTED, true, false, true, false, false },
+		{ STRANGER, true, ALLOW_TRUSTED, true, false, false, false, false },
 		/* who has to log in first will not say EHLO again afterwards; in clear text he cannot */
 		{ STRANGER, true, ALLOW_AUTHENTICATED, true, true, true, true, true },
 		{ STRANGER, true, ALLOW_AUTHENTICATED, false, true, true, true, false },
@@ -134,7 +134,7 @@ static const struct {
 	{ KNOWN, false, " REQUIRETLS", "530 5.7.10 REQUIRETLS needs STARTTLS first\r\n", false, 0,
 		0, 0, false, false },
 	{ KNOWN, true, " REQUIRETLS", SENDER, true, 0, 0, 0, false, false },
-	{ STRANGER, true, " REQUIRETLS", SENDER, true, 0, 0, 0, false, false },
+	{ STRANGER, true, " REQUIRETLS", UNKNOWN, false, 0, 0, 0, false, false },
 	{ KNOWN, false, " MT-PRIORITY=-9", SENDER, false, -9, 0, 0, false, false },
 	{ KNOWN, false, " MT-PRIORITY=6", SENDER, false, 6, 0, 0, false, false },
 	{ STRANGER, false, " MT-PRIORITY=6", LOST, false, 0, 0, 0, false, false },
