@@ -25,7 +25,8 @@ bool attempt_tls_is_unvouched(struct attempt *a)
 	const struct outcome lacking = { .stage = STAGE_POLICY,
 		.err = ERR_UNSUPPORTED,
 		.status = STATUS(5, 7, 30),
-		.text = STR("message needs REQUIRETLS, and neither DNSSEC nor MTA-STS vouches for the MX") };
+		.text = STR("message needs REQUIRETLS, and neither DNSSEC nor MTA-STS vouches for "
+			    "the MX") };
 
 	if (!a->message->is_requiretls || a->is_tls_waived || attempt_target(a)->is_vouched)
 		return false;
@@ -89,9 +90,11 @@ void attempt_tls_note_good(struct attempt *a)
 	const struct smtp_client_info *info = smtp_client_info(a->client);
 
 	if (info->tls.len > 0)
-		log_text(a->env->log, LOG_DEBUG, "smtp", "%s TLS connection established to %.*s: %.*s",
-			info->is_tls_verified ? "Verified"
-			: info->tls_fault == TLS_FAULT_NONE ? "Trusted" : "Untrusted",
+		log_text(a->env->log, LOG_DEBUG, "smtp",
+			"%s TLS connection established to %.*s: %.*s",
+			info->is_tls_verified               ? "Verified"
+			: info->tls_fault == TLS_FAULT_NONE ? "Trusted"
+							    : "Untrusted",
 			STR_FMT(a->host), STR_FMT(info->tls));
 	note_tls(a, info->tls.len > 0 ? ATTEMPT_TLS_GOOD : ATTEMPT_TLS_NOT_OFFERED, info->tls_fault,
 		info->tls_problem);

@@ -24,7 +24,7 @@ struct accept {
 	struct message *message;
 	struct recipient *recipients;
 	uint32_t recipient_count;
-	struct str mechanism; /* of AUTH; empty: none */
+	struct str mechanism;               /* of AUTH; empty: none */
 	struct str forwarded, forwarded_id; /* in message->arena; empty: no XFORWARD */
 };
 
@@ -233,8 +233,8 @@ static void classify(
 		class_apply(class, &t->env);
 	t->env.is_tls_optional = h->is_tls_optional && !t->env.is_requiretls;
 	/* A stranger may have named anybody as its sender, who wants no news of it. */
-	t->env.late_notice = intake_may_relay(info) ? late_notice_of(&t->env, h->is_bulk)
-						    : LATE_NOTICE_NONE;
+	t->env.late_notice =
+		intake_may_relay(info) ? late_notice_of(&t->env, h->is_bulk) : LATE_NOTICE_NONE;
 }
 
 /* The transaction becomes a message: strings and content move, nothing is copied. */

@@ -26,8 +26,7 @@ void intake_done_one(struct intake *in)
 	relay_check_stopped(in->relay);
 }
 
-void intake_refuse(
-	struct smtp_answer *answer, unsigned code, struct status status, struct str text)
+void intake_refuse(struct smtp_answer *answer, unsigned code, struct status status, struct str text)
 {
 	*answer = (struct smtp_answer){ .code = code, .status = status, .text = text };
 }
@@ -259,8 +258,7 @@ void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_
 	struct relay *r = in->relay;
 
 	metric_add(r->env->metrics, METRIC_smtpd_connections_total, 1);
-	if (in->is_closing ||
-		in->session_count + in->front_count >= r->conf->smtpd.sessions_max)
+	if (in->is_closing || in->session_count + in->front_count >= r->conf->smtpd.sessions_max)
 		turn_away(in, conn, STR("421 4.3.2 Too many sessions, try again later\r\n"));
 	else if (listener->is_proxied)
 		front_begin(in, conn, listener);

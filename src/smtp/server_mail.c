@@ -73,7 +73,8 @@ void server_on_mail(struct smtp_server *s, const struct command *c)
 		server_refuse_mail(s, "MAIL", &answer);
 	} else if (server_is_priority_lost(s, c)) {
 		/* RFC 6710 10: the new priority comes first. */
-		server_say(s, 250, STATUS(2, 3, 6), STR("0 is the priority of mail from unknown clients"));
+		server_say(s, 250, STATUS(2, 3, 6),
+			STR("0 is the priority of mail from unknown clients"));
 	} else {
 		server_say(s, 250, STATUS(2, 1, 0), STR("sender ok"));
 	}

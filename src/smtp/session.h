@@ -20,7 +20,7 @@ enum session_state {
 	SESSION_CHECKING, /* on_auth is out */
 	SESSION_ASKING,   /* on_rcpt or on_etrn is out */
 	SESSION_DATA,
-	SESSION_CHUNK, /* octets of a BDAT are awaited */
+	SESSION_CHUNK,      /* octets of a BDAT are awaited */
 	SESSION_SPOOLING,   /* on_spool is out */
 	SESSION_COMMITTING, /* on_message is out */
 	SESSION_CLOSED,
@@ -51,11 +51,11 @@ struct smtp_server {
 	bool is_ending;  /* the handler is being told of the end */
 	bool is_shutting_down;
 	const char *close_reason;
-	struct str *behind;    /* while a line is handled: the octets that follow it */
-	struct buf input;      /* octets that wait */
-	struct buf line;       /* the part of a command line that is there */
-	bool is_line_skipped;  /* it was too long; up to its end all is dropped */
-	struct arena scratch;  /* of the command at hand; while SESSION_ASKING it stays */
+	struct str *behind;   /* while a line is handled: the octets that follow it */
+	struct buf input;     /* octets that wait */
+	struct buf line;      /* the part of a command line that is there */
+	bool is_line_skipped; /* it was too long; up to its end all is dropped */
+	struct arena scratch; /* of the command at hand; while SESSION_ASKING it stays */
 	enum session_question question;
 	struct timer deadline; /* what it means, the state says */
 	struct timer session_end;
@@ -72,9 +72,10 @@ struct smtp_server {
 	uint64_t received_bytes; /* content as decoded, without our trace header */
 	bool is_too_big;
 	enum err spool_err;
-	uint64_t chunk_left;              /* octets of the BDAT at hand that have not come yet */
+	uint64_t chunk_left; /* octets of the BDAT at hand that have not come yet */
 	bool is_chunk_last;
-	struct smtp_answer chunk_refusal; /* code not 0: its octets are dropped, then this is said */
+	struct smtp_answer
+		chunk_refusal; /* code not 0: its octets are dropped, then this is said */
 	struct mono data_started;
 	uint64_t data_window_bytes; /* raw octets at the start of the rate window */
 
@@ -186,7 +187,7 @@ void server_set_helo(struct smtp_server *s, struct str name);
 
 /* server_front.c */
 #define SESSION_FRONT_LINES                                                                        \
-	"250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"                       \
+	"250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"                        \
 	"250-XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n"
 bool server_offers_front(const struct smtp_server *s);
 void server_on_xclient(struct smtp_server *s, const struct command *c);

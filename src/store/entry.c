@@ -34,9 +34,10 @@ void entry_put_accept(struct buf *b, const struct envelope *env, uint32_t spoole
 	put_i64(b, env->deliver_by.ms);
 	/* In the bits above it, for the journals of old that have no more here. */
 	put_u32(b, (uint32_t)env->deliver_by_notify | (uint32_t)env->late_notice << 1 |
-			   (uint32_t)env->deliver_by_trace << 3 | (uint32_t)env->is_requiretls << 4 |
-			   (uint32_t)env->deliver_by_is_ours << 5 | (uint32_t)env->is_tls_optional << 6 |
-			   (uint32_t)env->hold_wish << 7);
+			   (uint32_t)env->deliver_by_trace << 3 |
+			   (uint32_t)env->is_requiretls << 4 |
+			   (uint32_t)env->deliver_by_is_ours << 5 |
+			   (uint32_t)env->is_tls_optional << 6 | (uint32_t)env->hold_wish << 7);
 	put_i64(b, env->hold_until.ms);
 	put_u32(b, (uint32_t)env->origin);
 	put_text(b, env->user);
