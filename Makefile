@@ -67,6 +67,14 @@ $$(OBJ_$(1)): $$(BUILD)/obj/%.o: src/%.c
 endef
 $(foreach r,$(RANKS) main,$(eval $(call RANK_RULES,$(r))))
 
+# The default of fetch-helper is where PREFIX puts it: 'make install PREFIX=...' after 'make' compiles that file once more.
+$(BUILD)/obj/conf/keys.o: $(BUILD)/prefix
+$(BUILD)/prefix: force
+	@mkdir -p $(@D)
+	@echo '$(PREFIX)' | cmp -s - $@ || echo '$(PREFIX)' >$@
+.PHONY: force
+force:
+
 # main/ holds three programs: outlastd.c (+ daemon_*.c) and outlast.c (+ cli_*.c), shared_*.c serve both; and fetch.c, which
 # is linked with nothing of the relay.
 OBJ_outlastd := $(filter $(BUILD)/obj/main/outlastd.o $(BUILD)/obj/main/daemon_%.o $(BUILD)/obj/main/shared_%.o,$(OBJ_main))
@@ -110,13 +118,16 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/libexec/outlast
 	install -m 755 $(BUILD)/outlast-fetch $(DESTDIR)$(PREFIX)/libexec/outlast/
 	install -m 644 man/outlast.1 $(DESTDIR)$(MANDIR)/man1/
-	install -m 644 man/outlast.yaml.5 $(DESTDIR)$(MANDIR)/man5/
+	sed 's|/usr/local/libexec|$(PREFIX)/libexec|' man/outlast.yaml.5 >$(DESTDIR)$(MANDIR)/man5/outlast.yaml.5
 	install -m 644 man/outlastd.8 $(DESTDIR)$(MANDIR)/man8/
-	install -m 644 etc/outlast.yaml $(DESTDIR)/etc/outlast/outlast.yaml.example
+	sed 's|/usr/local/libexec|$(PREFIX)/libexec|' etc/outlast.yaml >$(DESTDIR)/etc/outlast/outlast.yaml.example
 	install -d $(DESTDIR)$(PREFIX)/share/doc/outlast $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 644 README.md CHANGES.md $(DESTDIR)$(PREFIX)/share/doc/outlast/
 	install -m 644 etc/completion/outlast.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/outlast
+	install -m 644 etc/completion/_outlast $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
+	install -m 644 etc/completion/outlast.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 	sed 's|/usr/local/sbin|$(PREFIX)/sbin|' etc/outlastd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/outlastd.service
 
 clean:

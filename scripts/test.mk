@@ -53,3 +53,11 @@ check-tsan:
 ## mutants        plants defects and sees that a named check turns red for each (doc/mutants.md)
 mutants:
 	@scripts/mutants $(abspath $(BUILD)) $(NAME)
+
+.PHONY: door blackbox-peers
+## door           what nmap and testssl.sh say of an outlastd with the shipped configuration (peers are fetched)
+door: all tools
+	BUILD=$(abspath $(BUILD)) test/e2e/door.py
+## blackbox-peers the black-box suite against Postfix, Exim and OpenSMTPD, and the table of doc/smtp.md
+blackbox-peers: all tools
+	BUILD=$(abspath $(BUILD)) test/e2e/blackbox/score.py

@@ -42,7 +42,8 @@ bool endpoint_is_unspecified(const struct endpoint *e); /* 0.0.0.0/8 and :: */
 bool endpoint_is_multicast(
 	const struct endpoint *e); /* 224.0.0.0/4, ff00::/8, and 240.0.0.0/4, 255.255.255.255 */
 bool endpoint_is_private(
-	const struct endpoint *e); /* RFC 1918, 100.64/10, 169.254/16, fc00::/7, fe80::/10 */
+	const struct endpoint *e); /* RFC 1918, 100.64/10, 169.254/16, fc00::/7, fe80::/10; 64:ff9b::/96 (RFC 6052)
+	                            * and 2002::/16 (RFC 3056) before an IPv4 address that is not public */
 
 /* endpoint_unmap - an IPv4-mapped IPv6 address becomes the IPv4 address. */
 void endpoint_unmap(struct endpoint *e);

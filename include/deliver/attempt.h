@@ -93,6 +93,7 @@ struct attempt {
 	struct tls_rule rule;   /* for the target now */
 	struct str session_key; /* the same */
 	bool is_lacking; /* a host that was reached lacks what the message needs: job_recipients say what */
+	bool is_tls_waived; /* a notice with REQUIRETLS that nobody takes as it should be: the second round */
 	bool is_reused;
 	bool is_ourselves; /* the host of the job greeted with our own name */
 	bool is_running; /* between start and on_done */

@@ -35,6 +35,7 @@ struct route_target {
 	uint16_t preference;
 	struct endpoint address; /* with port */
 	struct tls_rule tls; /* strings in the route's arena */
+	bool is_vouched; /* that this is a host of the next hop: it is its name or the operator's, or DNSSEC or MTA-STS says so */
 	struct str session_key; /* sessions to this address may be shared by those of one key only (deliver/pool.h) */
 	bool is_near; /* this machine or network, and not listed as an ordinary one: says nothing of the Internet */
 };

@@ -25,7 +25,8 @@ struct tls_policy_query {
 	void (*on_done)(struct tls_policy_query *q); /* later, once; not after cancel */
 	/* out, valid during on_done only: copy what is needed */
 	const struct sts_policy *policy; /* NULL, or of mode STS_NONE: none */
-	const char *problem; /* not NULL: whether there is one cannot be told now (our own disk): mail waits; static */
+	const char *
+		problem; /* not NULL: whether there is one cannot be told now (our own disk): mail waits; static */
 	/* the source's */
 	struct list link;
 	struct deferred deferred;

@@ -61,6 +61,7 @@ struct envelope {
 	bool deliver_by_is_ours; /* a rule of ours, which next hops need not know of */
 	bool deliver_by_trace;  /* T: a relayed notice of each next hop */
 	bool is_requiretls;     /* RFC 8689: only to next hops that offer it, over verified TLS */
+	bool is_tls_optional;   /* "TLS-Required: No", RFC 8689 3: what recipients' domains ask of TLS binds it not */
 	struct wall hold_until; /* WALL_NONE: not asked; RFC 4865 */
 	enum hold_wish hold_wish; /* how its sender asked for it, if he did: HOLDFOR counts from accepted */
 	enum message_origin origin;

@@ -27,6 +27,7 @@ struct header_scan {
 	unsigned own_received_count; /* Received fields written by us: "by OWN_HOST (Outlast)" */
 	struct buf message_id;       /* first Message-ID value, trimmed */
 	bool has_date, has_from;
+	bool is_tls_optional; /* TLS-Required: No (RFC 8689 section 3) */
 	/* Written by a program to many, or to nobody in particular: List-Id, Precedence bulk, list or junk, Auto-Submitted
 	 * other than "no" (RFC 3834 section 2): such a sender is not told of delays. */
 	bool is_bulk;

@@ -19,10 +19,11 @@ struct trace_info {
 	uint64_t id;
 	struct str
 		only_recipient; /* for-clause, set only when the message has one recipient (no disclosure of others) */
+	int priority; /* RFC 6710; 0: not said */
 	struct wall at;
 };
 
-/* trace_received - appends "Received: from ... by HOST (Outlast) with ESMTPS id ID for <..>; date" CRLF, folded under 78. */
+/* trace_received - appends "Received: from ... by HOST (Outlast) with ESMTPS id ID for <..> PRIORITY n; date" CRLF, folded under 78. */
 void trace_received(struct buf *out, const struct trace_info *info);
 
 #endif

@@ -45,6 +45,7 @@ struct smtp_job {
 	struct smtp_job_recipient *recipients;
 	uint32_t recipient_count;
 	struct content_reader *content;
+	bool is_tls_waived; /* REQUIRETLS of env is not asked of the host */
 	bool is_verify; /* ends with the replies to RCPT: no DATA, content is NULL */
 	/* on_done: once, later. is_reusable: the client is idle and the caller's. Else it has closed itself and is freed when this
 	 * returns; smtp_client_close is not needed, and harmless only inside of it. */

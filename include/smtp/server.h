@@ -112,6 +112,8 @@ struct smtp_server *smtp_server_new(struct env *env, struct conf *conf, struct c
  * nobody knows; such a client is trusted by no network. */
 void smtp_server_set_origin(struct smtp_server *s, const struct endpoint *client);
 const struct smtp_server_info *smtp_server_info(const struct smtp_server *s);
+/* smtp_server_append_client - "name[address]", for the log. */
+void smtp_server_append_client(struct buf *out, const struct smtp_server_info *info);
 /* smtp_server_spooled - the pending on_spool is done; err != OK: the message is refused with 452 4.3.1 at its end. */
 void smtp_server_spooled(struct smtp_server *s, enum err err);
 /* smtp_server_finish - the reply to the end of data. */

@@ -21,10 +21,11 @@ struct tls_rule {
 	enum tls_authority authority;
 	const struct net_tlsa *tlsa;
 	uint32_t tlsa_count;
-	const struct str *names; /* that the certificate may have; none: the host's name. "*.example" matches one label */
+	const struct str *
+		names; /* that the certificate may have; none: the host's name. "*.example" matches one label */
 	uint32_t name_count;
 	bool is_unlisted; /* STS mode testing: no pattern of the policy names the host */
-	bool is_testing; /* STS mode testing: checked and reported, never held against the host */
+	bool is_testing;  /* STS mode testing: checked and reported, never held against the host */
 };
 
 /* tls_rule_is_required - nothing but EHLO and STARTTLS is said in clear text. */

@@ -28,6 +28,7 @@ struct store_options {
 	uint64_t reserve_bytes; /* 0: no reserve */
 	uint64_t journal_bytes; /* size of the journal; 0: none, each message goes to the tables at once */
 	const char *vfs;        /* SQLite VFS by name, for tests; NULL: the default */
+	bool is_compiled_late;  /* statements at their first use, not at start; for tests that open thousands of queues */
 	/* on_fatal - the outcome of a commit is unknown: no on_done fires any more for what was
 	 * under way. The process must close its connections without a reply and end. Thread:
 	 * loop, once. message is valid during the call. */

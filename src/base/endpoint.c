@@ -182,7 +182,7 @@ bool endpoint_is_multicast(const struct endpoint *e)
 	return in_any(e, networks, ARRAY_COUNT(networks));
 }
 
-bool endpoint_is_private(const struct endpoint *e)
+static bool is_in_private_network(const struct endpoint *e)
 {
 	static const struct network networks[] = {
 		NET4(10, 0, 8),
@@ -194,6 +194,29 @@ bool endpoint_is_private(const struct endpoint *e)
 		NET6(0xfe, 0x80, 10),
 	};
 	return in_any(e, networks, ARRAY_COUNT(networks));
+}
+
+/* The IPv4 address that a translator (RFC 6052) or a tunnel (RFC 3056) makes of it. */
+static bool is_carried(const struct endpoint *e, struct endpoint *out)
+{
+	static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
+	bool is_6to4 = e->ip[0] == 0x20 && e->ip[1] == 0x02;
+
+	if (e->family != FAMILY_IPV6 || (!is_6to4 && memcmp(e->ip, nat64, sizeof(nat64)) != 0))
+		return false;
+	*out = (struct endpoint){ .family = FAMILY_IPV4, .port = e->port };
+	memcpy(out->ip, is_6to4 ? e->ip + 2 : e->ip + 12, 4);
+	return true;
+}
+
+bool endpoint_is_private(const struct endpoint *e)
+{
+	struct endpoint carried;
+
+	if (is_carried(e, &carried))
+		return is_in_private_network(&carried) || endpoint_is_loopback(&carried) ||
+		       endpoint_is_unspecified(&carried) || endpoint_is_multicast(&carried);
+	return is_in_private_network(e);
 }
 
 enum err network_parse(struct network *out, struct str text)

@@ -155,13 +155,29 @@ static void set_host(struct attempt *a)
 	buf_fini(&host);
 }
 
+/* RFC 8689 section 5: a notice is not lost for want of REQUIRETLS. That was looked for at each host; now it goes as other
+ * mail does. */
+static bool waive_tls(struct attempt *a)
+{
+	if (!a->is_lacking || a->is_tls_waived || !a->message->is_requiretls ||
+		a->message->reverse_path.len > 0)
+		return false;
+	a->is_tls_waived = true;
+	a->is_lacking = false;
+	a->next_target = a->hosts_tried = 0;
+	a->site_outcome = (struct outcome){ 0 };
+	return true;
+}
+
 static void next_host(struct attempt *a)
 {
-	if (!choose_target(a)) {
-		finish_unreached(a);
-		return;
-	}
-	set_host(a);
+	do {
+		if (!choose_target(a) && !(waive_tls(a) && choose_target(a))) {
+			finish_unreached(a);
+			return;
+		}
+		set_host(a);
+	} while (attempt_tls_is_unvouched(a));
 	attempt_tls_set_rule(a);
 	engage(a, !a->is_probe);
 }
@@ -368,6 +384,7 @@ static void run_job(struct attempt *a)
 		.recipient_count = a->recipient_count,
 		.content = a->content,
 		.is_verify = a->is_verify,
+		.is_tls_waived = a->is_tls_waived,
 		.on_done = on_job,
 	};
 	for (uint32_t i = 0; i < a->recipient_count; i++)

@@ -20,6 +20,29 @@ void attempt_tls_set_key(struct attempt *a)
 		a->conf, a->route->conf_route, attempt_target(a)->host, &a->rule, &a->arena);
 }
 
+bool attempt_tls_is_unvouched(struct attempt *a)
+{
+	const struct outcome lacking = { .stage = STAGE_POLICY,
+		.err = ERR_UNSUPPORTED,
+		.status = STATUS(5, 7, 30),
+		.text = STR("message needs REQUIRETLS, and neither DNSSEC nor MTA-STS vouches for "
+			    "the MX") };
+
+	if (!a->message->is_requiretls || a->is_tls_waived || attempt_target(a)->is_vouched)
+		return false;
+	a->is_lacking = true;
+	for (uint32_t i = 0; i < a->recipient_count; i++)
+		a->job_recipients[i].outcome = lacking;
+	return true;
+}
+
+/* RFC 8689 section 4.2.2: what the domain of the recipient asks for does not bind the message; what our operator does, binds. */
+static bool is_let_off(const struct attempt *a, const struct route_target *target)
+{
+	return a->message->is_tls_optional && a->route->tls != TLS_DANE &&
+	       (target->tls.authority == TLS_BY_DANE || target->tls.authority == TLS_BY_STS);
+}
+
 /* RFC 8689 section 4.2.1: the certificate of the next hop must verify, by PKIX unless TLSA records do it. */
 void attempt_tls_set_rule(struct attempt *a)
 {
@@ -27,7 +50,12 @@ void attempt_tls_set_rule(struct attempt *a)
 
 	a->rule = target->tls;
 	a->session_key = target->session_key;
-	if (!a->message->is_requiretls || target->tls.policy == TLS_VERIFY ||
+	if (is_let_off(a, target)) {
+		a->rule = (struct tls_rule){ .policy = a->route->tls };
+		attempt_tls_set_key(a);
+		return;
+	}
+	if (!a->message->is_requiretls || a->is_tls_waived || target->tls.policy == TLS_VERIFY ||
 		target->tls.policy == TLS_DANE)
 		return;
 	a->rule = (struct tls_rule){ .policy = TLS_VERIFY, .authority = TLS_BY_REQUIRETLS };
@@ -61,6 +89,13 @@ void attempt_tls_note_good(struct attempt *a)
 {
 	const struct smtp_client_info *info = smtp_client_info(a->client);
 
+	if (info->tls.len > 0)
+		log_text(a->env->log, LOG_DEBUG, "smtp",
+			"%s TLS connection established to %.*s: %.*s",
+			info->is_tls_verified               ? "Verified"
+			: info->tls_fault == TLS_FAULT_NONE ? "Trusted"
+							    : "Untrusted",
+			STR_FMT(a->host), STR_FMT(info->tls));
 	note_tls(a, info->tls.len > 0 ? ATTEMPT_TLS_GOOD : ATTEMPT_TLS_NOT_OFFERED, info->tls_fault,
 		info->tls_problem);
 	if (!a->rule.is_testing)

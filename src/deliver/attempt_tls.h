@@ -9,6 +9,9 @@ static inline const struct route_target *attempt_target(const struct attempt *a)
 	return &a->route->targets[a->order[a->target]];
 }
 
+/* attempt_tls_is_unvouched - the message needs REQUIRETLS, and nobody vouches for the name of the target (RFC 8689 section 4.2.1):
+ * it is lacking, and passed over. */
+bool attempt_tls_is_unvouched(struct attempt *a);
 /* attempt_tls_set_rule - that of the target, raised by what the message asks for. */
 void attempt_tls_set_rule(struct attempt *a);
 /* attempt_tls_set_key - after a change of a->rule that is not the target's own. */

@@ -211,7 +211,7 @@ static void resolve_smarthost(struct work *w, const struct conf_route *route)
 /* LMTP on a socket of this host: nothing to look up, nobody to listen. */
 static void resolve_socket(struct work *w, const struct conf_route *route)
 {
-	struct route_target target = { .is_near = true };
+	struct route_target target = { .is_near = true, .is_vouched = true };
 	struct str at = arena_printf(&w->arena, "unix:%.*s", STR_FMT(route->path));
 
 	w->route->is_smarthost = true;

@@ -117,6 +117,12 @@ void route_hosts_cancel(struct work *w)
 
 /* ---- targets ---- */
 
+static bool is_vouched(const struct work *w, const struct host *h)
+{
+	return w->is_signed || str_equal_fold(h->name, w->name) ||
+	       (h->tls.authority == TLS_BY_STS && !h->tls.is_unlisted);
+}
+
 static void add_target(
 	struct work *w, const struct host *h, const struct endpoint *address, struct str key)
 {
@@ -133,6 +139,7 @@ static void add_target(
 		.preference = h->preference,
 		.address = *address,
 		.tls = h->tls,
+		.is_vouched = is_vouched(w, h),
 		.session_key = key,
 		.is_near = route_is_near(w->request->conf, address),
 	};

@@ -82,13 +82,15 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(3, 5), THEN(OURS, PARK) },
 	{ ON(DNS), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(HOP, PARK) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(4, ALL), THEN(HOP, PARK) },
-	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 10), TO(30), THEN(MESSAGE, RETRY) },
+	/* What this message needs and a host lacks that has said so: it answers, and takes other mail. */
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, 10), TO(30), THEN(MESSAGE, RETRY),
+		SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(7, ALL), THEN(HOP, PARK) },
 	/* Beyond the RCPTMAX of the next hop: another transaction, when this one was one. */
 	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(5, 3), IF(OTHERS), THEN(RECIPIENT, AGAIN) },
-	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(MESSAGE, RETRY) },
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(4), ENH(SOME, ALL), THEN(MESSAGE, RETRY), SET(ANSWERS) },
 	/* To be returned rather than late, and late (RFC 2852). */
-	{ ON(POLICY), ERR(ANY_ERR), CLASS(5), ENH(4, 7), THEN(MESSAGE, FAIL) },
+	{ ON(POLICY), ERR(ANY_ERR), CLASS(5), ENH(4, 7), THEN(MESSAGE, FAIL), SET(ANSWERS) },
 	{ ON(DNS), ERR(ANY_ERR), ENH(1, ALL), IF(KNOWN_GOOD), THEN(HOP, PARK) },
 	{ ON(DNS), ERR(ANY_ERR), ENH(1, ALL), THEN(HOP, FAIL) },
 	{ IN(AT(STAGE_DNS) | AT(STAGE_POLICY)), ERR(ANY_ERR), ENH(4, ALL), IF(KNOWN_GOOD),
@@ -102,11 +104,11 @@ static const struct rule rules[] = {
 	{ ON(POLICY), ERR(ANY_ERR), ENH(1, 7), THEN(MESSAGE, FAIL), SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), ENH(1, ALL), THEN(RECIPIENT, FAIL), SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), ENH(SOME, ALL), IF(KNOWN_GOOD), THEN(MESSAGE, RETRY),
-		STAT(5, 0) },
+		STAT(5, 0), SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), ENH(6, ALL), THEN(MESSAGE, FAIL), SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), ENH(3, 3), THEN(MESSAGE, FAIL), SET(ANSWERS) },
 	{ ON(POLICY), ERR(ANY_ERR), ENH(7, 30), THEN(MESSAGE, FAIL), SET(ANSWERS) },
-	{ ON(POLICY), ERR(ANY_ERR), ANY_ENH, THEN(MESSAGE, RETRY), STAT(5, 0) },
+	{ ON(POLICY), ERR(ANY_ERR), ANY_ENH, THEN(MESSAGE, RETRY), STAT(5, 0), SET(ANSWERS) },
 
 	/* No session: the host, but what we ourselves lack or demand. */
 	{ IN(BEFORE_MAIL), ERR(OWN_FAULT), ANY_ENH, THEN(OURS, PARK), STAT(3, 0) },

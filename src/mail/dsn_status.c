@@ -101,7 +101,8 @@ static void put_remote(struct buf *out, const struct dsn_params *p, struct str n
 		return;
 	}
 	buf_init(&literal, ADDRESS_BYTES_MAX);
-	buf_printf(&literal, "[%s%.*s]", address.family == FAMILY_IPV6 ? "IPv6:" : "", STR_FMT(name));
+	buf_printf(
+		&literal, "[%s%.*s]", address.family == FAMILY_IPV6 ? "IPv6:" : "", STR_FMT(name));
 	put_field(out, p, "Remote-MTA: dns;", buf_str(&literal));
 	buf_fini(&literal);
 }

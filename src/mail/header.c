@@ -118,6 +118,8 @@ static void end_field(struct header_scan *h)
 			h->has_date = true;
 		} else if (str_equal_fold(name, STR("From"))) {
 			h->has_from = true;
+		} else if (name.len == 12 && str_equal_fold(name, STR("TLS-Required"))) {
+			h->is_tls_optional |= str_equal_fold(value, STR("No"));
 		} else if (says_bulk(name, value)) {
 			h->is_bulk = true;
 		}

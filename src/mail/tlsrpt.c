@@ -122,7 +122,7 @@ static void put_head(struct buf *out, const struct tlsrpt_mail *m, const char *b
 	buf_printf(out, "TLS-Report-Domain: %.*s\r\nTLS-Report-Submitter: %.*s\r\n",
 		STR_FMT(m->domain), STR_FMT(m->submitter));
 	buf_printf(out,
-		"Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
+		"TLS-Required: No\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
 		"Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n "
 		"boundary=\"%s\"\r\n\r\n",
 		boundary);

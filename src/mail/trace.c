@@ -121,8 +121,19 @@ static void put_for(struct fold *f, const struct trace_info *info, struct buf *w
 	buf_clear(word);
 	buf_append_char(word, '<');
 	append_clean(word, info->only_recipient, "<>", RECIPIENT_LEN_MAX, info->is_smtputf8);
-	buf_append(word, ">;", 2);
+	buf_append_char(word, '>');
+	if (info->priority == 0)
+		buf_append_char(word, ';');
 	put_word(f, STR("for"));
+	put_word(f, buf_str(word));
+}
+
+/* RFC 6710 section 7. */
+static void put_priority(struct fold *f, const struct trace_info *info, struct buf *word)
+{
+	buf_clear(word);
+	buf_printf(word, "%d;", info->priority);
+	put_word(f, STR("PRIORITY"));
 	put_word(f, buf_str(word));
 }
 
@@ -152,12 +163,14 @@ void trace_received(struct buf *out, const struct trace_info *info)
 	put_word(&f, STR("id"));
 	buf_clear(&word);
 	buf_append(&word, id.text, QUEUE_ID_LEN);
-	if (info->only_recipient.len == 0)
+	if (info->only_recipient.len == 0 && info->priority == 0)
 		buf_append_char(&word, ';');
 	put_word(&f, buf_str(&word));
 	put_break(&f);
 	if (info->only_recipient.len > 0)
 		put_for(&f, info, &word);
+	if (info->priority != 0)
+		put_priority(&f, info, &word);
 	buf_clear(&word);
 	instant_format_rfc5322(&word, info->at);
 	put_word(&f, buf_str(&word));

@@ -30,7 +30,14 @@ int cli_tls(struct cli *cli)
 	}
 	if (cli->operand_count)
 		json_object_set_new(request, "domain", json_string(cli->operands[0]));
-	return cli_ask(cli, request, on_row, &view, NULL);
+	int status = cli_ask(cli, request, on_row, &view, NULL);
+	if (status == 0 && view.rows == 0) {
+		if (cli->format != FORMAT_JSON)
+			cli_say("no MTA-STS policy is kept; 'outlast tls DOMAIN' tells how mail for a "
+				"domain is secured");
+		return VERB_NO_MATCH;
+	}
+	return status;
 }
 
 static void on_row(void *user, json_t *row)
@@ -135,6 +142,14 @@ static void put_fetching(const struct cli *cli, const json_t *row)
 		buf_append_str(&text, STR(", at "));
 		cli_append_time(&text, cli_seconds(row, "failed"));
 		cli_put_line(cli, "not fetched", &text);
+	}
+	if (json_object_get(row, "host_failure")) {
+		buf_append_str(&text, cli_text(row, "host_failure"));
+		buf_append_str(&text, STR(", at "));
+		cli_append_time(&text, cli_seconds(row, "host_failed"));
+		cli_put_line(cli, "mail waits", &text);
+		buf_append_str(&text, cli_text(row, "remedy"));
+		cli_put_line(cli, "remedy", &text);
 	}
 	if (json_object_get(row, "next_try")) {
 		buf_append_str(&text, STR("when mail comes for it, from "));

@@ -36,6 +36,12 @@ MUST_USE enum err daemon_become_user(const struct conf *conf, struct buf *messag
  * says what that means. */
 void daemon_raise_descriptors(const struct conf *conf, struct buf *message);
 
+/* daemon_warn - what will silently not work on this machine as configured: a line for each, appended to *warnings. */
+void daemon_warn(const struct conf *conf, struct buf *warnings);
+
+/* daemon_look_as_user - for a check alone: from root to conf->user, who will have to read the files. */
+void daemon_look_as_user(const struct conf *conf);
+
 /* daemon_notify - tells the service manager (sd_notify(3) protocol), if there is one. */
 void daemon_notify(const char *state);
 /* daemon_watchdog_ms - how often the service manager wants to hear of us; 0: it does not. */

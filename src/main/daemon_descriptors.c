@@ -19,13 +19,15 @@ void daemon_raise_descriptors(const struct conf *conf, struct buf *message)
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
 		limit.rlim_cur >= wanted)
 		return;
-	limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted
-										    : limit.rlim_max;
+	limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted
+				 ? wanted
+				 : limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= wanted)
 		return;
 	buf_printf(message,
 		"limits.sessions-max (%u) and delivery.connections-max (%u) may need %llu file "
-		"descriptors, and %llu are allowed: clients beyond that wait until others leave. Raise "
+		"descriptors, and %llu are allowed: clients beyond that wait until others leave. "
+		"Raise "
 		"the limit (LimitNOFILE= of the service, ulimit -Hn) or lower sessions-max",
 		conf->smtpd.sessions_max, conf->client.connections_max, (unsigned long long)wanted,
 		(unsigned long long)limit.rlim_cur);

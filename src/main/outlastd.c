@@ -136,6 +136,49 @@ static void raise_descriptors(struct daemon *d, const struct conf *conf)
 	buf_fini(&message);
 }
 
+static void log_warnings(struct daemon *d, const struct conf *conf)
+{
+	struct buf warnings;
+	struct str rest;
+
+	buf_init(&warnings, 64 << 10);
+	daemon_warn(conf, &warnings);
+	rest = buf_str(&warnings);
+	while (rest.len > 0) {
+		struct str line = str_cut(&rest, '\n');
+
+		log_text(&d->log.log, LOG_WARNING, "outlastd", "%.*s", STR_FMT(line));
+	}
+	buf_fini(&warnings);
+}
+
+/* What --check-config finds beyond the file itself: exit status. */
+static int check_machine(const struct conf *conf)
+{
+	const struct os_net_tls files = tls_files(conf);
+	struct os_tls *tls = NULL;
+	struct buf message;
+	enum err err;
+
+	buf_init(&message, 64 << 10);
+	daemon_warn(conf, &message);
+	for (struct str rest = buf_str(&message); rest.len > 0;) {
+		struct str line = str_cut(&rest, '\n');
+
+		fprintf(stderr, "outlastd: warning: %.*s\n", STR_FMT(line));
+	}
+	buf_clear(&message);
+	daemon_look_as_user(conf);
+	err = os_tls_read(&files, &tls, &message);
+	os_tls_free(tls);
+	if (err != OK) {
+		buf_append_char(&message, '\n');
+		say("", &message);
+	}
+	buf_fini(&message);
+	return err == OK ? 0 : EXIT_DATA;
+}
+
 /* Certificates and the rest change together, or neither does. */
 static enum err take_over(struct daemon *d, struct conf *conf, struct buf *message)
 {
@@ -154,6 +197,7 @@ static enum err take_over(struct daemon *d, struct conf *conf, struct buf *messa
 	}
 	os_net_use_tls(&d->net, tls);
 	raise_descriptors(d, conf);
+	log_warnings(d, conf);
 	if (d->fetch.uv) {
 		const struct os_fetch_params fetch = fetch_params(conf);
 		os_fetch_set(&d->fetch, &fetch);
@@ -425,6 +469,7 @@ static int serve(struct daemon *d)
 	int status;
 
 	raise_descriptors(d, d->conf);
+	log_warnings(d, d->conf);
 	buf_init(&message, 64 << 10);
 	status = open_ports(d, &message);
 	if (status == 0)
@@ -529,6 +574,8 @@ int main(int argc, char **argv)
 	status = load_conf(&d);
 	if (status == 0)
 		status = check_switches(&d);
+	if (status == 0 && d.options.only_check)
+		status = check_machine(d.conf);
 	if (status != 0 || d.options.only_check) {
 		if (status == 0)
 			printf("%s: ok\n", d.options.config_file);

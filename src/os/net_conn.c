@@ -21,6 +21,7 @@
 #include "net_uv.h"
 
 #define LINGER_MS (1 * SECOND_MS)
+#define LINGER_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 static void on_event(struct deferred *d);
 static void on_deadline(struct timer *t);
@@ -256,7 +257,12 @@ static void on_octets(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer
 			conn_shut(c);
 		else if (!c->is_detached)
 			conn_finish_input(c, err_from_uv((int)count));
-	} else if (count > 0 && !c->is_detached) {
+	} else if (count > 0 && c->is_detached) {
+		/* Who pours on and on behind our goodbye is not waited for. */
+		c->lingered_bytes += (size_t)count;
+		if (c->lingered_bytes > LINGER_BYTES_MAX && !c->is_closing)
+			conn_shut(c);
+	} else if (count > 0) {
 		if (c->tls)
 			tls_feed(c, buffer->base, (size_t)count);
 		else

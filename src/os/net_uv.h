@@ -97,6 +97,7 @@ struct conn {
 	size_t read_limit; /* octets a call of on_read; 0: any */
 	unsigned broken_turns;
 	enum err open_err;
+	size_t lingered_bytes; /* read and dropped since the user closed */
 	bool is_opening;
 	bool is_open;
 	bool wants_read;    /* the user's wish */

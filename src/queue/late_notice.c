@@ -23,5 +23,6 @@ enum late_notice late_notice_of(const struct envelope *env, bool is_bulk)
 	if (is_timed)
 		return LATE_NOTICE_AT_TIME;
 	/* RFC 8689 5: a notice of it has to travel as it did, and a digest is of other mail too. */
-	return is_asked || env->envid.len > 0 || env->is_requiretls ? LATE_NOTICE_OWN : LATE_NOTICE_DIGEST;
+	return is_asked || env->envid.len > 0 || env->is_requiretls ? LATE_NOTICE_OWN
+								    : LATE_NOTICE_DIGEST;
 }

@@ -7,8 +7,8 @@ static bool is_due_by_time(const struct envelope *env, const struct success_hop 
 {
 	if (env->deliver_by.ms == WALL_NONE.ms || env->deliver_by_is_ours || hop->is_final)
 		return false;
-	return env->deliver_by_trace || (env->deliver_by_notify && !hop->has_deliverby &&
-						hop->at.ms < env->deliver_by.ms);
+	return env->deliver_by_trace ||
+	       (env->deliver_by_notify && !hop->has_deliverby && hop->at.ms < env->deliver_by.ms);
 }
 
 enum success_notice success_notice_of(

@@ -24,8 +24,20 @@ struct accept {
 	struct message *message;
 	struct recipient *recipients;
 	uint32_t recipient_count;
+	struct str mechanism;               /* of AUTH; empty: none */
 	struct str forwarded, forwarded_id; /* in message->arena; empty: no XFORWARD */
 };
+
+/* -9 to 9, RFC 6710. */
+static struct str priority_text(int priority, char *text)
+{
+	size_t len = 0;
+
+	if (priority < 0)
+		text[len++] = '-';
+	text[len++] = (char)('0' + (priority < 0 ? -priority : priority));
+	return str_of(text, len);
+}
 
 static void log_accepted(const struct accept *a)
 {
@@ -42,6 +54,7 @@ static void log_accepted(const struct accept *a)
 	struct str forwarded = a->forwarded;
 	const struct log_field fields[] = {
 		{ "client", e->client, LOG_PLAIN, false },
+		{ "sasl_method", a->mechanism, LOG_PLAIN, false },
 		{ "sasl_username", e->user, LOG_PLAIN, false },
 		{ "orig_queue_id", a->forwarded_id, LOG_PLAIN, false },
 		{ "orig_client", str_cut(&forwarded, ' '), LOG_PLAIN, false },
@@ -57,15 +70,19 @@ static void log_accepted(const struct accept *a)
 		{ "message-id", e->message_id.len ? str_trim(e->message_id) : STR("<>"), LOG_PLAIN,
 			false },
 	};
+	char priority[sizeof("-9")];
 	const struct log_field envelope[] = {
 		{ "from", e->reverse_path, LOG_BRACKETED, false },
 		{ "size", buf_str(&size), LOG_PLAIN, false },
 		{ "nrcpt", buf_str(&count), LOG_PLAIN, false },
+		{ "priority", priority_text(e->priority, priority), LOG_PLAIN, false },
 	};
+	size_t envelope_count = e->priority != 0 ? 4 : 3;
 	const struct log_event events[] = {
 		{ LOG_INFO, "smtpd", str_from_c(id.text), client, client_count, STR("") },
 		{ LOG_INFO, "cleanup", str_from_c(id.text), message_id, 1, STR("") },
-		{ LOG_INFO, "qmgr", str_from_c(id.text), envelope, 3, STR("queue active") },
+		{ LOG_INFO, "qmgr", str_from_c(id.text), envelope, envelope_count,
+			STR("queue active") },
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(events); i++)
@@ -113,7 +130,8 @@ static void refuse_accepted(struct accept *a, enum err err)
 {
 	struct smtp_answer answer;
 
-	intake_refuse(&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
+	intake_refuse(
+		&answer, 452, STATUS(4, 3, 1), STR("Insufficient system storage, try again later"));
 	log_text(a->intake->relay->env->log, LOG_ERROR, "smtpd",
 		"a message could not be stored and was refused with 452: %s", err_name(err));
 	metric_add(a->intake->relay->env->metrics, METRIC_messages_refused_total, 1);
@@ -202,7 +220,8 @@ static void on_accepted(struct store_op *op)
 }
 
 /* What neither the client nor its user asked for: class rules, and who hears of a delay. */
-static void classify(struct relay *r, struct smtp_transaction *t)
+static void classify(
+	struct relay *r, struct smtp_transaction *t, const struct smtp_server_info *info)
 {
 	const struct header_scan *h = &t->header;
 	/* After a reload the marks of the old rules say nothing about the new. */
@@ -212,17 +231,21 @@ static void classify(struct relay *r, struct smtp_transaction *t)
 
 	if (class)
 		class_apply(class, &t->env);
-	t->env.late_notice = late_notice_of(&t->env, h->is_bulk);
+	t->env.is_tls_optional = h->is_tls_optional && !t->env.is_requiretls;
+	/* A stranger may have named anybody as its sender, who wants no news of it. */
+	t->env.late_notice =
+		intake_may_relay(info) ? late_notice_of(&t->env, h->is_bulk) : LATE_NOTICE_NONE;
 }
 
 /* The transaction becomes a message: strings and content move, nothing is copied. */
-static struct message *message_of(struct relay *r, struct smtp_transaction *t)
+static struct message *message_of(
+	struct relay *r, struct smtp_transaction *t, const struct smtp_server_info *info)
 {
 	struct message *m = message_new();
 	struct recipient *recipients =
 		arena_array(&t->arena, t->env.recipient_count, sizeof(*recipients));
 
-	classify(r, t);
+	classify(r, t, info);
 	memcpy(recipients, t->env.recipients, t->env.recipient_count * sizeof(*recipients));
 	t->env.message_id = arena_dup(&t->arena, buf_str(&t->header.message_id));
 	t->env.size_bytes = t->content_bytes;
@@ -256,8 +279,10 @@ void accept_on_message(void *user, struct smtp_server *server, struct smtp_trans
 
 	a->intake = in;
 	a->session = s;
-	a->message = message_of(r, t);
+	a->message = message_of(r, t, smtp_server_info(server));
 	keep_forwarded(a, smtp_server_info(server));
+	if (smtp_server_info(server)->user.len > 0)
+		a->mechanism = smtp_server_info(server)->mechanism; /* "PLAIN" or "LOGIN", static */
 	a->recipients = a->message->env.recipients;
 	a->recipient_count = a->message->env.recipient_count;
 	smtp_transaction_free(t);

@@ -126,8 +126,6 @@ void account_on_mail(struct accounts *a, const struct conf *conf,
 		return;
 	t->env.user = arena_dup(&t->arena, name);
 	if (!owns(rule, t->env.reverse_path)) {
-		log_text(a->env->log, LOG_NOTICE, "smtpd", "user %.*s may not send from <%.*s>",
-			STR_FMT(name), STR_FMT(t->env.reverse_path));
 		*answer = (struct smtp_answer){
 			.code = 553,
 			.status = STATUS(5, 7, 1),

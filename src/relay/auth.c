@@ -284,14 +284,7 @@ static void set_client(struct check *c, const struct smtp_server_info *client)
 	struct buf where;
 
 	buf_init(&where, 1024);
-	if (client->client_name.len > 0)
-		buf_append_str(&where, client->client_name);
-	else
-		buf_append_str(&where,
-			endpoint_is_loopback(&client->client) ? STR("localhost") : STR("unknown"));
-	buf_append_char(&where, '[');
-	endpoint_format_ip(&where, &client->client);
-	buf_append_char(&where, ']');
+	smtp_server_append_client(&where, client);
 	c->where = arena_dup(&c->arena, buf_str(&where));
 	c->mechanism = arena_dup(&c->arena, client->mechanism);
 	buf_fini(&where);

@@ -14,6 +14,7 @@
 #include "queue/health.h"
 #include "queue/retry.h"
 #include "relay/control_book.h"
+#include "relay/control_explain.h"
 #include "relay/control_json.h"
 #include "relay/control_outage.h"
 
@@ -45,6 +46,7 @@ static void tell_outage(struct verb_call *call, const struct outage_record *o);
 static void tell_grace(struct verb_call *call, const struct conf_policy *policy);
 static void tell_health(
 	struct verb_call *call, const char *what, struct str name, const struct health_record *h);
+static void tell_remedy(struct verb_call *call, struct str reason);
 static void tell_recipients(struct verb_call *call, struct str hop);
 static void tell_recipient(struct verb_call *call, const struct queued_recipient *r);
 static void tell_next(struct verb_call *call, const struct queued_recipient *r);
@@ -117,6 +119,9 @@ static void tell_message(struct verb_call *call)
 	buf_printf(text, ", for %u recipient%s.", m->recipient_count,
 		m->recipient_count == 1 ? "" : "s");
 	say(call, "message");
+	explain_wishes(text, &m->env);
+	if (text->len > 0)
+		say(call, "wishes");
 }
 
 static void tell_finished(struct verb_call *call)
@@ -410,6 +415,17 @@ static void tell_health(
 	}
 	buf_append_char(text, '.');
 	say(call, "site");
+	if (h->state != HEALTH_UP && h->state != HEALTH_RECOVERING)
+		tell_remedy(call, str_from_c(h->text));
+}
+
+static void tell_remedy(struct verb_call *call, struct str reason)
+{
+	struct str remedy = explain_tls_remedy(reason);
+
+	buf_append_str(&((struct explain_state *)call->state)->text, remedy);
+	if (remedy.len > 0)
+		say(call, "tls");
 }
 
 static void tell_recipients(struct verb_call *call, struct str hop)
@@ -451,6 +467,7 @@ static void tell_recipient(struct verb_call *call, const struct queued_recipient
 		buf_append_str(text,
 			STR(" The reply to its final dot was lost: it may have arrived already."));
 	say(call, "attempts");
+	tell_remedy(call, r->text);
 }
 
 /* tell_next - what happens next, and what could make it happen sooner. */

@@ -8,11 +8,13 @@
 
 #include "mail/domain.h"
 #include "relay/control_call.h"
+#include "relay/control_explain.h"
 #include "relay/control_json.h"
 #include "relay/sts_private.h"
 
 enum { PAGE = 100 };
 
+static void get_policy(struct verb_call *call);
 static void tell_domain(struct verb_call *call);
 static void tell_page(struct verb_call *call);
 static void next_page(struct verb_call *call);
@@ -35,8 +37,29 @@ void verb_tls(struct verb_call *call)
 		verb_submit(call, &call->shelf_list.op, STORE_SHELF_LIST, tell_page);
 	else if (domain_normalize(name, &call->arena, &call->shelf_get.key) != OK)
 		verb_fail(call, VERB_USAGE, "tls takes a domain");
-	else
-		verb_submit_lenient(call, &call->shelf_get.op, STORE_SHELF_GET, tell_domain);
+	else {
+		call->lookup.hop = call->shelf_get.key;
+		verb_submit_lenient(call, &call->lookup.op, STORE_LOOKUP, get_policy);
+	}
+}
+
+static void get_policy(struct verb_call *call)
+{
+	verb_submit_lenient(call, &call->shelf_get.op, STORE_SHELF_GET, tell_domain);
+}
+
+/* Mail of the domain waits, or waited, for a TLS rule that its hosts did not satisfy. */
+static void put_failure(struct verb_call *call, json_t *row)
+{
+	const struct health_record *h = &call->lookup.hop_out.health;
+	struct str text = str_from_c(h->text);
+
+	if (call->lookup.op.err != OK || call->lookup.hop_out.name.len == 0 ||
+		h->state == HEALTH_UP || explain_tls_remedy(text).len == 0)
+		return;
+	json_put_text(row, "host_failure", text);
+	json_put_wall(row, "host_failed", h->last_failure);
+	json_put_text(row, "remedy", explain_tls_remedy(text));
 }
 
 static void tell_domain(struct verb_call *call)
@@ -49,6 +72,7 @@ static void tell_domain(struct verb_call *call)
 	if (call->shelf_get.op.err == OK)
 		(void)put_policy(call, row, &call->shelf_get.item);
 	put_gauges(call, row, domain);
+	put_failure(call, row);
 	verb_row(call, row);
 	verb_done(call, json_object());
 }

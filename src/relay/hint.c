@@ -64,7 +64,8 @@ void hint_note_failed(const struct delivery *d)
 	if (!route || d->site->health.state != HEALTH_DOWN)
 		return;
 	for (uint32_t i = 0; i < route->target_count && i < HINTS_PER_SITE_MAX; i++)
-		add(d->hop->relay, &route->targets[i].address, d->site->name);
+		if (route->targets[i].address.family != FAMILY_UNIX) /* nobody comes from there */
+			add(d->hop->relay, &route->targets[i].address, d->site->name);
 }
 
 void hint_note_up(struct site *s)
@@ -120,7 +121,7 @@ bool hint_probe_route(struct relay *r, struct str name)
 		if (!str_equal_fold(route->name, name))
 			continue;
 		is_found = true;
-		if (route->via == ROUTE_SMARTHOST)
+		if (route->via != ROUTE_MX)
 			reload_smarthost(r, route, &scratch);
 	}
 	arena_fini(&scratch);

@@ -26,17 +26,14 @@ void intake_done_one(struct intake *in)
 	relay_check_stopped(in->relay);
 }
 
-void intake_refuse(
-	struct smtp_answer *answer, unsigned code, struct status status, struct str text)
+void intake_refuse(struct smtp_answer *answer, unsigned code, struct status status, struct str text)
 {
 	*answer = (struct smtp_answer){ .code = code, .status = status, .text = text };
 }
 /* ---- MAIL, RCPT, DATA ---- */
 
-static bool may_relay(const struct session *s)
+bool intake_may_relay(const struct smtp_server_info *info)
 {
-	const struct smtp_server_info *info = smtp_server_info(s->server);
-
 	return account_name(info).len > 0 || (info->is_trusted && info->allow == ALLOW_TRUSTED);
 }
 
@@ -67,7 +64,6 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 	const struct conf *conf = s->intake->relay->conf;
 	const struct conf_relay_domain *relay_domain = NULL;
 
-	(void)server;
 	if (address->domain.len == 0) {
 		/* <Postmaster> without a domain is ours, for whoever writes to it (RFC 5321 section 4.5.1) */
 		struct address postmaster;
@@ -79,7 +75,7 @@ static void on_rcpt(void *user, struct smtp_server *server, struct smtp_transact
 		}
 		rcpt->address = postmaster.text;
 		rcpt->domain = postmaster.domain;
-	} else if (!may_relay(s) &&
+	} else if (!intake_may_relay(smtp_server_info(server)) &&
 		   !(relay_domain = conf_relay_domain_for(conf, rcpt->domain))) {
 		intake_refuse(answer, 550, STATUS(5, 7, 1),
 			STR("Relaying denied: client is not in a trusted network and not "
@@ -113,8 +109,12 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 	account_on_data(s->intake->accounts, r->conf, t, answer);
 	if (answer->code != 0)
 		return;
+	struct wall now = env_wall(r->env);
+	/* What is told of a hold (RFC 4865 5.1.2) counts from the arrival. */
+	if (t->env.hold_wish == HOLD_WISH_FOR)
+		t->env.hold_until = wall_add(t->env.hold_until, now.ms - t->env.accepted.ms);
 	t->env.id = relay_new_id(r);
-	t->env.accepted = env_wall(r->env);
+	t->env.accepted = now;
 	t->env.helo = arena_dup(&t->arena, info->helo);
 
 	const struct trace_info trace = {
@@ -131,6 +131,7 @@ static void on_data(void *user, struct smtp_server *server, struct smtp_transact
 		.id = t->env.id,
 		.only_recipient =
 			t->env.recipient_count == 1 ? t->env.recipients[0].address : STR(""),
+		.priority = t->env.priority,
 		.at = t->env.accepted,
 	};
 	trace_received(&t->content, &trace);
@@ -205,13 +206,8 @@ static void on_close(void *user, struct smtp_server *server, const char *reason)
 
 	buf_init(&b, 512);
 	buf_append_str(&b, STR("disconnect from "));
-	buf_append_str(&b, info->client_name.len > 0 ? info->client_name : STR("unknown"));
-	buf_append_char(&b, '[');
-	if (info->client.family == FAMILY_NONE)
-		buf_append_str(&b, STR("unknown"));
-	else
-		endpoint_format_ip(&b, &info->client);
-	buf_printf(&b, "] (%s)", reason);
+	smtp_server_append_client(&b, info);
+	buf_printf(&b, " (%s)", reason);
 	log_text(in->relay->env->log, LOG_INFO, "smtpd", "%s", buf_cstr(&b));
 	buf_fini(&b);
 	accept_forget_session(s->accept);
@@ -262,8 +258,7 @@ void intake_accept_conn(struct intake *in, struct conn *conn, const struct conf_
 	struct relay *r = in->relay;
 
 	metric_add(r->env->metrics, METRIC_smtpd_connections_total, 1);
-	if (in->is_closing ||
-		in->session_count + in->front_count >= r->conf->smtpd.sessions_max)
+	if (in->is_closing || in->session_count + in->front_count >= r->conf->smtpd.sessions_max)
 		turn_away(in, conn, STR("421 4.3.2 Too many sessions, try again later\r\n"));
 	else if (listener->is_proxied)
 		front_begin(in, conn, listener);

@@ -23,9 +23,9 @@ struct intake {
 	struct relay *relay;
 	struct auth *auth;
 	struct accounts *accounts; /* what users sent within the hour */
-	struct list sessions; /* of session.link */
+	struct list sessions;      /* of session.link */
 	uint32_t session_count;
-	struct list fronts;   /* front.c: connections whose PROXY header is not there yet */
+	struct list fronts; /* front.c: connections whose PROXY header is not there yet */
 	uint32_t front_count;
 	uint32_t accept_count; /* messages, chunks and checks under way */
 	struct map clients;    /* struct client by address */
@@ -34,7 +34,7 @@ struct intake {
 	struct timer replied; /* for the fault point of that name */
 	struct timer crowd;   /* crowd.c: runs while it is crowded */
 	bool is_crowded;
-	uint64_t crowded_out; /* since it became so */
+	uint64_t crowded_out;   /* since it became so */
 	struct mono etrn_since; /* the minute that etrn_count is about */
 	uint32_t etrn_count;
 	struct smtp_server_handler handler;
@@ -63,6 +63,9 @@ void intake_done_one(struct intake *in);
 /* intake_refuse - text lives as long as the answer is used. */
 void intake_refuse(
 	struct smtp_answer *answer, unsigned code, struct status status, struct str text);
+
+/* intake_may_relay - to anywhere; whoever may not is a stranger, who may send to relay-domains and the postmaster alone. */
+bool intake_may_relay(const struct smtp_server_info *info);
 
 /* intake_begin_session - header: what the load balancer in front of it says; NULL: there is none. */
 void intake_begin_session(struct intake *in, struct conn *conn,

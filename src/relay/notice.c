@@ -10,6 +10,7 @@
 #include "mail/dsn.h"
 #include "mail/header.h"
 #include "relay/delivery.h"
+#include "relay/receipt.h"
 #include "relay/teller.h"
 
 #define NOTICE_BYTES_MAX (256u << 10)
@@ -48,11 +49,15 @@ static struct str notice_to(const struct delivery *d)
 	return conf->postmaster;
 }
 
-/* The sender wants a notice on this very message, to match it with what he sent. */
+/* The sender wants a notice on this very message, to match it with what he sent: in a message of a stranger he may know nothing
+ * of it. */
 static bool is_asked(const struct delivery *d)
 {
 	const struct envelope *e = &d->message->env;
 	bool is = e->origin == ORIGIN_SMTP && (e->envid.len > 0 || e->is_requiretls);
+
+	if (e->origin == ORIGIN_SMTP && !receipt_is_of_known_client(d))
+		return false;
 
 	for (uint32_t i = 0; i < d->record.result_count && !is; i++) {
 		const struct queued_recipient *q = recipient_of(d, d->record.results[i].number);

@@ -27,17 +27,18 @@ static enum success_notice wish_of(const struct delivery *d, const struct store_
 	return SUCCESS_NOTICE_NONE;
 }
 
-/* Logged in, or of a network of ours. Whoever else may send to relay-domains could name anybody as its sender: nobody is told
- * at a stranger's wish what he did not send. */
-static bool is_of_known_client(const struct delivery *d)
+bool receipt_is_of_known_client(const struct delivery *d)
 {
 	const struct envelope *e = &d->message->env;
 	struct str ip = str_slice(e->client, str_find(e->client, '[') + 1, e->client.len);
 	struct endpoint client;
 
 	ip = str_slice(ip, 0, str_find(ip, ']'));
-	return e->user.len > 0 || endpoint_parse_ip(&client, ip) != OK ||
-	       conf_is_trusted(d->hop->relay->conf, &client);
+	if (e->user.len > 0)
+		return true;
+	if (endpoint_parse_ip(&client, ip) != OK)
+		return !str_equal(ip, STR("unknown")); /* a load balancer's word: anybody */
+	return conf_is_trusted(d->hop->relay->conf, &client);
 }
 
 bool receipt_is_needed(const struct delivery *d)
@@ -48,7 +49,7 @@ bool receipt_is_needed(const struct delivery *d)
 		has_wish = (d->recipients[i].rcpt.notify & NOTIFY_SUCCESS) != 0;
 	for (uint32_t i = 0; has_wish && i < d->record.result_count; i++)
 		if (wish_of(d, &d->record.results[i]) != SUCCESS_NOTICE_NONE)
-			return is_of_known_client(d);
+			return receipt_is_of_known_client(d);
 	return false;
 }
 

@@ -11,6 +11,9 @@
 
 #include "relay/delivery.h"
 
+/* receipt_is_of_known_client - the message came from somebody logged in, from a trusted network, or from this host. Whoever
+ * else may send (to relay-domains) can name anybody as its sender. */
+bool receipt_is_of_known_client(const struct delivery *d);
 /* receipt_is_needed - by what the results of the record say. */
 bool receipt_is_needed(const struct delivery *d);
 /* receipt_build - joins the notices of the record. content: of the original, its first part or nothing. */

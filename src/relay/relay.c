@@ -291,6 +291,7 @@ enum err relay_reload(struct relay *r, struct conf *conf, struct buf *message)
 	resolver_set_conf(r->resolver, conf);
 	resolver_flush(r->resolver);
 	pool_set_conf(r->pool, conf);
+	pool_close_idle(r->pool); /* what was verified under other authorities, or asked for nothing */
 	sts_set_conf(r->sts, conf);
 	destination_reload(r);
 	hint_reload(r);

@@ -190,18 +190,33 @@ static bool compress_into(struct buf *out, struct str text)
 	return is_done;
 }
 
+static struct str contact_of(const struct conf *conf)
+{
+	return conf->tls_report.contact.len > 0 ? conf->tls_report.contact : conf->postmaster;
+}
+
+/* RFC 8460 section 5.3: the domain of the contact, or else we are not who the report says. */
+static struct str submitter_of(const struct conf *conf)
+{
+	struct str contact = contact_of(conf);
+	size_t at = contact.len;
+
+	while (at > 0 && contact.data[at - 1] != '@')
+		at--;
+	return at > 0 ? str_slice(contact, at, contact.len) : conf->hostname;
+}
+
 static bool make(struct tls_report *t)
 {
 	struct report_sending *s = t->sending;
 	const struct conf *conf = t->relay->conf;
-	struct str contact = conf->tls_report.contact;
 	const struct tally_report report = {
 		.domain = s->domain,
 		.organization = conf->tls_report.organization.len > 0
 					? conf->tls_report.organization
 					: conf->hostname,
-		.contact = contact.len > 0 ? contact : conf->postmaster,
-		.submitter = conf->hostname,
+		.contact = contact_of(conf),
+		.submitter = submitter_of(conf),
 		.begin = s->begin,
 	};
 	struct buf text;
@@ -255,14 +270,13 @@ static bool send_mail(struct tls_report *t, struct str to)
 {
 	struct report_sending *s = t->sending;
 	struct relay *r = t->relay;
-	struct str contact = r->conf->tls_report.contact;
 
 	if (!own_mail_begin(&s->mail, r, to, MAIL_BYTES_MAX))
 		return false;
 	const struct tlsrpt_mail mail = {
-		.from = contact.len > 0 ? contact : r->conf->postmaster,
+		.from = contact_of(r->conf),
 		.to = s->mail.recipient.address,
-		.submitter = r->conf->hostname,
+		.submitter = submitter_of(r->conf),
 		.domain = s->domain,
 		.report_id = s->report_id,
 		.id = s->mail.message->env.id,
@@ -271,6 +285,8 @@ static bool send_mail(struct tls_report *t, struct str to)
 		.end_s = (s->begin.ms + DAY_MS) / SECOND_MS - 1,
 		.gzip = buf_str(&s->gzip),
 	};
+	/* RFC 8460 section 5.3.1: what the report is about must not be in its way. */
+	s->mail.message->env.is_tls_optional = true;
 	tlsrpt_mail_build(&s->mail.message->content, &mail);
 	CHECK(!s->mail.message->content.is_full);
 	own_mail_end(&s->mail, false);

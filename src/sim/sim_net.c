@@ -49,6 +49,7 @@ struct conn {
 	int64_t timeout_ms;
 	size_t read_limit; /* octets at a time to the relay; 0: any */
 	bool is_dialled, is_asked;
+	enum tls_check tls_check;
 	unsigned busy;
 };
 
@@ -177,6 +178,25 @@ static void split(struct pipe *p, struct segment *s, size_t len)
 	s->len = len;
 }
 
+/* There is no TLS here: octets go on as they are, and what a certificate would be worth the script says. */
+static void end_handshake(struct conn *c)
+{
+	struct tls_info info = { .protocol = STR("TLSv1.3"), .cipher = STR("none") };
+	enum err err = OK;
+
+	info.is_verified = c->line.tls == SIM_TLS_GOOD;
+	if (c->line.tls == SIM_TLS_NONE) {
+		err = ERR_TLS;
+		info.fault = TLS_FAULT_HANDSHAKE;
+		info.problem = STR("the handshake failed");
+	} else if (!info.is_verified) {
+		err = c->tls_check == TLS_CHECK_NONE ? OK : ERR_TLS;
+		info.fault = TLS_FAULT_EXPIRED;
+		info.problem = STR("certificate has expired");
+	}
+	c->handler->on_tls(c->user, err, &info);
+}
+
 static void on_to_relay(struct timer *t)
 {
 	struct conn *c = CONTAINER_OF(t, struct conn, to_relay.timer);
@@ -189,8 +209,7 @@ static void on_to_relay(struct timer *t)
 		if (s->kind == SEGMENT_DATA)
 			c->handler->on_read(c->user, str_of(s->data, s->len));
 		else if (s->kind == SEGMENT_TLS)
-			c->handler->on_tls(c->user, ERR_TLS,
-				&(struct tls_info){ .problem = STR("the handshake failed") });
+			end_handshake(c);
 		else
 			c->handler->on_end(c->user, err_of(s->kind));
 	}
@@ -435,7 +454,7 @@ static size_t net_op_unsent(struct conn *c)
 
 static void net_op_start_tls(struct conn *c, const struct tls_want *want)
 {
-	(void)want;
+	c->tls_check = want->check;
 	push(c, &c->to_relay, SEGMENT_TLS, NULL, 0, 0);
 }
 

@@ -19,11 +19,16 @@ struct sim_sock_handler {
 
 enum sim_reach { REACH_ACCEPT, REACH_REFUSE, REACH_BLACKHOLE, REACH_UNREACHABLE };
 
+/* What STARTTLS with a host comes to: it is not offered; the handshake is done, with a certificate that verifies or one that
+ * has expired. */
+enum sim_tls { SIM_TLS_NONE, SIM_TLS_GOOD, SIM_TLS_EXPIRED };
+
 struct sim_line {
 	enum sim_reach reach;
 	int64_t latency_ms;
 	uint32_t segment_max; /* segments have 1 to so many octets; 0: uncut */
 	int64_t trickle_ms;   /* towards the relay one octet in this time; 0: no */
+	enum sim_tls tls;
 	uint64_t reset_after; /* octets from the relay, then a reset; 0: no */
 };
 

@@ -17,7 +17,7 @@ struct session {
 	struct buf input;
 	struct timer think;
 	struct buf reply; /* waits for the think time */
-	bool is_hung, is_closing, is_in_data, has_mail, has_hello;
+	bool is_hung, is_closing, is_in_data, has_mail, has_hello, is_tls, is_lmtp;
 	char from[256], envid[64];
 	char **recipients;
 	uint32_t recipient_count;
@@ -272,18 +272,47 @@ static void do_rcpt(struct session *s, struct str line)
 	say(s, 250, "2.1.5 recipient ok");
 }
 
-static void take(struct session *s, struct str content, bool is_doubt)
+static void take_for(struct session *s, struct str content, uint32_t recipient, bool is_doubt)
 {
 	struct sim_site *site = s->site;
 	int64_t now_ms = s->peers->clock->now_ms;
 
-	for (uint32_t i = 0; i < s->recipient_count; i++)
-		sim_ledger_take(s->peers->ledger, content, str_from_c(s->recipients[i]),
-			site->index, is_doubt);
-	site->taken += s->recipient_count;
+	sim_ledger_take(s->peers->ledger, content, str_from_c(s->recipients[recipient]),
+		site->index, is_doubt);
+	site->taken++;
 	site->last_ms = now_ms;
 	if (site->up_ms >= 0 && site->recovered_ms < 0)
 		site->recovered_ms = now_ms;
+}
+
+static void take(struct session *s, struct str content, bool is_doubt)
+{
+	for (uint32_t i = 0; i < s->recipient_count; i++)
+		take_for(s, content, i, is_doubt);
+}
+
+/* LMTP: a reply for each recipient; a rule at the dot looks at each by himself, and "lose" ends the session among the
+ * replies. */
+static void take_each(struct session *s, struct str content)
+{
+	for (uint32_t i = 0; i < s->recipient_count && s->sock; i++) {
+		struct str address = str_from_c(s->recipients[i]);
+		const struct sim_rule *r = rule_for(s, AT_DOT, address);
+
+		if (!r || r->action == ACT_LOSE)
+			take_for(s, content, i, r != NULL);
+		if (!r) {
+			say(s, 250, "2.1.5 taken");
+		} else if (r->action == ACT_REPLY) {
+			if (r->code >= 500 && !r->is_false)
+				sim_ledger_refuse(
+					s->peers->ledger, str_from_c(s->envid), address);
+			say(s, r->code, r->text[0] ? r->text : "so the script says");
+		} else {
+			sim_sock_write(s->sock, buf_str(&s->reply)); /* those before him have theirs */
+			end(s, false);
+		}
+	}
 }
 
 /* The content is undone of its dots and taken. False: not all there yet. */
@@ -312,8 +341,10 @@ static bool do_content(struct session *s)
 				line.data[0] == '.' ? str_slice(line, 1, line.len) : line);
 	}
 	buf_consume(&s->input, used);
-	const struct sim_rule *r = rule_for(s, AT_DOT, STR(""));
-	if (r && r->action == ACT_LOSE) {
+	const struct sim_rule *r = s->is_lmtp ? NULL : rule_for(s, AT_DOT, STR(""));
+	if (s->is_lmtp) {
+		take_each(s, buf_str(&content));
+	} else if (r && r->action == ACT_LOSE) {
 		take(s, buf_str(&content), true);
 		end(s, false);
 	} else if (!r || !apply(s, r, AT_DOT, STR(""))) {
@@ -337,17 +368,24 @@ static void do_data(struct session *s)
 	say(s, 354, "go on");
 }
 
+static bool offers_tls(const struct session *s)
+{
+	return !s->is_tls && s->site->line.tls != SIM_TLS_NONE;
+}
+
 static void do_command(struct session *s, struct str line)
 {
-	if (str_starts_fold(line, STR("EHLO"))) {
+	if (str_starts_fold(line, STR("EHLO")) || str_starts_fold(line, STR("LHLO"))) {
+		s->is_lmtp = line.data[0] == 'L';
 		if (act(s, AT_EHLO, STR("")))
 			return;
 		reset_transaction(s);
 		s->has_hello = true;
 		buf_printf(&s->reply,
 			"250-%s\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-"
-			"ENHANCEDSTATUSCODES\r\n%s",
-			s->site->hosts[0].name, s->site->has_no_dsn ? "" : "250-DSN\r\n");
+			"ENHANCEDSTATUSCODES\r\n%s%s",
+			s->site->hosts[0].name, s->site->has_no_dsn ? "" : "250-DSN\r\n",
+			offers_tls(s) ? "250-STARTTLS\r\n" : "");
 		say(s, 250, "SIZE 50000000");
 	} else if (str_starts_fold(line, STR("HELO"))) {
 		s->has_hello = true;
@@ -358,6 +396,10 @@ static void do_command(struct session *s, struct str line)
 		do_rcpt(s, line);
 	} else if (str_equal_fold(line, STR("DATA"))) {
 		do_data(s);
+	} else if (str_equal_fold(line, STR("STARTTLS")) && offers_tls(s)) {
+		s->is_tls = true;
+		s->has_hello = false;
+		say(s, 220, "2.0.0 ready");
 	} else if (str_equal_fold(line, STR("RSET"))) {
 		reset_transaction(s);
 		say(s, 250, "2.0.0 ok");

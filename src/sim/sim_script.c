@@ -30,6 +30,17 @@ static void add_domains(struct words *w, struct sim_site *s, const char *templat
 	}
 }
 
+static enum sim_tls take_tls(struct words *w)
+{
+	if (words_take(w, "good"))
+		return SIM_TLS_GOOD;
+	if (words_take(w, "expired"))
+		return SIM_TLS_EXPIRED;
+	if (!words_take(w, "none"))
+		words_complain(w, "tls is good, expired or none, not '%s'", words_peek(w));
+	return SIM_TLS_NONE;
+}
+
 static void do_set(struct words *w, struct sim_site *s)
 {
 	while (w->at < w->line->word_count) {
@@ -53,6 +64,8 @@ static void do_set(struct words *w, struct sim_site *s)
 			s->rcpt_max = words_number(w);
 		else if (words_take(w, "no-dsn"))
 			s->has_no_dsn = true;
+		else if (words_take(w, "tls"))
+			s->line.tls = take_tls(w);
 		else if (words_take(w, "greylist"))
 			s->greylist_ms = words_span(w);
 		else if (words_take(w, "smarthost"))

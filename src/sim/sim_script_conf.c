@@ -8,7 +8,7 @@ static struct str conf_text(struct sim_world *w, const char *text)
 	return arena_dup(&w->conf->arena, str_from_c(text));
 }
 
-/* conf route NAME [to GLOB] [from GLOB] via HOST */
+/* conf route NAME [to GLOB] [from GLOB] via [lmtp] HOST */
 static void do_route(struct words *w)
 {
 	struct conf *c = w->world->conf;
@@ -24,7 +24,9 @@ static void do_route(struct words *w)
 		r->to = conf_text(w->world, words_next(w));
 	if (words_take(w, "from"))
 		r->from = conf_text(w->world, words_next(w));
-	if (words_take(w, "via"))
+	if (words_take(w, "via") && words_take(w, "lmtp"))
+		r->via = ROUTE_LMTP;
+	if (w->at < w->line->word_count)
 		r->host = conf_text(w->world, words_next(w));
 	c->routes = routes;
 	c->route_count++;
@@ -77,6 +79,22 @@ static void do_class(struct words *w)
 	c->class_count++;
 }
 
+/* conf tls none, opportunistic, require or verify */
+static void do_tls(struct words *w)
+{
+	static const char *const names[] = { [TLS_NONE] = "none",
+		[TLS_OPPORTUNISTIC] = "opportunistic",
+		[TLS_REQUIRE] = "require",
+		[TLS_VERIFY] = "verify" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (words_take(w, names[i])) {
+			w->world->conf->policy.tls = (enum tls_policy)i;
+			return;
+		}
+	words_complain(w, "unknown way of TLS '%s'", words_peek(w));
+}
+
 void sim_script_conf(struct words *w)
 {
 	struct conf *c = w->world->conf;
@@ -114,6 +132,8 @@ void sim_script_conf(struct words *w)
 		c->notify.operators = conf_text(w->world, words_next(w));
 	else if (words_take(w, "canaries"))
 		do_canaries(w);
+	else if (words_take(w, "tls"))
+		do_tls(w);
 	else
 		words_complain(w, "unknown setting '%s'", words_peek(w));
 }

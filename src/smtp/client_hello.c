@@ -273,8 +273,10 @@ void client_on_tls(void *user, enum err err, const struct tls_info *info)
 	if (err == OK && has_to_verify && !info->is_verified)
 		err = ERR_TLS;
 	if (err == OK) {
-		c->info.tls = arena_printf(
-			&c->arena, "%.*s %.*s", STR_FMT(info->protocol), STR_FMT(info->cipher));
+		c->info.tls = arena_printf(&c->arena, "%.*s %.*s%s%s%s", STR_FMT(info->protocol),
+			STR_FMT(info->cipher), info->is_verified ? " verified (" : "",
+			info->is_verified ? tls_rule_name(&c->params.tls) : "",
+			info->is_verified ? ")" : "");
 		c->info.is_tls_verified = info->is_verified;
 		c->info.tls_fault = info->fault;
 		c->info.tls_problem = arena_dup(&c->arena, info->problem);

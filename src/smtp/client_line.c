@@ -48,7 +48,7 @@ static void append_wishes(const struct smtp_client *c, struct buf *line)
 {
 	const struct envelope *env = c->job->env;
 
-	if (env->is_requiretls) /* or client_need.c had refused it */
+	if (env->is_requiretls && !c->job->is_tls_waived) /* or client_need.c had refused it */
 		buf_append_str(line, STR(" REQUIRETLS"));
 	if (c->info.has_priority) /* RFC 6710 4.2: 0 too, or the next hop chooses */
 		buf_printf(line, " MT-PRIORITY=%d", env->priority);
@@ -79,6 +79,8 @@ void client_write_mail(struct smtp_client *c)
 		buf_append_str(&line, STR(" ENVID="));
 		envid_param(&line, env->envid);
 	}
+	if (c->params.user.len > 0) /* RFC 4954 5: who submitted it is nobody we vouch for */
+		buf_append_str(&line, STR(" AUTH=<>"));
 	append_wishes(c, &line);
 	buf_append_str(&line, STR("\r\n"));
 	client_write(c, buf_str(&line));

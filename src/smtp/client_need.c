@@ -19,7 +19,7 @@ int64_t client_by_s(const struct smtp_client *c)
 /* RFC 8689 4.2.1: TLS, the certificate verified, and a host that goes on with it. */
 static bool lacks_tls(const struct smtp_client *c, struct outcome *outcome)
 {
-	if (!c->job->env->is_requiretls)
+	if (!c->job->env->is_requiretls || c->job->is_tls_waived)
 		return false;
 	if (c->info.tls.len == 0 || !c->info.is_tls_verified) {
 		outcome->status = STATUS(5, 7, 10);

@@ -43,6 +43,7 @@ static bool begin(struct smtp_server *s)
 	if (!server_begin_content(s, &answer)) {
 		if (s->state == SESSION_CLOSED)
 			return false;
+		server_log_reject(s, "BDAT", t->env.reverse_path, STR(""), &answer);
 		s->chunk_refusal = answer;
 		s->chunk_refusal.text = arena_dup(&t->arena, answer.text);
 		return true;

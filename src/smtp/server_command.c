@@ -157,7 +157,9 @@ static void refuse_fault(struct smtp_server *s, enum command_fault fault, const 
 		server_refuse(s, 501, address, "address in %s is too long", name);
 		break;
 	case COMMAND_UTF8_ADDRESS:
-		server_refuse(s, 553, STATUS(5, 6, 7), "address in %s needs SMTPUTF8", name);
+		/* RFC 6531 3.5 */
+		server_refuse(s, c->verb == COMMAND_MAIL ? 550 : 553, STATUS(5, 6, 7),
+			"address in %s needs SMTPUTF8", name);
 		break;
 	case COMMAND_BAD_PARAMETER:
 		server_refuse(s, 501, STATUS(5, 5, 4), "bad or repeated parameter of %s", name);
@@ -238,7 +240,7 @@ static void on_line(struct smtp_server *s, enum line_result result, struct str l
 
 static bool offers_etrn(const struct smtp_server *s)
 {
-	return s->handler->on_etrn && server_knows_client(s);
+	return s->handler->on_etrn && server_may_know_client(s);
 }
 
 /* RFC 9422. What does not fit its six digits is no limit to speak of. */

@@ -56,10 +56,8 @@ void server_on_data(struct smtp_server *s, const struct command *c)
 		return;
 	}
 	if (!server_begin_content(s, &answer)) {
-		if (s->state == SESSION_CLOSED)
-			return;
-		server_reset(s);
-		server_answer(s, &answer);
+		if (s->state != SESSION_CLOSED)
+			server_refuse_mail(s, "DATA", &answer);
 		return;
 	}
 	server_say(s, 354, (struct status){ 0 },
@@ -123,28 +121,47 @@ static void commit(struct smtp_server *s)
 	server_forget_forward(s);
 }
 
-bool server_judge_content(struct smtp_server *s)
+/* Code 0: nothing is wrong with it. */
+static struct smtp_answer judge_content(struct smtp_server *s)
 {
 	const struct header_scan *header = &s->t->header;
 	uint32_t line_max = s->conf->smtpd.text_line_bytes_max;
 
 	if (s->decoder.fault != ENDDATA_CLEAN)
-		server_refuse(s, 550, STATUS(5, 5, 2), "message has a bare CR, bare LF or NUL");
-	else if (s->is_too_big)
-		server_refuse(s, 552, STATUS(5, 3, 4), "message is larger than %llu octets",
-			(unsigned long long)s->conf->smtpd.message_bytes_max);
-	else if (line_max > 0 && s->decoder.line_max_bytes > line_max)
-		server_refuse(
-			s, 554, STATUS(5, 6, 0), "message has a line over %u octets", line_max);
-	else if (header->received_count > s->conf->smtpd.hops_max)
-		server_refuse(s, 554, STATUS(5, 4, 6), "too many hops");
-	else if (header->own_received_count > s->conf->smtpd.own_hops_max)
-		server_refuse(s, 554, STATUS(5, 4, 6), "mail loop through this host");
-	else if (s->spool_err != OK)
-		server_reply(
-			s, 452, STATUS(4, 3, 1), "message cannot be stored now, try again later");
-	else
+		return (struct smtp_answer){ .code = 550,
+			.status = STATUS(5, 5, 2),
+			.text = STR("message has a bare CR, bare LF or NUL") };
+	if (s->is_too_big)
+		return (struct smtp_answer){ .code = 552,
+			.status = STATUS(5, 3, 4),
+			.text = arena_printf(&s->t->arena, "message is larger than %llu octets",
+				(unsigned long long)s->conf->smtpd.message_bytes_max) };
+	if (line_max > 0 && s->decoder.line_max_bytes > line_max)
+		return (struct smtp_answer){ .code = 554,
+			.status = STATUS(5, 6, 0),
+			.text = arena_printf(&s->t->arena, "message has a line over %u octets", line_max) };
+	if (header->received_count > s->conf->smtpd.hops_max)
+		return (struct smtp_answer){
+			.code = 554, .status = STATUS(5, 4, 6), .text = STR("too many hops") };
+	if (header->own_received_count > s->conf->smtpd.own_hops_max)
+		return (struct smtp_answer){ .code = 554,
+			.status = STATUS(5, 4, 6),
+			.text = STR("mail loop through this host") };
+	if (s->spool_err != OK)
+		return (struct smtp_answer){ .code = 452,
+			.status = STATUS(4, 3, 1),
+			.text = STR("message cannot be stored now, try again later") };
+	return (struct smtp_answer){ 0 };
+}
+
+bool server_judge_content(struct smtp_server *s)
+{
+	struct smtp_answer answer = judge_content(s);
+
+	if (answer.code == 0)
 		return true;
+	server_log_reject(s, "END-OF-MESSAGE", s->t->env.reverse_path, STR(""), &answer);
+	server_answer(s, &answer);
 	return false;
 }
 

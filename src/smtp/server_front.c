@@ -60,7 +60,7 @@ struct said {
 
 /* Fixed sizes: a session may hear these commands for each of a million messages. */
 struct front {
-	struct endpoint origin; /* the client before any XCLIENT */
+	struct endpoint origin, origin_local;              /* the client before any XCLIENT */
 	char name[VALUE_BYTES_MAX], user[VALUE_BYTES_MAX]; /* of info */
 	bool has_login;                                    /* info.user is from LOGIN */
 	char forward[ATTRIBUTE_COUNT][VALUE_BYTES_MAX];

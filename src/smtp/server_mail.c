@@ -17,17 +17,7 @@ static void set_client(struct smtp_server *s, struct smtp_transaction *t)
 	struct buf name;
 
 	buf_init(&name, 512);
-	if (s->info.client_name.len > 0)
-		buf_append_str(&name, s->info.client_name);
-	else
-		buf_append_str(&name,
-			endpoint_is_loopback(&s->info.client) ? STR("localhost") : STR("unknown"));
-	buf_append_char(&name, '[');
-	if (s->info.client.family == FAMILY_NONE)
-		buf_append_str(&name, STR("unknown"));
-	else
-		endpoint_format_ip(&name, &s->info.client);
-	buf_append_char(&name, ']');
+	smtp_server_append_client(&name, &s->info);
 	t->env.client = arena_dup(&t->arena, buf_str(&name));
 	buf_fini(&name);
 }
@@ -59,28 +49,32 @@ void server_on_mail(struct smtp_server *s, const struct command *c)
 {
 	struct smtp_answer answer = { 0 };
 	uint32_t messages_max = s->conf->smtpd.messages_per_session;
+	const struct smtp_answer too_large = { .code = 552,
+		.status = STATUS(5, 3, 4),
+		.text = STR("message is larger than limits.message-size-max") };
 
 	if (messages_max > 0 && s->message_count >= messages_max) {
 		server_end(s, STATUS(4, 7, 0), "enough messages for one session");
 		return;
 	}
 	if (c->has_size && c->size_bytes > s->conf->smtpd.message_bytes_max) {
+		server_log_reject(s, "MAIL", c->address.text, STR(""), &too_large);
 		server_refuse(s, 552, STATUS(5, 3, 4), "message is larger than %llu octets",
 			(unsigned long long)s->conf->smtpd.message_bytes_max);
 		return;
 	}
-	if (!server_may_wish(s, c))
+	if (!server_is_qualified(s, c) || !server_may_wish(s, c))
 		return;
 	s->t = begin(s, c);
 	s->handler->on_mail(s->user, s, s->t, &answer);
 	if (s->state == SESSION_CLOSED)
 		return;
 	if (answer.code != 0) {
-		server_reset(s);
-		server_answer(s, &answer);
+		server_refuse_mail(s, "MAIL", &answer);
 	} else if (server_is_priority_lost(s, c)) {
 		/* RFC 6710 10: the new priority comes first. */
-		server_say(s, 250, STATUS(2, 3, 6), STR("0 is the priority of mail from unknown clients"));
+		server_say(s, 250, STATUS(2, 3, 6),
+			STR("0 is the priority of mail from unknown clients"));
 	} else {
 		server_say(s, 250, STATUS(2, 1, 0), STR("sender ok"));
 	}
@@ -124,6 +118,8 @@ void server_on_rcpt(struct smtp_server *s, const struct command *c)
 		server_reply(s, 452, STATUS(4, 5, 3), "too many recipients, send the others later");
 		return;
 	}
+	if (!server_is_qualified(s, c))
+		return;
 	struct recipient *rcpt = next_recipient(t);
 	*rcpt = (struct recipient){
 		.number = t->env.recipient_count + 1,
@@ -146,6 +142,8 @@ void server_end_rcpt(struct smtp_server *s, const struct smtp_answer *answer)
 	struct smtp_transaction *t = s->t;
 
 	if (answer->code != 0) {
+		server_log_reject(s, "RCPT", t->env.reverse_path,
+			t->env.recipients[t->env.recipient_count].address, answer);
 		server_answer(s, answer);
 	} else {
 		keep_recipient(t, &t->env.recipients[t->env.recipient_count]);

@@ -2,9 +2,23 @@
  * server_submission - between the decoder and the transaction: the header of submitted mail is mended while it streams by
  * (mail/submission.h, RFC 6409 section 8). What counts against the limits is what the client sent; what is scanned,
  * sized and stored is what came of it. The slack that the content has beside its limits holds what is added.
+ * Addresses of the envelope must be whole (section 4.2): what is meant by "sales" is known where it was written alone.
  */
 #include "base/mem.h"
 #include "session.h"
+
+bool server_is_qualified(struct smtp_server *s, const struct command *c)
+{
+	struct str domain = c->address.domain;
+
+	/* Literals have brackets; <> and <Postmaster> no domain. */
+	if (!s->info.is_submission || domain.len == 0 || domain.data[0] == '[' ||
+		str_find(domain, '.') < domain.len)
+		return true;
+	server_refuse(s, 554, c->verb == COMMAND_MAIL ? STATUS(5, 1, 8) : STATUS(5, 1, 2),
+		"domain in %s is not fully qualified", command_name(c->verb));
+	return false;
+}
 
 void server_begin_mending(struct smtp_server *s)
 {

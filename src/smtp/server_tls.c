@@ -86,6 +86,20 @@ static const char *close_reason(struct smtp_server *s, enum err err, const struc
 	return arena_printf(&s->arena, "TLS handshake failed: %.*s", STR_FMT(info->problem)).data;
 }
 
+static void log_established(struct smtp_server *s)
+{
+	struct buf client;
+
+	if (s->env->log->level < LOG_DEBUG)
+		return;
+	buf_init(&client, 512);
+	smtp_server_append_client(&client, &s->info);
+	log_text(s->env->log, LOG_DEBUG, "smtpd", "%s TLS connection established from %s: %.*s",
+		s->info.certificate.len > 0 ? "Trusted" : "Anonymous", buf_cstr(&client),
+		STR_FMT(s->info.tls));
+	buf_fini(&client);
+}
+
 void server_on_tls(void *user, enum err err, const struct tls_info *info)
 {
 	struct smtp_server *s = user;
@@ -100,6 +114,7 @@ void server_on_tls(void *user, enum err err, const struct tls_info *info)
 	s->info.is_tls = true;
 	keep_cipher(s, info);
 	note_certificate(s, info);
+	log_established(s);
 	if (s->tls_mode == LISTENER_IMPLICIT) {
 		server_enter(s, SESSION_DELAY);
 		if (s->conf->smtpd.greeting_delay_ms == 0)

@@ -2,9 +2,11 @@
  * server_wish - what a message is asked to have beyond delivery: REQUIRETLS (RFC 8689), MT-PRIORITY (6710), DELIVERBY (2852)
  * and FUTURERELEASE (4865).
  *
- * Each is offered only to whom it is kept: REQUIRETLS under TLS, holding at submission to clients that may relay by who they are. An
- * unknown client's priority is 0, and it is told so; its mail is taken all the same. A wish that cannot be kept is refused
- * at MAIL, for afterwards nobody would know.
+ * Each is offered only to whom it is kept: holding (at submission), by-times, and under TLS REQUIRETLS, to clients that may
+ * relay by who they are: with BY=1, or REQUIRETLS to a host that lacks it, a stranger could have a message returned, with
+ * all that it says, to whomever he names as its sender. Where nobody but users may send, it is offered to those who have
+ * not logged in yet. An unknown client's priority is 0, and it is told so; its mail is taken all the same. A wish that
+ * cannot be kept is refused at MAIL, for afterwards nobody would know.
  */
 #include "session.h"
 
@@ -14,11 +16,17 @@ bool server_knows_client(const struct smtp_server *s)
 	       (s->info.is_trusted && s->info.allow == ALLOW_TRUSTED);
 }
 
+bool server_may_know_client(const struct smtp_server *s)
+{
+	return server_knows_client(s) ||
+	       (s->info.allow == ALLOW_AUTHENTICATED && server_offers_auth(s));
+}
+
 static bool offers_holding(const struct smtp_server *s)
 {
 	/* RFC 4865 4.2: of submission alone. */
 	return s->conf->smtpd.hold_max_ms >= SECOND_MS && s->info.is_submission &&
-	       server_knows_client(s);
+	       server_may_know_client(s);
 }
 
 /* "FUTURERELEASE 2592000 2026-12-22T09:00:00Z" */
@@ -37,10 +45,12 @@ static void offer_holding(const struct smtp_server *s, struct buf *lines)
 
 void server_offer_wishes(const struct smtp_server *s, struct buf *lines)
 {
-	if (s->info.is_tls)
+	if (s->info.is_tls && server_may_know_client(s))
 		buf_append_str(lines, STR("250-REQUIRETLS\r\n"));
 	/* Without the name of a profile: all nineteen priorities are told apart. */
-	buf_append_str(lines, STR("250-MT-PRIORITY\r\n250-DELIVERBY\r\n"));
+	buf_append_str(lines, STR("250-MT-PRIORITY\r\n"));
+	if (server_may_know_client(s))
+		buf_append_str(lines, STR("250-DELIVERBY\r\n"));
 	if (offers_holding(s))
 		offer_holding(s, lines);
 }
@@ -63,10 +73,11 @@ bool server_may_wish(struct smtp_server *s, const struct command *c)
 	int64_t max_ms = s->conf->smtpd.hold_max_ms;
 	struct wall now = env_wall(s->env);
 
-	if (c->is_requiretls && !s->info.is_tls)
-		server_refuse(s, 530, STATUS(5, 7, 10), "REQUIRETLS needs STARTTLS first");
-	else if (c->has_hold && !offers_holding(s))
+	if ((c->has_hold && !offers_holding(s)) ||
+		((c->has_by || c->is_requiretls) && !server_may_know_client(s)))
 		server_refuse(s, 555, STATUS(5, 5, 4), "unknown parameter of MAIL");
+	else if (c->is_requiretls && !s->info.is_tls)
+		server_refuse(s, 530, STATUS(5, 7, 10), "REQUIRETLS needs STARTTLS first");
 	else if (c->has_hold && hold_until(c, now).ms > wall_add(now, max_ms).ms)
 		server_refuse(s, 501, STATUS(5, 5, 4), "mail is held for %lld s at most",
 			(long long)(max_ms / SECOND_MS));

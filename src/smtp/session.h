@@ -20,7 +20,7 @@ enum session_state {
 	SESSION_CHECKING, /* on_auth is out */
 	SESSION_ASKING,   /* on_rcpt or on_etrn is out */
 	SESSION_DATA,
-	SESSION_CHUNK, /* octets of a BDAT are awaited */
+	SESSION_CHUNK,      /* octets of a BDAT are awaited */
 	SESSION_SPOOLING,   /* on_spool is out */
 	SESSION_COMMITTING, /* on_message is out */
 	SESSION_CLOSED,
@@ -51,11 +51,11 @@ struct smtp_server {
 	bool is_ending;  /* the handler is being told of the end */
 	bool is_shutting_down;
 	const char *close_reason;
-	struct str *behind;    /* while a line is handled: the octets that follow it */
-	struct buf input;      /* octets that wait */
-	struct buf line;       /* the part of a command line that is there */
-	bool is_line_skipped;  /* it was too long; up to its end all is dropped */
-	struct arena scratch;  /* of the command at hand; while SESSION_ASKING it stays */
+	struct str *behind;   /* while a line is handled: the octets that follow it */
+	struct buf input;     /* octets that wait */
+	struct buf line;      /* the part of a command line that is there */
+	bool is_line_skipped; /* it was too long; up to its end all is dropped */
+	struct arena scratch; /* of the command at hand; while SESSION_ASKING it stays */
 	enum session_question question;
 	struct timer deadline; /* what it means, the state says */
 	struct timer session_end;
@@ -64,6 +64,7 @@ struct smtp_server {
 	uint32_t error_count;        /* since the last accepted message */
 	uint32_t idle_command_count; /* likewise: commands that lead to no mail */
 	uint32_t message_count;
+	uint32_t reject_count; /* in the log */
 
 	struct smtp_transaction *t; /* NULL: none, or handed to on_message */
 	uint64_t id;                /* of the message that is being committed */
@@ -71,9 +72,10 @@ struct smtp_server {
 	uint64_t received_bytes; /* content as decoded, without our trace header */
 	bool is_too_big;
 	enum err spool_err;
-	uint64_t chunk_left;              /* octets of the BDAT at hand that have not come yet */
+	uint64_t chunk_left; /* octets of the BDAT at hand that have not come yet */
 	bool is_chunk_last;
-	struct smtp_answer chunk_refusal; /* code not 0: its octets are dropped, then this is said */
+	struct smtp_answer
+		chunk_refusal; /* code not 0: its octets are dropped, then this is said */
 	struct mono data_started;
 	uint64_t data_window_bytes; /* raw octets at the start of the rate window */
 
@@ -104,6 +106,11 @@ void server_refuse(struct smtp_server *s, unsigned code, struct status status, c
 	...) __attribute__((format(printf, 4, 5)));
 /* server_answer - the handler's refusal. */
 void server_answer(struct smtp_server *s, const struct smtp_answer *answer);
+/* server_log_reject - the line that says so; nothing for what is no refusal. stage: "RCPT". to may be empty. */
+void server_log_reject(struct smtp_server *s, const char *stage, struct str from, struct str to,
+	const struct smtp_answer *answer);
+/* server_refuse_mail - the handler's refusal of the transaction, which ends. Its text may be the transaction's. */
+void server_refuse_mail(struct smtp_server *s, const char *stage, const struct smtp_answer *answer);
 /* server_end - 421 and the end. */
 void server_end(struct smtp_server *s, struct status status, const char *reason);
 
@@ -152,6 +159,8 @@ void server_on_chunk(struct smtp_server *s, struct str *in);
 
 /* server_wish.c: what a message is asked to have beyond delivery (RFC 8689, 6710, 2852, 4865) */
 bool server_knows_client(const struct smtp_server *s);
+/* server_may_know_client - or will when it has logged in, without which it may send nothing here. */
+bool server_may_know_client(const struct smtp_server *s);
 /* server_offer_wishes - their lines in the reply to EHLO, CRLF included. */
 void server_offer_wishes(const struct smtp_server *s, struct buf *lines);
 /* server_may_wish - returns false, and has answered, when a wish cannot be kept. */
@@ -161,6 +170,8 @@ void server_keep_wishes(const struct smtp_server *s, const struct command *c, st
 bool server_is_priority_lost(const struct smtp_server *s, const struct command *c);
 
 /* server_submission.c: on submission listeners */
+/* server_is_qualified - false, and has answered, when the domain of MAIL or RCPT is one label; true elsewhere. */
+bool server_is_qualified(struct smtp_server *s, const struct command *c);
 void server_begin_mending(struct smtp_server *s);
 /* server_mend - what stands in t->content from before on is the message as it came; returns what stands there afterwards. */
 struct str server_mend(struct smtp_server *s, size_t before);
@@ -176,7 +187,7 @@ void server_set_helo(struct smtp_server *s, struct str name);
 
 /* server_front.c */
 #define SESSION_FRONT_LINES                                                                        \
-	"250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"                       \
+	"250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"                        \
 	"250-XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n"
 bool server_offers_front(const struct smtp_server *s);
 void server_on_xclient(struct smtp_server *s, const struct command *c);

@@ -83,6 +83,7 @@ static enum err open_engines(struct adapter *a, const struct store_options *opti
 	struct engine_options o = {
 		.path = path,
 		.vfs = options->vfs,
+		.is_compiled_late = options->is_compiled_late,
 		.mode = ENGINE_WRITE,
 		.journal_bytes = options->journal_bytes,
 		.fault = a->env ? a->env->fault : NULL,

@@ -75,6 +75,7 @@ enum engine_mode {
 struct engine_options {
 	const char *path; /* of the database file */
 	const char *vfs;  /* NULL: the default */
+	bool is_compiled_late;
 	enum engine_mode mode;
 	uint64_t journal_bytes; /* ENGINE_WRITE: 0: none */
 	struct fault *fault;    /* may be NULL */

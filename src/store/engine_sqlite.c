@@ -93,6 +93,8 @@ enum err engine_sqlite_open(
 	if (err == OK && mode != ENGINE_READ)
 		err = prepare_schema(e, options->fault);
 	if (err == OK && mode != ENGINE_READ)
+		err = options->is_compiled_late ? OK : sql_prepare_all(&e->sql);
+	if (err == OK && mode != ENGINE_READ)
 		err = look_around(e);
 	if (err == OK && mode != ENGINE_READ)
 		err = young_open(
@@ -185,13 +187,12 @@ static enum err prepare_schema(struct sqlite_engine *e, struct fault *fault)
 					  : OK;
 }
 
-/* look_around - statements, totals, the ends of the big tables. */
+/* look_around - totals, the ends of the big tables. */
 static enum err look_around(struct sqlite_engine *e)
 {
 	struct store_stats stats = { 0 };
-	enum err err = sql_prepare_all(&e->sql);
-	if (err == OK)
-		err = read_stats(e, &stats);
+	enum err err = read_stats(e, &stats);
+
 	arena_fini(&stats.op.arena);
 	if (err == OK)
 		err = inspect_ends(&e->sql);

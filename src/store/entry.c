@@ -34,8 +34,10 @@ void entry_put_accept(struct buf *b, const struct envelope *env, uint32_t spoole
 	put_i64(b, env->deliver_by.ms);
 	/* In the bits above it, for the journals of old that have no more here. */
 	put_u32(b, (uint32_t)env->deliver_by_notify | (uint32_t)env->late_notice << 1 |
-			   (uint32_t)env->deliver_by_trace << 3 | (uint32_t)env->is_requiretls << 4 |
-			   (uint32_t)env->deliver_by_is_ours << 5 | (uint32_t)env->hold_wish << 6);
+			   (uint32_t)env->deliver_by_trace << 3 |
+			   (uint32_t)env->is_requiretls << 4 |
+			   (uint32_t)env->deliver_by_is_ours << 5 |
+			   (uint32_t)env->is_tls_optional << 6 | (uint32_t)env->hold_wish << 7);
 	put_i64(b, env->hold_until.ms);
 	put_u32(b, (uint32_t)env->origin);
 	put_text(b, env->user);
@@ -69,13 +71,14 @@ enum err entry_take_accept(
 	out->envid = take_text(&in);
 	out->priority = (int)take_range(&in, -PRIORITY_MAX, PRIORITY_MAX);
 	out->deliver_by = take_wall(&in);
-	uint32_t bits = take_below(&in, (uint32_t)HOLD_WISH_COUNT << 6);
+	uint32_t bits = take_below(&in, (uint32_t)HOLD_WISH_COUNT << 7);
 	out->deliver_by_notify = bits & 1;
 	out->late_notice = (enum late_notice)(bits >> 1 & 3);
 	out->deliver_by_trace = bits >> 3 & 1;
 	out->is_requiretls = bits >> 4 & 1;
 	out->deliver_by_is_ours = bits >> 5 & 1;
-	out->hold_wish = (enum hold_wish)(bits >> 6);
+	out->is_tls_optional = bits >> 6 & 1;
+	out->hold_wish = (enum hold_wish)(bits >> 7);
 	out->hold_until = take_wall(&in);
 	out->origin = (enum message_origin)take_below(&in, ORIGIN_COUNT);
 	out->user = take_text(&in);

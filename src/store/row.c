@@ -85,7 +85,7 @@ void bind_envelope(struct query *q, const struct envelope *env)
 	bind_u64(q, env->size_bytes);
 	bind_i64(q, env->late_notice);
 	bind_i64(q, (int)env->deliver_by_trace | (int)env->deliver_by_is_ours << 1 |
-			    (int)env->hold_wish << 2);
+			    (int)env->is_tls_optional << 2 | (int)env->hold_wish << 3);
 	bind_bool(q, env->is_requiretls);
 }
 
@@ -110,10 +110,11 @@ void get_message(struct query *q, struct arena *arena, struct queued_message *ou
 	env->message_id = get_text(q, arena);
 	env->size_bytes = get_u64(q);
 	env->late_notice = (enum late_notice)get_enum(q, LATE_NOTICE_COUNT);
-	uint32_t bits = (uint32_t)get_i64(q, 0, (HOLD_WISH_COUNT << 2) - 1);
+	uint32_t bits = (uint32_t)get_i64(q, 0, (HOLD_WISH_COUNT << 3) - 1);
 	env->deliver_by_trace = bits & 1;
 	env->deliver_by_is_ours = bits >> 1 & 1;
-	env->hold_wish = (enum hold_wish)(bits >> 2);
+	env->is_tls_optional = bits >> 2 & 1;
+	env->hold_wish = (enum hold_wish)(bits >> 3);
 	env->is_requiretls = get_bool(q);
 	out->chunk_count = get_u32(q);
 	out->finished = get_wall(q);

@@ -7,9 +7,11 @@ import json
 import os
 import re
 import smtplib
+import ssl
 import struct
 import subprocess
 import termios
+import textwrap
 
 import lib
 from lib import expect, expect_equal, wait_for
@@ -122,6 +124,101 @@ def test_mistake_in_the_configuration_hides_nothing(world):
         expect("no daemon" not in done.stderr, f"{words}: {done.stderr}")
     relay.cli("--socket", relay.settings["control.socket"], "status")
     relay.cli("--socket", relay.settings["control.socket"], "reload", status=65)
+
+
+def test_explain_says_what_tls_waits_for(world):
+    net = lib.Internet(world, {"strict.test": "127.0.7.24", "plain.test": "127.0.7.25"})
+    key, pem = world.path("relay.key"), world.path("relay.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", pem, "-days", "2", "-subj",
+                    "/CN=relay"], check=True, capture_output=True)
+    port = lib.free_port()
+    relay = world.relay({**net.conf(), "destinations": [{"match": "strict.test", "tls": "verify"}], "tls.certificate": pem,
+                         "tls.key": key})
+    relay.configure({**relay.settings, "listeners": relay.settings["listeners"] + [{"address": f"127.0.0.1:{port}",
+                                                                                     "tls": "implicit"}]})
+    relay.start()
+    with smtplib.SMTP("127.0.0.1", relay.port, timeout=10) as smtp:
+        smtp.ehlo("client.test")
+        smtp.sendmail("from@sender.test", ["u@strict.test"], b"Subject: x\r\n\r\nx\r\n", mail_options=["BY=7200;R"])
+    send(relay, "before@plain.test")  # known good from then on: what it lacks is missed for a while only
+    wait_for(lambda: net.got("plain.test") == 1, 20, "delivery")
+    with smtplib.SMTP_SSL("127.0.0.1", port, timeout=10, context=ssl._create_unverified_context()) as smtp:
+        smtp.ehlo("client.test")
+        smtp.sendmail("from@sender.test", ["u@plain.test"], b"Subject: x\r\n\r\nx\r\n", mail_options=["REQUIRETLS"])
+    for to, words in (("u@strict.test", ("tls verify: TLS is required, but not offered", "must ask for less",
+                                         "then it is returned, outage or not")),
+                      ("u@plain.test", ("message needs REQUIRETLS", "Only the sender's wish", "a certificate that verifies"))):
+        queue_id = relay.cli("list", "--to", to, "--ids").split()[0]
+        page = wait_for(lambda queue_id=queue_id, words=words: (lambda text: text if words[0] in text else None)(
+            relay.cli("explain", queue_id)), 10, "the reason in explain")
+        for part in words:
+            expect(part in page, f"{part!r} in {page}")
+    relay.cli("tls", status=1)
+    page = relay.cli("tls", "strict.test")
+    expect("verify" in page and "TLS is required, but not offered" in page and "must ask for less" in page, page)
+    expect("mail waits" not in relay.cli("tls", "plain.test"), "nothing waits for a rule of its own")
+    expect("remedy" in relay.json("tls", "strict.test"), "the same as JSON")
+
+
+def test_check_config_looks_at_the_machine_too(world):
+    def check(changes, status, *words):
+        relay = world.relay({**changes}, name=f"r{len(os.listdir(world.directory))}")
+        done = subprocess.run([lib.program_path("outlastd"), "-c", relay.conf_path, "--check-config"], capture_output=True, text=True,
+                              check=False)
+        expect_equal(done.returncode, status, f"{changes}: {done.stderr}")
+        for part in words:
+            expect(part in done.stderr, f"{part!r} in {done.stderr}")
+        if not words:
+            expect_equal(done.stderr, "", f"{changes}")
+
+    pems = {}
+    for name in ("one", "two"):
+        pems[name] = world.path(name + ".pem"), world.path(name + ".key")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", pems[name][1], "-out", pems[name][0],
+                        "-days", "90", "-subj", "/CN=relay"], check=True, capture_output=True)
+    listener = [{"address": "127.0.0.1:5587", "tls": "starttls"}]
+    one = {"tls.certificate": pems["one"][0], "tls.key": pems["one"][1]}
+    check({}, 0)
+    check({**one, "listeners": listener}, 0)
+    check({**one, "tls.key": pems["two"][1], "listeners": listener}, 65, "is not the key of tls.certificate")
+    check({**one, "tls.certificate": "/none.pem", "listeners": listener}, 65, "/none.pem: No such file")
+    check(one, 0, "warning: tls.certificate is set, but no listener")
+    check({"listeners": [{"address": "0.0.0.0:5587", "submission": True}]}, 0, "'submission: yes' has no TLS")
+    check({"proxy-from": ["192.0.2.1"]}, 0, "no listener has 'proxy: yes'")
+    check({"delivery.tls": "dane", "dns.servers": ["192.0.2.53"]}, 0, "that mail will wait")
+    check({"delivery.tls": "dane", "dns.servers": ["127.0.0.1"]}, 0)
+    check({"fetch-helper": "/none/outlast-fetch"}, 0, "no MTA-STS policy can be fetched", "No such file")
+    check({"fetch-helper": "/none/outlast-fetch", "delivery.mta-sts": False}, 0)
+    if os.getuid() == 0:
+        check({"user": "nobody-of-that-name"}, 0, "user 'nobody-of-that-name' does not exist")
+
+
+def test_configurations_of_readme_and_manual_are_good(world):
+    """Each is taken as it stands, with files where it expects them, by the program itself."""
+    with open(os.path.join(lib.ROOT, "README.md"), encoding="utf-8") as file:
+        blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", file.read(), re.M)
+    with open(os.path.join(lib.ROOT, "man", "outlast.yaml.5"), encoding="utf-8") as file:
+        blocks += [block for block in re.findall(r"^\.Bd.*\n((?:[^.].*\n)+)\.Ed", file.read(), re.M) if "#" not in block[:1]]
+    configurations = [text for text in (textwrap.dedent(block).lstrip() for block in blocks) if re.match(r"[a-z-]+:( |$)", text, re.M)]
+    expect(len(configurations) >= 9, f"only {len(configurations)} configurations were found")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", world.path("key.pem"), "-out",
+                    world.path("cert.pem"), "-days", "90", "-subj", "/CN=relay"], check=True, capture_output=True)
+    for name, other in (("relay.pem", "cert.pem"), ("relay.key", "key.pem")):
+        os.link(world.path(other), world.path(name))
+    subprocess.run([lib.program_path("outlast"), "passwd", "--file", world.path("users"), "webshop"], input="secret\n", text=True,
+                   check=True, capture_output=True)
+    for name, text in (("provider.secret", "user:password\n"), ("provider.password", "user:password\n"),
+                       ("example.org.addresses", "anna@example.org\n")):
+        with open(world.path(name), "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(world.path(name), 0o600)
+    for number, text in enumerate(configurations):
+        path = world.path(f"{number}.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace("/etc/outlast/", world.directory + "/")
+                       + f"fetch-helper: {os.path.join(lib.BUILD, 'outlast-fetch')}\n")
+        done = subprocess.run([lib.program_path("outlastd"), "-c", path, "--check-config"], capture_output=True, text=True, check=False)
+        expect_equal((done.returncode, done.stderr), (0, ""), text)
 
 
 def test_completions_know_what_the_manual_knows(world):

@@ -14,10 +14,17 @@
 static void set_up(struct fixture_verbs *f, unsigned options, unsigned failing)
 {
 	static const struct outage_record outages[] = {
-		{ .id = 1, .kind = OUTAGE_DOWN, .scope = OUTAGE_OF_SITE, .name = { "s1", 2 },
+		{ .id = 1,
+			.kind = OUTAGE_DOWN,
+			.scope = OUTAGE_OF_SITE,
+			.name = { "s1", 2 },
 			.began = { FIRST_MS } },
-		{ .id = 2, .kind = OUTAGE_DOWN, .scope = OUTAGE_OF_SITE, .name = { "s0", 2 },
-			.began = { FIRST_MS }, .ended = { FIRST_MS + HOUR_MS } },
+		{ .id = 2,
+			.kind = OUTAGE_DOWN,
+			.scope = OUTAGE_OF_SITE,
+			.name = { "s0", 2 },
+			.began = { FIRST_MS },
+			.ended = { FIRST_MS + HOUR_MS } },
 	};
 
 	fixture_verbs_init(f);

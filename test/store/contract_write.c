@@ -43,6 +43,7 @@ static void test_accept_keeps_every_field(void **state)
 	s.env.deliver_by_notify = s.env.deliver_by_is_ours = s.env.is_requiretls = true;
 	s.env.late_notice = LATE_NOTICE_OWN;
 	s.env.hold_wish = HOLD_WISH_UNTIL;
+	s.env.is_tls_optional = true;
 	s.env.origin = ORIGIN_RECEIPT;
 	s.recipients[1].orcpt = str_of("a\0b", 3);
 	s.recipients[1].notify = NOTIFY_NEVER;
@@ -60,6 +61,7 @@ static void test_accept_keeps_every_field(void **state)
 	assert_int_equal(env->origin, ORIGIN_RECEIPT);
 	assert_int_equal(env->late_notice, LATE_NOTICE_OWN);
 	assert_int_equal(env->hold_wish, HOLD_WISH_UNTIL);
+	assert_true(env->is_tls_optional);
 	assert_true(str_equal(env->user, s.env.user) && str_equal(env->client, s.env.client));
 	assert_true(
 		str_equal(env->helo, s.env.helo) && str_equal(env->message_id, s.env.message_id));

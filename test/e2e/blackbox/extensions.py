@@ -84,7 +84,7 @@ BDAT = [
 
 MAIL_KNOWN = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r\n", wanted) for name, reference, said, wanted in [
     ("requiretls-in-clear", "8689 2", b" REQUIRETLS", "530/5.7.10"), ("requiretls-value", "8689 2", b" REQUIRETLS=1", "501/5.5.4"),
-    ("priority", "6710 4", b" MT-PRIORITY=4", "250/2.1.0"), ("priority-lowest", "6710 3", b" MT-PRIORITY=-9", "250/2.1.0"),
+    ("priority", "6710 4.1", b" MT-PRIORITY=4", "250/2.1.0"), ("priority-lowest", "6710 3", b" MT-PRIORITY=-9", "250/2.1.0"),
     ("priority-0", "6710 3", b" MT-PRIORITY=0", "250/2.1.0"), ("priority-10", "6710 3", b" MT-PRIORITY=10", "501/5.5.4"),
     ("priority-plus", "6710 3", b" MT-PRIORITY=+4", "501/5.5.4"), ("priority-word", "6710 3", b" MT-PRIORITY=high", "501/5.5.4"),
     ("priority-alone", "6710 3", b" MT-PRIORITY", "501/5.5.4"),
@@ -104,6 +104,8 @@ MAIL_KNOWN = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r
     ("held-past-notice", "4865 5.2.2", b" HOLDFOR=60 BY=30;N", "501/5.5.4"), ("held-within-notice", "4865 5.2.2", b" HOLDFOR=60 BY=90;N", "250"),
     ("all-wishes", "5321 4.1.1.11", b" SIZE=9 MT-PRIORITY=2 BY=90;R HOLDFOR=60 BODY=8BITMIME", "250"),
 ]] + [
+    ("submission-from-one-label", "6409 4.2", "ehlo", "MAIL FROM:<s@sales>", "554/5.1.8"),
+    ("submission-to-one-label", "6409 4.2", "mail", "RCPT TO:<r@sales>", "554/5.1.2"),
     ("wish-at-rcpt", "5321 4.1.1.11", "mail", "RCPT TO:<r@to.test> MT-PRIORITY=2", "555/5.5.4"),
     ("etrn-domain", "1985 5", "ehlo", "ETRN to.test", "250/2.0.0"), ("etrn-below", "1985 5", "ehlo", "ETRN @to.test", "250"),
     ("etrn-no-route", "1985 5", "ehlo", "ETRN #none", "458"), ("etrn-empty", "1985 5", "ehlo", "ETRN", "501/5.5.4"),
@@ -114,7 +116,7 @@ MAIL_KNOWN = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r
 
 MAIL_STRANGER = [(name, reference, "ehlo", b"MAIL FROM:<s@from.test>" + said + b"\r\n", wanted) for name, reference, said, wanted in [
     ("stranger-priority", "6710 4.1", b" MT-PRIORITY=9", "250/2.3.6"), ("stranger-priority-0", "6710 4.1", b" MT-PRIORITY=0", "250/2.1.0"),
-    ("stranger-holdfor", "4865 4.2", b" HOLDFOR=60", "555/5.5.4"), ("stranger-by", "2852 4", b" BY=60;R", "250"),
+    ("stranger-holdfor", "4865 4.2", b" HOLDFOR=60", "555/5.5.4"), ("stranger-by", "2852 4", b" BY=60;R", "555/5.5.4"), ("stranger-by-notify", "2852 4", b" BY=-1;N", "555/5.5.4"),
 ]] + [("stranger-etrn", "1985 5", "ehlo", "ETRN to.test", "459/4.7.1")]
 
 
@@ -200,12 +202,22 @@ class Server:
         to = "secret@chunked.test"
         with Client(self.tls_port) as client:
             start_tls(client)
-            client.say(f"EHLO client.test\r\nMAIL FROM:<> REQUIRETLS\r\nRCPT TO:<{to}>\r\nBDAT 3 LAST\r\na\r\n".encode())
+            client.say(f"EHLO client.test\r\nMAIL FROM:<s@from.test> REQUIRETLS\r\nRCPT TO:<{to}>\r\nBDAT 3 LAST\r\na\r\n".encode())
             client.await_replies("250 250 250 250")
         last = wait_for(lambda: bb.attempts_of(self.relay).get(to), 5, "an attempt", every=0.1)[-1]
         expect_equal((last["disposition"], last["status"]), ("deferred", "4.7.30"), f"outcome {last}")
         expect_equal(self.hosts.to(to), [], "it was sent in clear text")
         expect(not any(b"secret" in line for line in self.hosts.said("127.0.9.9")), "its recipient was told in clear text")
+
+    def requiretls_notice(self, _):
+        """A notice is not lost for want of TLS; nothing is claimed that is not so."""
+        to = "bounced@chunked.test"
+        with Client(self.tls_port) as client:
+            start_tls(client)
+            client.say(f"EHLO client.test\r\nMAIL FROM:<> REQUIRETLS\r\nRCPT TO:<{to}>\r\nBDAT 3 LAST\r\na\r\n".encode())
+            client.await_replies("250 250 250 250")
+        wait_for(lambda: self.hosts.to(to), 5, "it arrives", every=0.02)
+        expect(not any(b"REQUIRETLS" in line for line in self.hosts.said("127.0.9.9")), "REQUIRETLS in clear text")
 
 
 def start_tls(client):
@@ -221,7 +233,7 @@ def start_tls(client):
 OFFERS = [  # name, reference, keyword, to (a known client, a stranger, a known one under TLS, one at submission)
     ("chunking", "3030 2", "CHUNKING", (True, True, True, True)), ("binarymime", "3030 3", "BINARYMIME", (False, False, False, False)),
     ("smtputf8", "6531 3.1", "SMTPUTF8", (True, True, True, True)), ("requiretls", "8689 2", "REQUIRETLS", (False, False, True, False)),
-    ("mt-priority", "6710 3", "MT-PRIORITY", (True, True, True, True)), ("deliverby", "2852 2", "DELIVERBY", (True, True, True, True)),
+    ("mt-priority", "6710 3", "MT-PRIORITY", (True, True, True, True)), ("deliverby", "2852 2", "DELIVERBY", (True, False, True, True)),
     ("futurerelease", "4865 4.2", "FUTURERELEASE", (False, False, False, True)), ("limits", "9422 3", "LIMITS", (True, True, True, True)),
     ("etrn", "1985 2", "ETRN", (True, False, True, True)),
 ]
@@ -307,6 +319,13 @@ class Outside:
         expect_equal([one.count(b"MAIL") for one in sessions], [2, 2, 1], "messages in a session")
         expect(all(one.strip().endswith(b"QUIT") for one in sessions[:2]), f"they end in order: {commands}")
 
+    def held_notice(self, _):
+        """A notice says how long the mail was to be held."""
+        send(self.submission_port, "h@bare.test", MESSAGE, params=f" HOLDFOR={RATE} BY={1000 * RATE};R")
+        content = self.notice("h@bare.test")
+        expect(f"Future-Release-Request: for;{RATE}\r\n".encode() in content, content.decode())
+        expect(b"Status: 5.3.3\r\n" in content and b"Deliver-By-Date: " in content and b"Arrival-Date: " in content, content.decode())
+
     def held(self, _):
         begun = time.monotonic()
         send(self.submission_port, "u@held.test", MESSAGE, params=f" HOLDFOR={2 * RATE}")
@@ -349,16 +368,17 @@ def main():
         suite.group("chunks, resources", [("slow", "row 30", server.slow), ("claimed", "row 32", server.claimed)], lambda row: row[2](row))
         suite.group("wishes", MAIL_KNOWN, dialogue(server.submission_port))
         suite.group("wishes of strangers", MAIL_STRANGER, dialogue(server.port, STRANGER))
-        suite.group("REQUIRETLS", [("requiretls", "8689 4.2.1", None)], server.requiretls)
+        suite.group("REQUIRETLS", [("requiretls", "8689 4.2.1", server.requiretls), ("requiretls-notice", "8689 5", server.requiretls_notice)],
+                    lambda row: row[2](row))
         outside = Outside(world)
         suite.group("next hops", [
             ("passed-on", "2852 4.1.4", outside.passed_on), ("not-passed-on", "6710 4.3", outside.not_passed_on),
-            ("by-not-offered", "2852 4.1.4", lambda row: outside.returned(row, "r@bare.test", " BY=1000;R", "5.3.3")),
-            ("by-below-the-least", "2852 4.1.4", lambda row: outside.returned(row, "r@slow.test", " BY=1000;R", "5.4.7")),
-            ("by-time-over", "2852 4.1.1", lambda row: outside.returned(row, "r@down.test", " BY=60;R", "5.4.7")),
-            ("by-time-told", "2852 4.1.2", outside.late),
+            ("by-not-offered", "2852 4.1.4.1", lambda row: outside.returned(row, "r@bare.test", " BY=1000;R", "5.3.3")),
+            ("by-below-the-least", "2852 4.1.4.1", lambda row: outside.returned(row, "r@slow.test", " BY=1000;R", "5.4.7")),
+            ("by-time-over", "2852 4.1.3", lambda row: outside.returned(row, "r@down.test", " BY=60;R", "5.4.7")),
+            ("by-time-told", "2852 4.1.3", outside.late),
             ("rcptmax", "9422 4.2", outside.rcptmax), ("mailmax", "9422 4.1", outside.mailmax),
-            ("held", "4865 4", outside.held), ("etrn", "1985 5", outside.etrn), ("etrn-flood", "row 33", outside.etrn_flood)],
+            ("held", "4865 4.2", outside.held), ("held-notice", "4865 5.1.2", outside.held_notice), ("etrn", "1985 5", outside.etrn), ("etrn-flood", "row 33", outside.etrn_flood)],
             lambda row: row[2](row))
         suite.group("extensions, unharmed", [("log", "", None)],
                     lambda _: expect(server.relay.process.is_running() and outside.relay.process.is_running(), server.relay.log()))

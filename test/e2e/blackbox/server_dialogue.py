@@ -144,8 +144,8 @@ ADDRESSES = [mail_row("from-" + name, "5321 4.1.2", path, "250/2.1.0") for name,
     ("domain-of-256", f"<a@{'.'.join([LABEL_63] * 4)}.test>"), ("path-of-3000", f"<{'a' * 3000}@d.test>"),
     ("latin1", b"<\xfc@d.test>"),
 ]] + [
-    mail_row("from-utf8-unannounced", "6531 3.5", "<\u00fc@d.test>", "553/5.6.7"),
-    mail_row("from-utf8-domain-unannounced", "6531 3.5", "<a@b\u00fccher.test>", "553/5.6.7"),
+    mail_row("from-utf8-unannounced", "6531 3.5", "<\u00fc@d.test>", "550/5.6.7"),
+    mail_row("from-utf8-domain-unannounced", "6531 3.5", "<a@b\u00fccher.test>", "550/5.6.7"),
     mail_row("from-utf8", "6531 3.3", "<\u00fc@d.test> SMTPUTF8", "250"),
     mail_row("from-utf8-domain", "6531 3.3", "<a@b\u00fccher.test> SMTPUTF8", "250"),
     mail_row("from-utf8-chinese", "6531 3.3", "<\u7528\u6237@\u4f8b\u5b50.test> SMTPUTF8", "250"),
@@ -242,7 +242,17 @@ RELAYING = [("relay-" + name, "row 35", "ehlo", ("MAIL FROM:<s@from.test>", f"RC
                 ("quoted-percent", '<"r%to.test"@relay.outlast.test>'), ("route", "<@relay.outlast.test:r@to.test>"),
                 ("route-localhost", "<@localhost:r@to.test>"), ("own-host", "<r@relay.outlast.test>"),
                 ("own-literal", "<r@[127.0.0.1]>"), ("localhost", "<r@localhost>"), ("quoted-bang", '<"to.test!r"@relay.outlast.test>'),
+                ("percent-twice", "<r%to.test%relay.outlast.test@relay.outlast.test>"), ("bang-twice", "<relay.outlast.test!to.test!r@localhost>"),
+                ("bang-percent", "<to.test!r%a.test@relay.outlast.test>"), ("route-of-two", "<@localhost,@relay.outlast.test:r@to.test>"),
+                ("route-with-percent", "<@relay.outlast.test:r%to.test@relay.outlast.test>"), ("quoted-at-literal", '<"r@to.test"@[127.0.0.1]>'),
+                ("quoted-route", '<"@relay.outlast.test:r@to.test"@localhost>'), ("literal-ipv6", "<r@[IPv6:::1]>"),
+                ("any-case", "<R@TO.TEST>"), ("without-space", " <r@to.test>"), ("notify", "<r@to.test> NOTIFY=SUCCESS"),
                 ("postmaster-elsewhere", "<postmaster@to.test>"), ("orcpt", "<r@to.test> ORCPT=rfc822;r@relay.outlast.test"),
+            ]] + [(f"relay-malformed-{name}", "row 35", "ehlo", ("MAIL FROM:<s@from.test>", f"RCPT TO:{path}", "DATA"), "250; 501; 554")
+            for name, path in [
+                ("bare", "r@to.test"), ("two-ats", "<r@to.test@relay.outlast.test>"), ("bang-only", "<to.test!r>"), ("final-dot", "<r@to.test.>"),
+                ("percent-only", "<r%to.test>"), ("route-without-address", "<@relay.outlast.test:>"), ("percent-domain", "<r@to.test%localhost>"),
+                ("quoted-only", '<"r@to.test">'), ("space", "<r@to.test relay.outlast.test>"), ("comment", "<r(x)@to.test>"),
             ]] + [
     ("postmaster-for-anybody", "5321 4.5.1", "ehlo", ("MAIL FROM:<s@from.test>", "RCPT TO:<Postmaster>"), "250; 250"),
     ("relay-null-sender", "row 35", "ehlo", ("MAIL FROM:<>", "RCPT TO:<r@to.test>"), "250; 550/5.7.1"),

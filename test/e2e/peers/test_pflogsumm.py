@@ -2,6 +2,7 @@
 """pflogsumm, written for Postfix, reads the relay's log and counts what the client, the sink and the ledger count."""
 
 import re
+import smtplib
 
 from peer import between, expect_equal, fetch_packages, lib, program, queue_is_empty, run_program
 
@@ -47,16 +48,29 @@ def test_pflogsumm_counts_what_the_ledger_counts(world):
 
 def test_pflogsumm_sees_rejects_and_reasons(world):
     fetch_packages("pflogsumm")
-    relay, sink = between(world, "a.test", changes={"log.tag": "postfix"})
+    relay, sink = between(world, "a.test", changes={"log.tag": "postfix", "trusted": ["127.0.0.1/32"],
+                                                    "limits.message-size-max": "64K"})
     sink.control("sink reply rcpt 550 5.1.1 no such user for nobody@*")
     sink.control("sink reply rcpt 452 4.2.2 mailbox full for full@*")
     world.load(relay.at, count=1, rcpt="nobody@a.test", prefix="one")
     world.load(relay.at, count=1, rcpt="full@a.test", prefix="two")
     for status in ("bounced", "deferred"):
         lib.wait_for(lambda wanted=status: f"status={wanted}" in relay.log(), 15, f"a log line with status={status}")
+    with smtplib.SMTP("127.0.0.1", relay.port, timeout=10, source_address=("127.0.0.2", 0)) as stranger:
+        stranger.ehlo("stranger.test")
+        stranger.mail("s@stranger.test")
+        expect_equal([stranger.rcpt(f"u{number}@elsewhere.test")[0] for number in range(3)], [550] * 3, "relaying")
+    with smtplib.SMTP("127.0.0.1", relay.port, timeout=10) as client:
+        client.ehlo("client.test")
+        expect_equal(client.mail("s@client.test", ["SIZE=90000"])[0], 552, "size")
+    lib.wait_for(lambda: relay.log().count("NOQUEUE: reject: ") == 4, 5, "a line for each refusal")
     relay.stop()
+    line = next(line for line in relay.log().splitlines() if "reject: RCPT" in line)
+    expect_equal("NOQUEUE: reject: RCPT from localhost[127.0.0.2]: 550 5.7.1 Relaying denied" in line, True, line)
+    expect_equal(line.endswith("; from=<s@stranger.test> to=<u0@elsewhere.test> proto=ESMTP helo=<stranger.test>"), True, line)
     report = run_program([program("pflogsumm"), "--problems-first", relay.process.log_path]).decode()
-    for section, reason in (("message deferral detail", "mailbox full"), ("message bounce detail", "no such user")):
+    for section, reason in (("message deferral detail", "mailbox full"), ("message bounce detail", "no such user"),
+                            ("message reject detail", "not in a trusted network")):
         part = report.partition(section)[2].partition("\n\n")[0]
         expect_equal(reason in part, True, f"{reason!r} under {section!r} in\n{report}\n")
 

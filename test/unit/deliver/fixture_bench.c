@@ -79,7 +79,10 @@ struct fixture_server *bench_add_server(struct bench *b, const char *ip)
 	uint32_t i = b->route.target_count++;
 
 	b->route.targets[i] = (struct route_target){
-		.host = names[i], .preference = (uint16_t)(10 * i), .address = s->at
+		.host = names[i],
+		.preference = (uint16_t)(10 * i),
+		.address = s->at,
+		.is_vouched = true,
 	};
 	return s;
 }

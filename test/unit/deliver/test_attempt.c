@@ -10,6 +10,7 @@
 
 #include "fixture_bench.h"
 
+#define WITH_REQUIRETLS "250-mx.example\n250-STARTTLS\n250-REQUIRETLS\n250 PIPELINING"
 #define WITH_TLS "250-mx.example\n250-STARTTLS\n250 PIPELINING"
 
 static void expect(
@@ -821,6 +822,57 @@ static void test_attempt_keeps_to_the_rule_of_each_host(void **state)
 	}
 }
 
+/* RFC 8689 4.2.2: neither DANE nor MTA-STS is in the way of mail that says TLS-Required: No; what we are told to do is. */
+static void test_attempt_lets_off_mail_for_which_tls_is_optional(void **state)
+{
+	static const struct {
+		enum tls_policy conf, policy;
+		enum tls_authority authority;
+		bool is_optional, has_starttls;
+		enum disposition expected;
+		bool has_tls;
+	} rows[] = {
+		{ TLS_OPPORTUNISTIC, TLS_DANE, TLS_BY_DANE, true, true, DISPOSE_DELIVERED, true },
+		{ TLS_OPPORTUNISTIC, TLS_DANE, TLS_BY_DANE, true, false, DISPOSE_DELIVERED, false },
+		{ TLS_OPPORTUNISTIC, TLS_VERIFY, TLS_BY_STS, true, true, DISPOSE_DELIVERED, true },
+		{ TLS_OPPORTUNISTIC, TLS_VERIFY, TLS_BY_STS, true, false, DISPOSE_DELIVERED, false },
+		{ TLS_OPPORTUNISTIC, TLS_VERIFY, TLS_BY_STS, false, true, DISPOSE_PARK, false },
+		{ TLS_REQUIRE, TLS_VERIFY, TLS_BY_STS, true, true, DISPOSE_DELIVERED, true },
+		{ TLS_REQUIRE, TLS_VERIFY, TLS_BY_STS, true, false, DISPOSE_PARK, false },
+		{ TLS_VERIFY, TLS_VERIFY, TLS_BY_CONF, true, true, DISPOSE_PARK, false },
+		{ TLS_DANE, TLS_DANE, TLS_BY_DANE, true, true, DISPOSE_PARK, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+		struct fixture_server *s;
+
+		bench_setup(&b);
+		s = bench_add_server(&b, "192.0.2.1");
+		b.route.tls = rows[i].conf;
+		set_tls(&b, rows[i].policy, rows[i].authority);
+		if (rows[i].has_starttls)
+			fixture_server_rule(s, "EHLO", WITH_TLS, 0);
+		s->tls_fault = TLS_FAULT_NAME;
+		b.message.is_tls_optional = rows[i].is_optional;
+		bench_run(&b, 1);
+		if (b.attempt.results[0].verdict.disposition != rows[i].expected)
+			fail_msg("row %zu: %s", i,
+				disposition_name(b.attempt.results[0].verdict.disposition));
+		assert_int_equal(s->delivered, rows[i].expected == DISPOSE_DELIVERED);
+		assert_int_equal(b.attempt.tls.len > 0, rows[i].has_tls);
+		/* and other mail does not go in that session */
+		if (s->delivered && rows[i].has_tls) {
+			b.message.is_tls_optional = false;
+			bench_run(&b, 1);
+			expect(&b, 0, SCOPE_HOP, DISPOSE_PARK);
+			assert_int_equal(s->delivered, 1);
+		}
+		bench_teardown(&b);
+	}
+}
+
 static void test_attempt_tells_whose_rule_failed(void **state)
 {
 	struct bench b;
@@ -882,6 +934,75 @@ static void test_attempt_raises_the_rule_for_requiretls(void **state)
 		b.message.is_requiretls = false;
 		bench_run(&b, 1);
 		expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+		bench_teardown(&b);
+	}
+}
+
+/* RFC 8689 4.2.1: an MX that nobody vouches for is no host of the next hop, whatever its certificate says. */
+static void test_attempt_passes_over_unvouched_hosts_for_requiretls(void **state)
+{
+	struct bench b;
+	struct fixture_server *first, *second;
+
+	(void)state;
+	bench_setup(&b);
+	first = bench_add_server(&b, "192.0.2.1");
+	second = bench_add_server(&b, "192.0.2.2");
+	b.route.targets[0].is_vouched = false;
+	b.message.is_requiretls = true;
+	b.message.reverse_path = STR("a@b.example");
+	fixture_server_rule(first, "EHLO", WITH_REQUIRETLS, 0);
+	fixture_server_rule(second, "EHLO", WITH_REQUIRETLS, 0);
+	bench_run(&b, 1);
+	expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+	assert_int_equal(first->connects, 0);
+	assert_int_equal(second->delivered, 1);
+	assert_true(has_heard(second, " REQUIRETLS"));
+	b.route.targets[1].is_vouched = false;
+	bench_run(&b, 2);
+	assert_int_equal(first->connects, 0);
+	assert_int_equal(second->delivered, 1);
+	expect(&b, 1, SCOPE_MESSAGE, DISPOSE_FAIL);
+	assert_true(status_is(b.attempt.results[1].verdict.status, 5, 7, 30));
+	assert_false(b.attempt.is_site_failure);
+	b.message.is_requiretls = false;
+	bench_run(&b, 1);
+	expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+	bench_teardown(&b);
+}
+
+/* RFC 8689 5: a notice goes as it should if it can, and else all the same. */
+static void test_attempt_does_not_lose_a_notice_for_requiretls(void **state)
+{
+	static const struct {
+		const char *ehlo;
+		bool is_vouched;
+		bool is_said; /* REQUIRETLS to the second host */
+	} rows[] = {
+		{ "250-mx.example\n250 PIPELINING", true, false },
+		{ WITH_TLS, true, false },
+		{ WITH_REQUIRETLS, false, false },
+		{ WITH_REQUIRETLS, true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct bench b;
+		struct fixture_server *first, *second;
+
+		bench_setup(&b);
+		first = bench_add_server(&b, "192.0.2.1");
+		second = bench_add_server(&b, "192.0.2.2");
+		fixture_server_rule(second, "EHLO", rows[i].ehlo, 0);
+		b.route.targets[1].is_vouched = rows[i].is_vouched;
+		b.message.is_requiretls = true;
+		b.message.reverse_path = STR("");
+		bench_run(&b, 1);
+		expect(&b, 0, SCOPE_NONE, DISPOSE_DELIVERED);
+		assert_int_equal(first->delivered, !rows[i].is_said);
+		assert_int_equal(second->delivered, rows[i].is_said);
+		assert_false(has_heard(first, "REQUIRETLS"));
+		assert_int_equal(has_heard(second, " REQUIRETLS"), rows[i].is_said);
 		bench_teardown(&b);
 	}
 }
@@ -1084,8 +1205,11 @@ int main(void)
 		cmocka_unit_test(test_attempt_tells_what_the_peer_lacks),
 		cmocka_unit_test(test_attempt_looks_for_a_host_that_has_what_is_needed),
 		cmocka_unit_test(test_attempt_keeps_to_the_rule_of_each_host),
+		cmocka_unit_test(test_attempt_lets_off_mail_for_which_tls_is_optional),
 		cmocka_unit_test(test_attempt_tells_whose_rule_failed),
 		cmocka_unit_test(test_attempt_raises_the_rule_for_requiretls),
+		cmocka_unit_test(test_attempt_passes_over_unvouched_hosts_for_requiretls),
+		cmocka_unit_test(test_attempt_does_not_lose_a_notice_for_requiretls),
 		cmocka_unit_test(test_attempt_hopes_for_what_a_known_good_peer_lacks_for_its_grace),
 		cmocka_unit_test(test_attempt_content_that_cannot_be_read_is_our_fault),
 		cmocka_unit_test(test_attempt_cancel_at_any_moment),

@@ -254,6 +254,37 @@ static void test_route_tls_unsigned_zones_cost_nothing(void **state)
 	teardown(&b);
 }
 
+/* RFC 8689 2: the name of an MX host comes from a zone that is signed, is that of the domain, or the operator's. */
+static void test_route_tls_says_which_names_are_vouched_for(void **state)
+{
+	static const struct {
+		const char *zone[4];
+		bool expected[2];
+	} names[] = {
+		{ { "d.example MX 10 a.example", "a.example A 192.0.2.1" }, { false } },
+		{ { "d.example MX+ 10 a.example", "a.example A 192.0.2.1" }, { true } },
+		{ { "d.example A 192.0.2.1" }, { true } },
+		{ { "d.example MX 10 d.example", "d.example MX 20 a.example",
+			  "d.example A 192.0.2.1", "a.example A 192.0.2.2" },
+			{ true, false } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		const char *zone[5] = { names[i].zone[0], names[i].zone[1], names[i].zone[2],
+			names[i].zone[3] };
+		struct bench b;
+
+		setup(&b, zone);
+		resolve(&b, "d.example", "");
+		assert_non_null(b.request.route);
+		for (uint32_t j = 0; j < b.request.route->target_count; j++)
+			assert_int_equal(
+				b.request.route->targets[j].is_vouched, names[i].expected[j]);
+		teardown(&b);
+	}
+}
+
 /* The validating resolver is dead, and the next one on the list knows nothing of DNSSEC: no reason to forget what bound. */
 static void test_route_tls_nobody_left_to_vouch(void **state)
 {
@@ -419,6 +450,10 @@ static void test_route_tls_by_policies_of_domains(void **state)
 			fail_msg("%s: %s, expected %s (%.*s)", policies[i].what, text,
 				policies[i].expected, STR_FMT(b.request.outcome.text));
 		assert_int_equal(b.source.asked, policies[i].has_no_sts ? 0 : 1);
+		/* a policy vouches for the hosts that it lists */
+		if (b.request.route)
+			assert_int_equal(b.request.route->targets[0].is_vouched,
+				strstr(text, "unlisted") == NULL);
 		teardown(&b);
 	}
 }
@@ -454,6 +489,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_route_tls_by_tlsa),
 		cmocka_unit_test(test_route_tls_unsigned_zones_cost_nothing),
+		cmocka_unit_test(test_route_tls_says_which_names_are_vouched_for),
 		cmocka_unit_test(test_route_tls_nobody_left_to_vouch),
 		cmocka_unit_test(test_route_tls_is_written_down),
 		cmocka_unit_test(test_route_tls_names_of_usage_2),

@@ -460,6 +460,8 @@ static void test_verdict_judges_routing(void **state)
 		assert_int_equal(v.status.klass, routings[i].status.klass);
 		assert_int_equal(v.status.subject, routings[i].status.subject);
 		assert_int_equal(v.status.detail, routings[i].status.detail);
+		/* what a message needs and a host lacks: the host has answered, or nobody would know */
+		assert_int_equal(v.answers, v.scope == MSG || (v.scope == RCPT && v.disposition == FAIL));
 	}
 }
 

@@ -141,6 +141,32 @@ static void test_scan_knows_bulk_mail(void **state)
 	}
 }
 
+static void test_scan_knows_that_tls_is_optional(void **state)
+{
+	static const struct {
+		const char *content;
+		bool is_optional;
+	} table[] = {
+		{ "TLS-Required: No\r\n\r\n", true },
+		{ "Subject: x\r\ntls-required:\r\n no\r\n\r\n", true },
+		{ "TLS-Required: Yes\r\n\r\n", false },
+		{ "TLS-Required: No way\r\n\r\n", false },
+		{ "TLS-Required:\r\n\r\n", false },
+		{ "TLS-Optional: No\r\n\r\n", false },
+		{ "Subject: x\r\n\r\nTLS-Required: No\r\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct header_scan h;
+		header_scan_init(&h, STR("mx.example"));
+		header_scan_feed(&h, str_from_c(table[i].content));
+		header_scan_finish(&h);
+		assert_int_equal(h.is_tls_optional, table[i].is_optional);
+		header_scan_fini(&h);
+	}
+}
+
 static void test_scan_watches_fields(void **state)
 {
 	const struct header_watch watches[] = {
@@ -196,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_scan_octet_by_octet_gives_the_same),
 		cmocka_unit_test(test_scan_cuts_long_values_and_keeps_its_memory),
 		cmocka_unit_test(test_scan_knows_bulk_mail),
+		cmocka_unit_test(test_scan_knows_that_tls_is_optional),
 		cmocka_unit_test(test_scan_watches_fields),
 		cmocka_unit_test(test_section_ends_before_the_empty_line),
 	};

@@ -81,7 +81,8 @@ static void test_mail_has_the_form_of_section_5_3(void **state)
 		"To: <r@d.test>\r\n",
 		"Subject: Report Domain: d.test\r\n Submitter: us.test\r\n Report-ID: "
 		"<day_d.test@us.test>\r\n",
-		"TLS-Report-Domain: d.test\r\nTLS-Report-Submitter: us.test\r\n",
+		"TLS-Report-Domain: d.test\r\nTLS-Report-Submitter: us.test\r\n"
+		"TLS-Required: No\r\n",
 		"Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n boundary=",
 		"Content-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: base64\r\n",
 		"filename=\"us.test!d.test!1674432000!1674518399.json.gz\"\r\n\r\n"

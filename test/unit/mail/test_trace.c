@@ -40,7 +40,16 @@ static void test_received_names_all_parties(void **state)
 	assert_trace(&info, "Received: from client.example ([192.0.2.1])\r\n"
 			    "\tby mx.example (Outlast) with ESMTP id 0000000000001;\r\n"
 			    "\tTue, 24 Jan 2023 09:15:00 +0000\r\n");
+	info.priority = -3;
+	assert_trace(&info, "Received: from client.example ([192.0.2.1])\r\n"
+			    "\tby mx.example (Outlast) with ESMTP id 0000000000001\r\n"
+			    "\tPRIORITY -3; Tue, 24 Jan 2023 09:15:00 +0000\r\n");
 	info.only_recipient = STR("a@b.example");
+	info.priority = 9;
+	assert_trace(&info, "Received: from client.example ([192.0.2.1])\r\n"
+			    "\tby mx.example (Outlast) with ESMTP id 0000000000001\r\n"
+			    "\tfor <a@b.example> PRIORITY 9; Tue, 24 Jan 2023 09:15:00 +0000\r\n");
+	info.priority = 0;
 	info.is_tls = info.is_authenticated = true;
 	info.tls = STR("TLSv1.3 TLS_AES_256_GCM_SHA384");
 	assert_trace(&info,

@@ -256,11 +256,15 @@ static void test_notice_that_was_asked_for_is_not_summed_up_so_soon(void **state
 	static const struct {
 		const char *what, *envid;
 		unsigned notify;
+		const char *client, *user;
 		uint32_t most;
 	} rows[] = {
-		{ "nothing asked", "", 0, 2 },
-		{ "NOTIFY=FAILURE", "", NOTIFY_FAILURE, 20 },
-		{ "an envelope id", "1", 0, 20 },
+		{ "nothing asked", "", 0, "", "", 2 },
+		{ "NOTIFY=FAILURE", "", NOTIFY_FAILURE, "", "", 20 },
+		{ "an envelope id", "1", 0, "", "", 20 },
+		{ "of a user", "1", 0, "unknown[198.51.100.7]", "anna", 20 },
+		/* who may have named anybody as the sender */
+		{ "of a stranger", "1", NOTIFY_FAILURE, "unknown[198.51.100.7]", "", 2 },
 	};
 
 	(void)state;
@@ -271,6 +275,8 @@ static void test_notice_that_was_asked_for_is_not_summed_up_so_soon(void **state
 		bench_init(&b);
 		b.relay.conf->notify.failures_per_hour = 2;
 		b.d.message->env.envid = str_from_c(rows[i].envid);
+		b.d.message->env.client = str_from_c(rows[i].client);
+		b.d.message->env.user = str_from_c(rows[i].user);
 		b.recipients[0].rcpt.notify = rows[i].notify;
 		while (count < 100 && notice_is_needed(&b.d))
 			count++;

@@ -218,6 +218,8 @@ static void test_receipt_is_for_known_clients(void **state)
 		{ "unknown[2001:db8::7]", "", false },
 		{ "unknown[198.51.100.7]", "anna", true },
 		{ "localhost[::1]", "", true },
+		{ "unknown[unknown]", "", false }, /* PROXY UNKNOWN */
+		{ "unknown[unknown]", "anna", true },
 		{ "", "", true },
 	};
 

@@ -316,6 +316,34 @@ static void test_verify_knows_lists(void **state)
 	caller_end(&c);
 }
 
+/* Backscatter: whom a stranger names as the sender hears nothing of how long the primary has been down. */
+static void test_verify_tells_nobody_of_delays_of_what_strangers_sent(void **state)
+{
+	static const struct {
+		const char *from;
+		uint32_t delivered; /* the message, and the notice */
+	} rows[] = { { STRANGER, 1 }, { "127.0.0.1", 2 } };
+	struct fixture_relay *f = *state;
+	struct caller c;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		caller_dial(&c, f, rows[i].from);
+		caller_say(&c, "EHLO c\r\nMAIL FROM:<s@other.test> ENVID=1\r\n", SECOND_MS);
+		assert_string_equal(rcpt(&c, "yes@dest.test"), TAKEN);
+		f->is_refusing = true;
+		fixture_relay_run(f, 2 * MINUTE_MS);
+		assert_non_null(strstr(caller_say(&c, "DATA\r\nSubject: s\r\n\r\nx\r\n.\r\n",
+					       SECOND_MS), "\r\n250 "));
+		caller_end(&c);
+		f->delivered = 0;
+		fixture_relay_run(f, 7 * HOUR_MS);
+		assert_int_equal(f->delivered, 0);
+		f->is_refusing = false;
+		fixture_relay_run(f, 3 * HOUR_MS);
+		assert_int_equal(f->delivered, rows[i].delivered);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -329,6 +357,7 @@ int main(void)
 		TEST(test_verify_never_relays_elsewhere),
 		TEST(test_verify_puts_off_what_would_come_back),
 		TEST(test_verify_knows_lists),
+		TEST(test_verify_tells_nobody_of_delays_of_what_strangers_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

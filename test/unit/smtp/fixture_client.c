@@ -28,7 +28,7 @@ static void on_failed(void *user, struct smtp_client *c, const struct outcome *o
 	fc->failure.text = buf_str(&fc->failure_text);
 }
 
-static const struct smtp_client_handler handler = { on_ready, on_failed };
+static const struct smtp_client_handler on_session = { on_ready, on_failed };
 
 static void on_done(struct smtp_job *job)
 {
@@ -117,7 +117,7 @@ void fixture_client_fini(struct fixture_client *fc)
 
 void fixture_client_open(struct fixture_client *fc)
 {
-	fc->client = smtp_client_open(&fc->f.env, &fc->f.net, fc->conf, &fc->params, &handler, fc);
+	fc->client = smtp_client_open(&fc->f.env, &fc->f.net, fc->conf, &fc->params, &on_session, fc);
 	fc->conn = &fc->f.conns[fc->f.conn_count - 1];
 	fixture_settle(&fc->f);
 }

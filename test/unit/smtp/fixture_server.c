@@ -31,6 +31,7 @@ static void on_mail(
 	if (fs->drops_in_mail)
 		smtp_server_drop(s);
 	refuse_no(t->env.reverse_path, 550, STATUS(5, 7, 1), answer);
+	answer->text = arena_dup(&t->arena, answer->text); /* lives as long as the transaction */
 }
 
 static void answer_later(struct fixture_server *fs, enum fixture_later what)

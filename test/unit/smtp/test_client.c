@@ -278,7 +278,7 @@ static void test_client_trusts_no_capability_from_before_tls(void **state)
 	assert_true(info->has_dsn && info->has_size && info->has_smtputf8 && info->is_tls_verified);
 	assert_false(info->has_8bitmime || info->has_pipelining || info->has_starttls);
 	assert_int_equal(info->size_max_bytes, 7);
-	assert_true(str_equal(info->tls, STR("TLSv1.3 TEST")));
+	assert_true(str_equal(info->tls, STR("TLSv1.3 TEST verified (tls verify)")));
 	assert_true(str_equal(info->greeting, STR("mx.example")));
 	fixture_client_fini(&fc);
 }

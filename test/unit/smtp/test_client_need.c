@@ -17,7 +17,7 @@ struct need {
 	const char *name;
 	const char *capabilities;
 	bool has_tls, is_verified, is_lmtp;
-	bool is_requiretls;
+	bool is_requiretls, is_waived, is_user;
 	int priority;
 	int64_t by_ms; /* from now; 0: none */
 	bool by_notify, by_trace, by_is_ours;
@@ -36,10 +36,15 @@ static const struct need needs[] = {
 	{ "requiretls, any certificate", ALL, .has_tls = true, .is_requiretls = true,
 		.status = { 5, 7, 10 } },
 	{ "requiretls in clear", ALL, .is_requiretls = true, .status = { 5, 7, 10 } },
+	{ "requiretls, waived", ALL, .has_tls = true, .is_requiretls = true, .is_waived = true,
+		.params = " MT-PRIORITY=0" },
+	{ "requiretls, waived in clear", "DSN", .is_requiretls = true, .is_waived = true,
+		.params = "" },
+	{ "logged in", "AUTH PLAIN", .is_user = true, .params = " AUTH=<>" },
 	{ "priority", ALL, .priority = -3, .params = " MT-PRIORITY=-3" },
 	{ "priority not offered", "DSN", .priority = 9, .params = "" },
 	{ "by", ALL, .by_ms = 120500, .params = " MT-PRIORITY=0 BY=120;R" },
-	{ "by, traced", ALL, .by_ms = 120000, .by_trace = true, 
+	{ "by, traced", ALL, .by_ms = 120000, .by_trace = true,
 		.params = " MT-PRIORITY=0 BY=120;RT" },
 	{ "by, below the least", ALL, .by_ms = 59999, .status = { 5, 4, 7 } },
 	{ "by, the least", ALL, .by_ms = 60000, .params = " MT-PRIORITY=0 BY=60;R" },
@@ -53,8 +58,7 @@ static const struct need needs[] = {
 		.params = "" },
 	{ "by, of our own rule, over", ALL, .by_ms = -5000, .by_is_ours = true,
 		.status = { 5, 4, 7 } },
-	{ "notify", ALL, .by_ms = 120000, .by_notify = true, 
-		.params = " MT-PRIORITY=0 BY=120;N" },
+	{ "notify", ALL, .by_ms = 120000, .by_notify = true, .params = " MT-PRIORITY=0 BY=120;N" },
 	{ "notify, over", ALL, .by_ms = -1500, .by_notify = true, .by_trace = true,
 		.params = " MT-PRIORITY=0 BY=-2;NT" },
 	{ "notify, over for ever", ALL, .by_ms = -2000000000000, .by_notify = true,
@@ -69,6 +73,15 @@ static void ready(struct fixture_client *fc, const struct need *n)
 {
 	fixture_client_init(fc);
 	fc->params.is_lmtp = n->is_lmtp;
+	if (n->is_user) {
+		fc->params.user = fc->params.password = STR("user");
+		CHECK(endpoint_parse(&fc->params.to, STR("127.0.0.1"), 25) == OK);
+		fixture_client_open(fc);
+		fixture_client_say(fc, "220 mx\r\n");
+		fixture_client_say(fc, "250-mx\r\n250 AUTH PLAIN\r\n");
+		fixture_client_say(fc, "235 ok\r\n");
+		return;
+	}
 	if (!n->has_tls) {
 		fixture_client_ready(fc, n->capabilities);
 		return;
@@ -102,6 +115,7 @@ static void check_need(const struct need *n)
 	assert_int_equal(fc.readies, 1);
 	fixture_client_heard(&fc);
 	fc.env.is_requiretls = n->is_requiretls;
+	fc.job.is_tls_waived = n->is_waived;
 	fc.env.priority = n->priority;
 	if (n->by_ms != 0)
 		fc.env.deliver_by = (struct wall){ env_wall(&fc.f.env).ms + n->by_ms };
@@ -167,8 +181,8 @@ static void test_word_by_a_time_is_asked_of_hosts_without_deliverby(void **state
 		fc.rcpts[0].notify = rows[i].notify;
 		fixture_client_deliver(&fc, 1);
 		fixture_client_heard(&fc);
-		snprintf(expected, sizeof(expected), "RCPT TO:<r0@d.example>%s\r\n",
-			rows[i].params);
+		snprintf(
+			expected, sizeof(expected), "RCPT TO:<r0@d.example>%s\r\n", rows[i].params);
 		assert_string_equal(fixture_client_say(&fc, "250 ok\r\n"), expected);
 		fixture_client_fini(&fc);
 	}

@@ -12,8 +12,8 @@
 #define HELLO "220 relay.test ESMTP Outlast\r\n"
 #define EHLO_REPLY                                                                                 \
 	"250-relay.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-ENHANCEDSTATUSCODES\r\n"         \
-	"250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-MT-PRIORITY\r\n"              \
-	"250-DELIVERBY\r\n250 LIMITS RCPTMAX=1000\r\n"
+	"250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-MT-PRIORITY\r\n"                      \
+	"250 LIMITS RCPTMAX=1000\r\n"
 #define HELO "HELO c\r\n"
 #define HELO_REPLY "250 relay.test\r\n"
 #define MAIL "MAIL FROM:<a@b.example>\r\n"
@@ -81,7 +81,7 @@ static const struct row rows[] = {
 	{ "utf-8 needs the word for it",
 		HELO "MAIL FROM:<\xc3\xa4@b.example>\r\nMAIL FROM:<\xc3\xa4@b.example> SMTPUTF8\r\n"
 		     "RCPT TO:<\xc3\xb6@d.example>\r\n",
-		HELO_REPLY "553 5.6.7 address in MAIL needs SMTPUTF8\r\n" MAIL_REPLY RCPT_REPLY, 0,
+		HELO_REPLY "550 5.6.7 address in MAIL needs SMTPUTF8\r\n" MAIL_REPLY RCPT_REPLY, 0,
 		NULL, false },
 	{ "parameters",
 		HELO "MAIL FROM:<a@b.example> SIZE=x\r\nMAIL FROM:<a@b.example> FOO=1\r\n"
@@ -133,11 +133,13 @@ static const struct row rows[] = {
 		HELO_REPLY MAIL_REPLY RCPT_REPLY CHUNK_REPLY QUEUED OK_REPLY, 1,
 		"S: x\r\n\r\nab\r\nc\r\n", false },
 	{ "bdat is by the count: dots, a dot alone, commands",
-		HELO MAIL RCPT "BDAT 32 LAST\r\n.\r\n..\r\n.a\r\n.\r\nQUIT\r\nBDAT 5\r\nxy\r\nNOOP\r\n",
+		HELO MAIL RCPT
+		"BDAT 32 LAST\r\n.\r\n..\r\n.a\r\n.\r\nQUIT\r\nBDAT 5\r\nxy\r\nNOOP\r\n",
 		HELO_REPLY MAIL_REPLY RCPT_REPLY QUEUED OK_REPLY, 1,
 		".\r\n..\r\n.a\r\n.\r\nQUIT\r\nBDAT 5\r\nxy\r\n", false },
 	{ "bdat 0 last, alone and at the end",
-		HELO MAIL RCPT "BDAT 0 LAST\r\n" MAIL RCPT "BDAT 3\r\na\r\nBDAT 0\r\nBDAT 0 LAST\r\n",
+		HELO MAIL RCPT "BDAT 0 LAST\r\n" MAIL RCPT
+			       "BDAT 3\r\na\r\nBDAT 0\r\nBDAT 0 LAST\r\n",
 		HELO_REPLY MAIL_REPLY RCPT_REPLY QUEUED MAIL_REPLY RCPT_REPLY CHUNK_REPLY
 			CHUNK_REPLY QUEUED,
 		2, "a\r\n", false },
@@ -148,31 +150,34 @@ static const struct row rows[] = {
 		HELO_REPLY MAIL_REPLY RCPT_REPLY BARE OK_REPLY, 0, NULL, false },
 	{ "bdat with a bare lf, and what was pipelined behind it",
 		HELO MAIL RCPT "BDAT 4\r\na\n.\nBDAT 6 LAST\r\nRSET\r\n" MAIL,
-		HELO_REPLY MAIL_REPLY RCPT_REPLY BARE "503 5.5.1 send MAIL first\r\n" MAIL_REPLY,
-		0, NULL, false },
-	{ "bdat without anybody", "BDAT 6\r\nQUIT\r\n" HELO "BDAT 6 LAST\r\nQUIT\r\n" MAIL
+		HELO_REPLY MAIL_REPLY RCPT_REPLY BARE "503 5.5.1 send MAIL first\r\n" MAIL_REPLY, 0,
+		NULL, false },
+	{ "bdat without anybody",
+		"BDAT 6\r\nQUIT\r\n" HELO "BDAT 6 LAST\r\nQUIT\r\n" MAIL
 		"BDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\n",
-		"503 5.5.1 send EHLO first\r\n" HELO_REPLY "503 5.5.1 send MAIL first\r\n" MAIL_REPLY
+		"503 5.5.1 send EHLO first\r\n" HELO_REPLY
+		"503 5.5.1 send MAIL first\r\n" MAIL_REPLY
 		"554 5.5.1 no valid recipients\r\n503 5.5.1 send MAIL first\r\n",
 		0, NULL, false },
-	{ "a failed bdat is never mended", HELO MAIL "RCPT TO:<no@x.example>\r\nBDAT 3\r\na\r\n" RCPT
-		"BDAT 3 LAST\r\nb\r\n",
+	{ "a failed bdat is never mended",
+		HELO MAIL "RCPT TO:<no@x.example>\r\nBDAT 3\r\na\r\n" RCPT "BDAT 3 LAST\r\nb\r\n",
 		HELO_REPLY MAIL_REPLY "550 5.1.1 not you\r\n554 5.5.1 no valid recipients\r\n"
-		"503 5.5.1 send MAIL first\r\n503 5.5.1 send MAIL first\r\n",
+				      "503 5.5.1 send MAIL first\r\n503 5.5.1 send MAIL first\r\n",
 		0, NULL, false },
-	{ "bdat and data do not mix", HELO MAIL RCPT "BDAT 3\r\na\r\n" DATA RCPT MAIL
-		"BDAT 3 LAST\r\nb\r\n",
+	{ "bdat and data do not mix",
+		HELO MAIL RCPT "BDAT 3\r\na\r\n" DATA RCPT MAIL "BDAT 3 LAST\r\nb\r\n",
 		HELO_REPLY MAIL_REPLY RCPT_REPLY CHUNK_REPLY
 		"503 5.5.1 DATA is not allowed after BDAT\r\n503 5.5.1 RCPT is not allowed after "
 		"BDAT\r\n503 5.5.1 MAIL is not allowed in a mail transaction\r\n" QUEUED,
 		1, "a\r\nb\r\n", false },
-	{ "rset drops chunks", HELO MAIL RCPT "BDAT 3\r\na\r\nRSET\r\nBDAT 3 LAST\r\nb\r\n" MAIL RCPT
-		"BDAT 3 LAST\r\nc\r\n",
+	{ "rset drops chunks",
+		HELO MAIL RCPT "BDAT 3\r\na\r\nRSET\r\nBDAT 3 LAST\r\nb\r\n" MAIL RCPT
+			       "BDAT 3 LAST\r\nc\r\n",
 		HELO_REPLY MAIL_REPLY RCPT_REPLY CHUNK_REPLY OK_REPLY
 		"503 5.5.1 send MAIL first\r\n" MAIL_REPLY RCPT_REPLY QUEUED,
 		1, "c\r\n", false },
-	{ "bdat refused by the handler", HELO "MAIL FROM:<nodata@x.example>\r\n" RCPT
-		"BDAT 6\r\nQUIT\r\n" MAIL,
+	{ "bdat refused by the handler",
+		HELO "MAIL FROM:<nodata@x.example>\r\n" RCPT "BDAT 6\r\nQUIT\r\n" MAIL,
 		HELO_REPLY MAIL_REPLY RCPT_REPLY "451 4.3.0 \r\n" MAIL_REPLY, 0, NULL, false },
 	{ "bdat of no size ends it", HELO MAIL RCPT "BDAT x\r\nQUIT\r\n",
 		HELO_REPLY MAIL_REPLY RCPT_REPLY SYNTAX("BDAT"), 0, NULL, true },
@@ -543,7 +548,8 @@ static void test_server_spools_chunks_in_bounded_parts(void **state)
 			fixture_settle(&fs.f);
 			assert_string_equal(fixture_output(fs.conn), CHUNK_REPLY);
 		}
-		assert_string_equal(fixture_server_talk(&fs, "BDAT 0 LAST\r\nNOOP\r\n"), QUEUED OK_REPLY);
+		assert_string_equal(
+			fixture_server_talk(&fs, "BDAT 0 LAST\r\nNOOP\r\n"), QUEUED OK_REPLY);
 		assert_true(fs.spools >= 8);
 		assert_true(fs.content_peak <= (100 + 64) * 1024);
 		assert_int_equal(fs.content.len, 17 + 20000 * 72);
@@ -565,7 +571,8 @@ static void test_server_refuses_chunks_that_cannot_be_spooled(void **state)
 	fixture_server_start(&fs);
 	fixture_server_talk(&fs, HELO MAIL RCPT);
 	assert_string_equal(
-		fixture_server_talk(&fs, "BDAT 24\r\n0123456789\r\n0123456789\r\nBDAT 2 LAST\r\n\r\nNOOP\r\n"),
+		fixture_server_talk(
+			&fs, "BDAT 24\r\n0123456789\r\n0123456789\r\nBDAT 2 LAST\r\n\r\nNOOP\r\n"),
 		"452 4.3.1 message cannot be stored now, try again later\r\n"
 		"503 5.5.1 send MAIL first\r\n" OK_REPLY);
 	assert_int_equal(fs.spools, 1);
@@ -584,7 +591,8 @@ static void test_server_refuses_large_chunks_and_reads_them(void **state)
 	fixture_server_talk(&fs, HELO MAIL RCPT);
 	assert_string_equal(fixture_server_talk(&fs, "BDAT 1001 LAST\r\n"), "");
 	feed_many(&fs, "QUIT\r\nx", 143);
-	assert_string_equal(fixture_output(fs.conn), "552 5.3.4 message is larger than SIZE says\r\n");
+	assert_string_equal(
+		fixture_output(fs.conn), "552 5.3.4 message is larger than SIZE says\r\n");
 	/* the sum counts, and what would be one octet too many */
 	fixture_server_talk(&fs, MAIL RCPT "BDAT 999\r\n");
 	feed_many(&fs, "abcdefghi", 111);
@@ -606,14 +614,16 @@ static void test_server_refuses_large_chunks_and_reads_them(void **state)
 
 static void test_server_cuts_off_slow_chunks(void **state)
 {
-	static const char slow[] = "421 4.4.2 relay.test content comes too slowly, closing connection\r\n";
+	static const char slow[] =
+		"421 4.4.2 relay.test content comes too slowly, closing connection\r\n";
 	struct fixture_server fs;
 
 	(void)state;
 	for (int has_mail = 0; has_mail < 2; has_mail++) {
 		fixture_server_init(&fs);
 		fixture_server_start(&fs);
-		fixture_server_talk(&fs, has_mail ? HELO MAIL RCPT "BDAT 100\r\nx" : "BDAT 100\r\nx");
+		fixture_server_talk(
+			&fs, has_mail ? HELO MAIL RCPT "BDAT 100\r\nx" : "BDAT 100\r\nx");
 		fixture_advance(&fs.f, MINUTE_MS);
 		assert_string_equal(fixture_output(fs.conn), slow);
 		assert_null(fs.server);
@@ -859,8 +869,9 @@ static void test_server_stops_reading_a_client_that_does_not_read(void **state)
 	fixture_settle(&fs.f);
 	assert_int_equal(fs.conn->input.len, 0);
 	assert_int_equal(fs.conn->all.len,
-		strlen(HELLO) + 100000 * (strlen("214 2.0.0 commands: EHLO HELO MAIL RCPT DATA BDAT "
-						 "RSET NOOP VRFY HELP STARTTLS AUTH ETRN QUIT\r\n")));
+		strlen(HELLO) +
+			100000 * (strlen("214 2.0.0 commands: EHLO HELO MAIL RCPT DATA BDAT "
+					 "RSET NOOP VRFY HELP STARTTLS AUTH ETRN QUIT\r\n")));
 	assert_true(fs.conn->is_reading);
 	fixture_server_fini(&fs);
 }
@@ -1112,6 +1123,36 @@ static void test_server_mends_what_is_submitted(void **state)
 }
 
 /* What is added counts against no limit of the client's, and what goes does count. */
+/* RFC 6409 4.2 */
+static void test_submission_wants_whole_domains(void **state)
+{
+	static const struct {
+		bool is_submission;
+		const char *line, *reply;
+	} lines[] = {
+		{ true, "MAIL FROM:<a@sales>\r\n",
+			"554 5.1.8 domain in MAIL is not fully qualified\r\n" },
+		{ true, "MAIL FROM:<a@[192.0.2.1]>\r\n", MAIL_REPLY },
+		{ true, "MAIL FROM:<>\r\n", MAIL_REPLY },
+		{ true, "MAIL FROM:<>\r\nRCPT TO:<b@sales>\r\n",
+			MAIL_REPLY "554 5.1.2 domain in RCPT is not fully qualified\r\n" },
+		{ true, "MAIL FROM:<>\r\nRCPT TO:<b@sales.example>\r\n", MAIL_REPLY RCPT_REPLY },
+		{ false, "MAIL FROM:<a@sales>\r\nRCPT TO:<b@sales>\r\n", MAIL_REPLY RCPT_REPLY },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {
+		struct fixture_server fs;
+
+		fixture_server_init(&fs);
+		fs.listener.is_submission = lines[i].is_submission;
+		fixture_server_start(&fs);
+		fixture_server_talk(&fs, "HELO c\r\n");
+		assert_string_equal(fixture_server_talk(&fs, lines[i].line), lines[i].reply);
+		fixture_server_fini(&fs);
+	}
+}
+
 static void test_server_measures_what_was_sent(void **state)
 {
 	struct fixture_server fs;
@@ -1177,7 +1218,8 @@ static void test_server_knows_a_client_by_a_verified_certificate_alone(void **st
 		fs.f.is_tls_verified = is_good;
 		fs.f.tls_peer = STR("alice");
 		fixture_server_start(&fs);
-		assert_non_null(strstr(fixture_server_talk(&fs, "EHLO c\r\nSTARTTLS\r\n"), "220 2.0.0"));
+		assert_non_null(
+			strstr(fixture_server_talk(&fs, "EHLO c\r\nSTARTTLS\r\n"), "220 2.0.0"));
 		assert_true(str_equal(smtp_server_info(fs.server)->certificate,
 			is_good ? STR("alice") : STR("")));
 		assert_non_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "250 "));
@@ -1381,6 +1423,7 @@ int main(void)
 		cmocka_unit_test(test_server_refuses_octets_behind_starttls),
 		cmocka_unit_test(test_server_speaks_implicit_tls),
 		cmocka_unit_test(test_server_mends_what_is_submitted),
+		cmocka_unit_test(test_submission_wants_whole_domains),
 		cmocka_unit_test(test_server_measures_what_was_sent),
 		cmocka_unit_test(test_server_authenticates),
 		cmocka_unit_test(test_server_offers_auth_only_where_it_is_private),

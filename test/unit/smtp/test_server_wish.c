@@ -14,6 +14,7 @@
 #define SENDER "250 2.1.0 sender ok\r\n"
 #define LOST "250 2.3.6 0 is the priority of mail from unknown clients\r\n"
 #define PAST (-1)
+#define UNKNOWN "555 5.5.4 unknown parameter of MAIL\r\n"
 #define HELD_TOO_LONG "501 5.5.4 mail is held for 3600 s at most\r\n"
 
 static void start(struct fixture_server *fs, const char *from, bool has_tls)
@@ -34,16 +35,21 @@ static void test_wishes_are_offered_to_whom_they_are_kept(void **state)
 		const char *from;
 		bool has_tls;
 		enum listener_allow allow;
-		bool is_submission;
-		bool offers_requiretls, offers_dsn, offers_holding;
+		bool is_submission, has_users;
+		bool offers_requiretls, offers_by, offers_holding;
 	} rows[] = {
-		{ KNOWN, false, ALLOW_TRUSTED, true, false, true, true },
-		{ KNOWN, false, ALLOW_TRUSTED, false, false, true, false },
-		{ KNOWN, true, ALLOW_TRUSTED, true, true, true, true },
-		{ KNOWN, false, ALLOW_AUTHENTICATED, true, false, false, false },
-		{ STRANGER, false, ALLOW_TRUSTED, true, false, false, false },
-		{ STRANGER, true, ALLOW_TRUSTED, true, true, false, false },
+		{ KNOWN, false, ALLOW_TRUSTED, true, false, false, true, true },
+		{ KNOWN, false, ALLOW_TRUSTED, false, false, false, true, false },
+		{ KNOWN, true, ALLOW_TRUSTED, true, false, true, true, true },
+		{ KNOWN, false, ALLOW_AUTHENTICATED, true, false, false, false, false },
+		{ STRANGER, false, ALLOW_TRUSTED, true, false, false, false, false },
+		{ STRANGER, true, ALLOW_TRUSTED, true, false, false, false, false },
+		/* who has to log in first will not say EHLO again afterwards; in clear text he cannot */
+		{ STRANGER, true, ALLOW_AUTHENTICATED, true, true, true, true, true },
+		{ STRANGER, true, ALLOW_AUTHENTICATED, false, true, true, true, false },
+		{ STRANGER, false, ALLOW_AUTHENTICATED, true, true, false, false, false },
 	};
+	struct conf_user user = { STR("anna"), STR("*") };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -55,17 +61,21 @@ static void test_wishes_are_offered_to_whom_they_are_kept(void **state)
 		fs.has_tls = rows[i].has_tls;
 		fs.listener.allow = rows[i].allow;
 		fs.listener.is_submission = rows[i].is_submission;
+		fs.conf->users = &user;
+		fs.conf->user_count = rows[i].has_users;
 		fixture_server_start(&fs);
 		if (rows[i].has_tls)
 			assert_null(strstr(fixture_server_talk(&fs, "EHLO c\r\n"), "REQUIRETLS"));
 		fixture_server_talk(&fs, rows[i].has_tls ? "STARTTLS\r\n" : "NOOP\r\n");
 		const char *said = fixture_server_talk(&fs, "EHLO c\r\n");
-		assert_non_null(strstr(said, "250-MT-PRIORITY\r\n250-DELIVERBY\r\n"));
+		assert_non_null(strstr(said, "250-MT-PRIORITY\r\n"));
+		assert_int_equal(strstr(said, "DELIVERBY\r\n") != NULL, rows[i].offers_by);
+		assert_int_equal(strstr(said, "ETRN\r\n") != NULL, rows[i].offers_by);
 		assert_int_equal(strstr(said, "REQUIRETLS\r\n") != NULL, rows[i].offers_requiretls);
 		assert_int_equal(
 			strstr(said, "FUTURERELEASE 3600 ") != NULL, rows[i].offers_holding);
 		/* where nobody can log in: to whom we know */
-		assert_int_equal(strstr(said, "250-DSN\r\n") != NULL, rows[i].offers_dsn);
+		assert_int_equal(strstr(said, "250-DSN\r\n") != NULL, rows[i].offers_by);
 		fixture_server_fini(&fs);
 	}
 }
@@ -124,15 +134,18 @@ static const struct {
 	{ KNOWN, false, " REQUIRETLS", "530 5.7.10 REQUIRETLS needs STARTTLS first\r\n", false, 0,
 		0, 0, false, false },
 	{ KNOWN, true, " REQUIRETLS", SENDER, true, 0, 0, 0, false, false },
-	{ STRANGER, true, " REQUIRETLS", SENDER, true, 0, 0, 0, false, false },
+	{ STRANGER, true, " REQUIRETLS", UNKNOWN, false, 0, 0, 0, false, false },
 	{ KNOWN, false, " MT-PRIORITY=-9", SENDER, false, -9, 0, 0, false, false },
 	{ KNOWN, false, " MT-PRIORITY=6", SENDER, false, 6, 0, 0, false, false },
 	{ STRANGER, false, " MT-PRIORITY=6", LOST, false, 0, 0, 0, false, false },
 	{ STRANGER, false, " MT-PRIORITY=-6", LOST, false, 0, 0, 0, false, false },
 	{ STRANGER, false, " MT-PRIORITY=0", SENDER, false, 0, 0, 0, false, false },
-	{ STRANGER, false, " BY=120;R", SENDER, false, 0, 120000, 0, false, false },
-	{ STRANGER, false, " BY=-60;NT", SENDER, false, 0, -60000, 0, true, true },
-	{ STRANGER, false, " BY=999999999;RT", SENDER, false, 0, 999999999000, 0, false, true },
+	{ KNOWN, false, " BY=120;R", SENDER, false, 0, 120000, 0, false, false },
+	{ KNOWN, false, " BY=-60;NT", SENDER, false, 0, -60000, 0, true, true },
+	{ KNOWN, false, " BY=999999999;RT", SENDER, false, 0, 999999999000, 0, false, true },
+	/* a notice to whomever he likes, as soon as he likes */
+	{ STRANGER, false, " BY=1;R", UNKNOWN, false, 0, 0, 0, false, false },
+	{ STRANGER, false, " BY=-60;N", UNKNOWN, false, 0, 0, 0, false, false },
 	{ KNOWN, false, " HOLDFOR=60", SENDER, false, 0, 0, 60000, false, false },
 	{ KNOWN, false, " HOLDFOR=3600", SENDER, false, 0, 0, HOUR_MS, false, false },
 	{ KNOWN, false, " HOLDFOR=3601", HELD_TOO_LONG, false, 0, 0, 0, false, false },
@@ -140,9 +153,9 @@ static const struct {
 	{ KNOWN, false, " HOLDUNTIL=9999-12-31T23:59:59Z", HELD_TOO_LONG, false, 0, 0, 0, false,
 		false },
 	{ KNOWN, false, " HOLDUNTIL=1970-01-01T00:00:00Z", SENDER, false, 0, 0, 0, false, false },
-	{ KNOWN, false, " HOLDUNTIL=1970-01-01T00:00:01Z", SENDER, false, 0, 0, PAST, false, false },
-	{ STRANGER, false, " HOLDFOR=60", "555 5.5.4 unknown parameter of MAIL\r\n", false, 0, 0, 0,
-		false, false },
+	{ KNOWN, false, " HOLDUNTIL=1970-01-01T00:00:01Z", SENDER, false, 0, 0, PAST, false,
+		false },
+	{ STRANGER, false, " HOLDFOR=60", UNKNOWN, false, 0, 0, 0, false, false },
 	{ KNOWN, false, " HOLDFOR=60 BY=61;R", SENDER, false, 0, 61000, 60000, false, false },
 	{ KNOWN, false, " HOLDFOR=60 BY=60;R",
 		"501 5.5.4 mail held so long cannot arrive in time\r\n", false, 0, 0, 0, false,
@@ -180,9 +193,10 @@ static void test_wishes_are_kept_or_refused(void **state)
 			else
 				assert_int_equal(env->hold_until.ms,
 					wishes[i].hold_ms ? now + wishes[i].hold_ms : 0);
-			assert_int_equal(env->hold_wish, strstr(line, "HOLDFOR")     ? HOLD_WISH_FOR
-							 : strstr(line, "HOLDUNTIL") ? HOLD_WISH_UNTIL
-										     : HOLD_WISH_NONE);
+			assert_int_equal(env->hold_wish, strstr(line, "HOLDFOR") ? HOLD_WISH_FOR
+							 : strstr(line, "HOLDUNTIL")
+								 ? HOLD_WISH_UNTIL
+								 : HOLD_WISH_NONE);
 			assert_int_equal(env->deliver_by_notify, wishes[i].by_notify);
 			assert_int_equal(env->deliver_by_trace, wishes[i].by_trace);
 			assert_false(env->deliver_by_is_ours);

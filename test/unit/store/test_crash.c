@@ -3,7 +3,8 @@
  * rows 3, 5, 6, 7, 8, 10.
  *
  * One story is told again and again, each time struck at the next call that changes the disk,
- * until it passes unharmed. Afterwards the file is opened by the default VFS: all that was
+ * until it passes unharmed: first from a new queue, until its making has been struck everywhere,
+ * then from one that is there. Afterwards the file is opened by the default VFS: all that was
  * acknowledged must be there, whole.
  */
 #include <setjmp.h>
@@ -14,9 +15,11 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "store/crash_vfs.h"
 #include "store/world.h"
 
@@ -32,6 +35,7 @@ struct told {
 	bool is_recorded[MESSAGES];
 	uint64_t notice;
 	bool is_opened;
+	uint64_t opening; /* calls until it was */
 	unsigned full_count;
 };
 
@@ -126,6 +130,7 @@ static void tell(struct world *w, struct told *t)
 	w->options.checkpoint = STORE_CHECKPOINT_EACH;
 	w->open = store_sync_open;
 	t->is_opened = world_open(w) == OK;
+	t->opening = crash_vfs_calls();
 	if (!t->is_opened)
 		return;
 	tell_accepts(w, t);
@@ -191,35 +196,110 @@ static unsigned lost(struct world *w, const struct told *t)
 	return count;
 }
 
-/* strike_all - the story with a strike at each call; returns the sum of what was lost. */
-static unsigned strike_all(struct crash_plan plan, uint64_t journal_bytes, unsigned *strikes)
+/* A queue that nothing has come to yet: to make one costs more than all the rest of the story. */
+static const char *const image_names[] = { "queue.db", "queue.db.journal" };
+struct image {
+	char *data[ARRAY_COUNT(image_names)];
+	size_t len[ARRAY_COUNT(image_names)];
+};
+
+static void image_take(struct image *image, uint64_t journal_bytes)
+{
+	struct world w;
+
+	world_init(&w, store_sync_open);
+	w.options.journal_bytes = journal_bytes;
+	world_must_open(&w);
+	world_close(&w);
+	for (size_t i = 0; i < ARRAY_COUNT(image_names); i++) {
+		char *path = world_path(&w, image_names[i]);
+		FILE *file = fopen(path, "rb");
+
+		if (file) {
+			assert_int_equal(fseek(file, 0, SEEK_END), 0);
+			image->len[i] = (size_t)ftell(file);
+			image->data[i] = mem_alloc(image->len[i]);
+			rewind(file);
+			assert_int_equal(
+				fread(image->data[i], 1, image->len[i], file), image->len[i]);
+			assert_int_equal(fclose(file), 0);
+		}
+		free(path);
+	}
+	assert_true(image->len[0] > 0 && (image->len[1] > 0) == (journal_bytes > 0));
+	world_fini(&w);
+}
+
+static void image_put(const struct image *image, struct world *w)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(image_names); i++) {
+		char *path = world_path(w, image_names[i]);
+		FILE *file = image->data[i] ? fopen(path, "wb") : NULL;
+
+		assert_int_equal(file != NULL, image->data[i] != NULL);
+		if (file) {
+			assert_int_equal(
+				fwrite(image->data[i], 1, image->len[i], file), image->len[i]);
+			assert_int_equal(fclose(file), 0);
+		}
+		free(path);
+	}
+}
+
+static void image_fini(struct image *image)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(image_names); i++)
+		free(image->data[i]);
+}
+
+/* strike_from - the story with a strike at each call, from an image or (NULL) a new queue; returns the sum of what was
+ * lost. A new queue's is over when the strikes have passed its making. */
+static unsigned strike_from(const struct image *image, struct crash_plan *plan,
+	uint64_t journal_bytes, unsigned *strikes)
 {
 	unsigned sum = 0;
-	crash_vfs_register();
-	for (plan.at = 1; plan.at < STRIKES_MAX; plan.at++) {
+
+	for (plan->at = 1; plan->at < STRIKES_MAX; plan->at++) {
 		static struct world w;
 		struct told told;
 		world_init(&w, store_sync_open);
 		w.options.journal_bytes = journal_bytes;
-		plan.seed++;
-		crash_vfs_plan(&plan);
+		w.options.is_compiled_late = true;
+		if (image)
+			image_put(image, &w);
+		plan->seed++;
+		crash_vfs_plan(plan);
 		tell(&w, &told);
 		bool has_struck = crash_vfs_has_struck();
-		bool is_past = crash_vfs_calls() < plan.at;
+		bool is_past = crash_vfs_calls() < plan->at;
+		bool is_made = told.is_opened && told.opening < plan->at;
 		unsigned gone = lost(&w, &told);
-		if (gone > 0 && !plan.is_sync_ignored)
-			fprintf(stderr, "kind %d at %llu: lost %u\n", (int)plan.kind,
-				(unsigned long long)plan.at, gone);
+		if (gone > 0 && !plan->is_sync_ignored)
+			fprintf(stderr, "kind %d at %llu%s: lost %u\n", (int)plan->kind,
+				(unsigned long long)plan->at, image ? "" : " of a new queue", gone);
 		sum += gone;
 		*strikes += has_struck;
 		world_fini(&w);
-		if (is_past) {
+		if (is_past)
 			for (int i = 0; i < MESSAGES; i++)
 				assert_true(has_struck || told.is_accepted[i]);
+		if (is_past || (is_made && !image))
 			return sum;
-		}
 	}
 	fail_msg("the story has no end");
+	return sum;
+}
+
+static unsigned strike_all(struct crash_plan plan, uint64_t journal_bytes, unsigned *strikes)
+{
+	struct image image = { 0 };
+	unsigned sum;
+
+	crash_vfs_register();
+	image_take(&image, journal_bytes);
+	sum = strike_from(NULL, &plan, journal_bytes, strikes);
+	sum += strike_from(&image, &plan, journal_bytes, strikes);
+	image_fini(&image);
 	return sum;
 }
 

@@ -51,6 +51,7 @@ static void make_accept(struct accept *a)
 		.late_notice = LATE_NOTICE_OWN,
 		.hold_until = { 1700000088888 },
 		.hold_wish = HOLD_WISH_UNTIL,
+		.is_tls_optional = true,
 		.origin = ORIGIN_DSN,
 		.user = STR("alice"),
 		.client = STR("client[192.0.2.1]"),
@@ -180,7 +181,8 @@ static bool envelope_equal(const struct envelope *a, const struct envelope *b)
 	       a->deliver_by_is_ours == b->deliver_by_is_ours &&
 	       a->is_requiretls == b->is_requiretls && a->late_notice == b->late_notice &&
 	       a->hold_until.ms == b->hold_until.ms &&
-	       a->hold_wish == b->hold_wish && a->origin == b->origin &&
+	       a->hold_wish == b->hold_wish &&
+	       a->is_tls_optional == b->is_tls_optional && a->origin == b->origin &&
 	       str_equal(a->user, b->user) && str_equal(a->client, b->client) &&
 	       str_equal(a->helo, b->helo) && str_equal(a->message_id, b->message_id) &&
 	       a->size_bytes == b->size_bytes;
@@ -288,6 +290,7 @@ static void expect_record_back(const struct record *r, int which)
 	X(env.late_notice, LATE_NOTICE_NONE)                                                       \
 	X(env.late_notice, LATE_NOTICE_AT_TIME)                                                    \
 	X(env.hold_until.ms, INT64_MAX)                                                            \
+	X(env.is_tls_optional, false)                                                              \
 	X(env.hold_wish, HOLD_WISH_NONE)                                                           \
 	X(env.hold_wish, HOLD_WISH_FOR)                                                            \
 	X(env.origin, ORIGIN_SMTP)                                                                 \
