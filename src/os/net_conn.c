@@ -15,6 +15,7 @@
  */
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -45,7 +46,10 @@ static struct conn *conn_new(struct net_uv *net, const struct endpoint *peer)
 	struct conn *c = mem_zalloc(sizeof(*c));
 
 	c->net = net;
-	c->peer = *peer;
+	c->peer.family = peer->family;
+	c->peer.port = peer->port;
+	memcpy(c->peer.ip, peer->ip, sizeof(c->peer.ip));
+	c->peer.path = peer->family == FAMILY_UNIX ? mem_strdup(peer->path) : NULL;
 	c->wants_read = true;
 	c->event.on_run = on_event;
 	c->deadline.on_fire = on_deadline;
@@ -109,7 +113,8 @@ static void on_connected(uv_connect_t *request, int status)
 		finish_open(c, err_from_uv(status));
 }
 
-static int begin_connect(struct conn *c, const struct endpoint *source)
+static int begin_connect(
+	struct conn *c, const struct endpoint *to, const struct endpoint *source)
 {
 	uv_connect_t *request = &requests_of(c)->connect;
 	struct sockaddr_storage address;
@@ -125,7 +130,7 @@ static int begin_connect(struct conn *c, const struct endpoint *source)
 		if (status < 0)
 			return status;
 	}
-	endpoint_to_sockaddr(&c->peer, &address);
+	endpoint_to_sockaddr(to, &address);
 	return uv_tcp_connect(request, &c->uv.tcp, (struct sockaddr *)&address, on_connected);
 }
 
@@ -138,7 +143,7 @@ static struct conn *on_connect_asked(struct net *net, const struct endpoint *to,
 	c->handler = handler;
 	c->user = user;
 	c->is_opening = true;
-	int status = begin_connect(c, source);
+	int status = begin_connect(c, to, source);
 	if (status < 0)
 		/* what the kernel refuses to try at all, such as 0.0.0.0/8 or a foreign source
 		 * address */
@@ -465,6 +470,7 @@ static void on_conn_closed(uv_handle_t *handle)
 	if (c->requests)
 		buf_fini(&c->requests->flight);
 	free(c->requests);
+	free(c->peer.path);
 	net->handle_count--;
 	net->conn_count--;
 	free(c);
@@ -509,7 +515,10 @@ static void on_set_user_asked(struct conn *c, const struct conn_handler *handler
 
 static void on_peer_asked(struct conn *c, struct endpoint *out)
 {
-	*out = c->peer;
+	*out = (struct endpoint){ .family = c->peer.family, .port = c->peer.port };
+	memcpy(out->ip, c->peer.ip, sizeof(out->ip));
+	if (c->peer.path)
+		memcpy(out->path, c->peer.path, strlen(c->peer.path) + 1);
 }
 
 static int conn_fd(const struct conn *c)

@@ -86,7 +86,12 @@ struct conn {
 	struct conn_requests *requests; /* NULL: libuv was asked for nothing yet */
 	const struct conn_handler *handler; /* NULL once detached */
 	void *user;
-	struct endpoint peer;
+	struct { /* a struct endpoint that takes only as much as it needs */
+		enum address_family family;
+		uint16_t port;
+		uint8_t ip[16];
+		char *path; /* NULL but for FAMILY_UNIX */
+	} peer;
 	struct buf clear;  /* output not yet encrypted; unused without TLS */
 	struct buf wire;   /* output as it leaves */
 	struct deferred event;
