@@ -1,5 +1,6 @@
 /*
- * keys - the table; what comes in lists has its own (keys_items.c, keys_class.c). Its order is the order of `outlast config show` and of etc/outlast.yaml.
+ * keys - the table; what comes in lists has tables of its own (keys_items.c, keys_class.c). Its order is the order of
+ * `outlast config show` and of etc/outlast.yaml.
  *
  * A new setting is a field of struct conf, a line here, a line in etc/outlast.yaml and one in the
  * man page; the unit tests miss whichever was forgotten.
