@@ -4,10 +4,11 @@ C_FILES := $(wildcard src/*/*.[ch] include/*/*.h test/unit/*/*.[ch] test/tools/*
 SCRIPTS := $(shell grep -lE '^.!/(bin/sh|usr/bin/env bash|bin/bash)' scripts/* test/check/* test/e2e/* .ci/run 2>/dev/null)
 
 .PHONY: lint format format-check
-## lint           clang-tidy, cppcheck, shellcheck, mandoc, ranks (installs nothing without root)
+## lint           clang-tidy, cppcheck, shellcheck, mandoc, ranks, planted defects apply (installs nothing without root)
 lint:
 	@scripts/install-deps lint
 	@scripts/check-ranks
+	@scripts/mutants --apply
 	shellcheck $(SCRIPTS)
 	for page in man/*.[0-9]; do mandoc -Tlint -Wwarning $$page || exit 1; done
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \

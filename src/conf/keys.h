@@ -77,7 +77,9 @@ struct key_items {
 	bool has_policy;    /* settings of the policy may follow */
 };
 
-extern const struct key_items class_items;
+extern const char *const keys_tls_policies[];
+extern const struct key_items listener_items, user_rule_items, relay_domain_items, destination_items, site_items,
+	route_items, class_items;
 extern const struct key conf_keys[];
 extern const size_t conf_key_count;
 

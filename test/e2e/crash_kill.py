@@ -206,8 +206,10 @@ for _place, _point in enumerate(POINTS):
 
 
 # What the steps of a migration make, taken back: a queue as a program of that version left it.
-SCHEMA_STEPS = 4
-TO_VERSION_3 = """
+SCHEMA_STEPS = 5
+TO_VERSION_4 = """
+ALTER TABLE message DROP COLUMN by_trace; ALTER TABLE message DROP COLUMN requiretls; DROP TABLE shelf; PRAGMA user_version=4;"""
+TO_VERSION_3 = TO_VERSION_4 + """
 DROP INDEX recipient_ready; DROP INDEX recipient_failed; DROP INDEX message_kept; DROP INDEX message_late;
 DROP INDEX message_own; DROP INDEX message_by; DROP INDEX message_owed;
 ALTER TABLE site DROP COLUMN rate; ALTER TABLE hop DROP COLUMN route; ALTER TABLE hop DROP COLUMN route_at;
