@@ -171,7 +171,7 @@ static void append_decoded(struct buf *out, struct str s, bool is_utf8)
 	for (size_t i = 0; i < s.len; i++) {
 		if (is_valid && s.data[i] == '+') {
 			buf_append_char(out,
-				(char)(hex_value(s.data[i + 1]) << 4 | hex_value(s.data[i + 2])));
+				(char)(16 * hex_value(s.data[i + 1]) + hex_value(s.data[i + 2])));
 			i += 2;
 		} else {
 			buf_append_char(out, s.data[i]);

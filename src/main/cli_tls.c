@@ -120,8 +120,9 @@ static void put_policy(const struct cli *cli, const json_t *row)
 		buf_printf(&text, "%s, ", json_string_value(json_object_get(policy, "mode")));
 		append_until(&text, policy);
 		cli_put_line(cli, "policy", &text);
-		json_array_foreach(json_object_get(policy, "mx"), i, mx)
+		json_array_foreach(json_object_get(policy, "mx"), i, mx) {
 			buf_printf(&text, "%s%s", i > 0 ? ", " : "", json_string_value(mx));
+		}
 		if (text.len > 0)
 			cli_put_line(cli, "hosts", &text);
 		buf_printf(
