@@ -96,6 +96,8 @@ bool sim_exact(const struct sim_shape *s, const struct conf *conf, uint64_t seed
 unsigned sim_scenario(const char *file, uint64_t seed, const char *directory, struct buf *figures);
 void sim_report_fini(struct sim_report *r);
 
+/* What the tables of the queue take before there is any mail. */
+#define QUEUE_EMPTY_BYTES 217088
 /* sim_disk_bytes - that a queued message takes in the queue file. */
 uint64_t sim_disk_bytes(uint32_t size_bytes);
 

@@ -262,8 +262,8 @@ static void end_report(struct play *p)
 	r->expired = (uint64_t)(p->expired + 0.5);
 	r->queued = (uint64_t)(p->backlog + ALMOST);
 	r->accepted = r->delivered + r->expired + r->queued;
-	r->peak_disk_bytes =
-		p->shape->queue_bytes + r->peak_backlog * sim_disk_bytes(p->shape->size_bytes);
+	r->peak_disk_bytes = r->peak_backlog * sim_disk_bytes(p->shape->size_bytes) +
+			     (p->shape->queue_bytes > 0 ? p->shape->queue_bytes : QUEUE_EMPTY_BYTES);
 	if (r->drain_ms > r->first_ms && r->first_ms >= 0)
 		r->drain_per_s =
 			p->drain_served * (double)SECOND_MS / (double)(r->drain_ms - r->first_ms);

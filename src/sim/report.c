@@ -14,7 +14,7 @@
 #define PAGE_TAIL 4092
 #define CELL 8
 #define OWN_FIELDS 168 /* Received: and the row's head */
-#define OTHER_ROWS 265 /* message, recipient and the indexes that lead to them */
+#define OTHER_ROWS 267 /* message, recipient and the indexes that lead to them */
 
 void sim_report_fini(struct sim_report *r)
 {
