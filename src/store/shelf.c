@@ -4,6 +4,8 @@
  * A kind is bounded by count. How many there are is counted once and then kept in memory; a transaction that goes back
  * forgets it.
  */
+#include <string.h>
+
 #include "base/check.h"
 #include "sqlite_engine.h"
 
@@ -63,8 +65,8 @@ enum err read_shelf_list(struct sqlite_engine *e, struct store_shelf_list *op)
 			const struct shelf_item *old = op->items;
 			cap = cap > 0 ? 2 * cap : 16;
 			op->items = arena_array(&op->op.arena, cap, sizeof(*op->items));
-			for (uint32_t i = 0; i < op->count; i++)
-				op->items[i] = old[i];
+			if (old)
+				memcpy(op->items, old, op->count * sizeof(*old));
 		}
 		get_item(&q, &op->op.arena, &op->items[op->count++]);
 	}
