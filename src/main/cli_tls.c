@@ -33,7 +33,8 @@ int cli_tls(struct cli *cli)
 	int status = cli_ask(cli, request, on_row, &view, NULL);
 	if (status == 0 && view.rows == 0) {
 		if (cli->format != FORMAT_JSON)
-			cli_say("no MTA-STS policy is kept; 'outlast tls DOMAIN' tells how mail for a "
+			cli_say("no MTA-STS policy is kept; 'outlast tls DOMAIN' tells how mail "
+				"for a "
 				"domain is secured");
 		return VERB_NO_MATCH;
 	}
@@ -120,7 +121,8 @@ static void put_policy(const struct cli *cli, const json_t *row)
 		buf_printf(&text, "%s, ", json_string_value(json_object_get(policy, "mode")));
 		append_until(&text, policy);
 		cli_put_line(cli, "policy", &text);
-		json_array_foreach(json_object_get(policy, "mx"), i, mx) {
+		json_array_foreach(json_object_get(policy, "mx"), i, mx)
+		{
 			buf_printf(&text, "%s%s", i > 0 ? ", " : "", json_string_value(mx));
 		}
 		if (text.len > 0)

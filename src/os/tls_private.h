@@ -17,7 +17,7 @@ enum tls_state {
 
 struct tls {
 	enum tls_state state;
-	SSL *ssl; /* NULL: failed before it was made */
+	SSL *ssl;        /* NULL: failed before it was made */
 	struct str from; /* octets from the wire that OpenSSL has not taken yet */
 	struct buf held; /* they, between two feeds */
 	bool has_said_goodbye;

@@ -332,8 +332,9 @@ static void test_verify_tells_nobody_of_delays_of_what_strangers_sent(void **sta
 		assert_string_equal(rcpt(&c, "yes@dest.test"), TAKEN);
 		f->is_refusing = true;
 		fixture_relay_run(f, 2 * MINUTE_MS);
-		assert_non_null(strstr(caller_say(&c, "DATA\r\nSubject: s\r\n\r\nx\r\n.\r\n",
-					       SECOND_MS), "\r\n250 "));
+		assert_non_null(
+			strstr(caller_say(&c, "DATA\r\nSubject: s\r\n\r\nx\r\n.\r\n", SECOND_MS),
+				"\r\n250 "));
 		caller_end(&c);
 		f->delivered = 0;
 		fixture_relay_run(f, 7 * HOUR_MS);
