@@ -60,6 +60,7 @@ static bool is_away(const struct play *p)
 
 static struct cohort *cohort_at(struct play *p, size_t i)
 {
+	CHECK(i < p->room);
 	return &p->cohorts[(p->first + i) % p->room];
 }
 

@@ -162,19 +162,19 @@ static enum err err_of(enum segment_kind kind)
 	return kind == SEGMENT_EOF ? ERR_EOF : ERR_RESET;
 }
 
-/* The relay wants only so much at a time: the rest is the next segment. */
-static void split(struct pipe *p, struct segment *s, size_t len)
+/* The relay wants only so much at a time: the rest of the first segment is the next one. */
+static void split(struct pipe *p, size_t len)
 {
-	struct segment *rest;
+	struct segment *s, *rest;
 
+	CHECK(!list_is_empty(&p->segments));
+	s = CONTAINER_OF(p->segments.next, struct segment, link);
 	if (len == 0 || s->kind != SEGMENT_DATA || s->len <= len)
 		return;
 	rest = mem_alloc(sizeof(*rest) + s->len - len);
 	*rest = (struct segment){ .kind = s->kind, .len = s->len - len, .at_ms = s->at_ms };
 	memcpy(rest->data, s->data + len, rest->len);
-	list_push_front(&p->segments, &rest->link);
-	p->waiting += rest->len;
-	p->arrived -= rest->len;
+	list_insert_before(s->link.next, &rest->link);
 	s->len = len;
 }
 
@@ -200,10 +200,10 @@ static void end_handshake(struct conn *c)
 static void on_to_relay(struct timer *t)
 {
 	struct conn *c = CONTAINER_OF(t, struct conn, to_relay.timer);
-	struct segment *s = pop(&c->to_relay);
+	struct segment *s;
 
-	split(&c->to_relay, s, c->read_limit);
-
+	split(&c->to_relay, c->read_limit);
+	s = pop(&c->to_relay);
 	c->busy++;
 	if (!c->is_relay_closed && !c->is_crashed) {
 		if (s->kind == SEGMENT_DATA)
