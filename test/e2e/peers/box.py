@@ -55,6 +55,7 @@ class Box:
         os.symlink("/run", os.path.join(self.home, "var/run"))
         self.ids = {account: FIRST_ID + number for number, account in enumerate((*accounts, *groups))}
         self.write_accounts(accounts)
+        self.write("etc/hosts", "127.0.0.1 localhost\n", mode=0o644)  # a bare system has none
         for account in accounts:
             self.folder("home/" + account, account)
 
