@@ -51,5 +51,6 @@ void endpoint_unmap(struct endpoint *e);
 /* network_parse - "10.0.0.0/8", "::1/128", "127.0.0.1" (a host), "[2001:db8::]/32". Errors: ERR_SYNTAX. */
 MUST_USE enum err network_parse(struct network *out, struct str text);
 bool network_contains(const struct network *n, const struct endpoint *e);
+bool networks_contain(const struct network *networks, size_t count, const struct endpoint *e); /* one of them does */
 
 #endif

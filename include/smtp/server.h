@@ -74,8 +74,8 @@ struct smtp_server_info {
 };
 
 struct smtp_server_handler {
-	/* on_mail, on_rcpt: env is filled (on_rcpt: the new recipient is the last, counted when accepted; handler sets its hop). Synchronous,
-	 * but on_rcpt may say is_later. */
+	/* on_mail, on_rcpt: env is filled but for env.user, which on_mail sets (on_rcpt: the new recipient is the last, counted
+	 * when accepted; handler sets its hop). Synchronous, but on_rcpt may say is_later. */
 	void (*on_mail)(void *user, struct smtp_server *s, struct smtp_transaction *t,
 		struct smtp_answer *answer);
 	void (*on_rcpt)(void *user, struct smtp_server *s, struct smtp_transaction *t,

@@ -11,6 +11,15 @@
 
 #include "base/check.h"
 
+bool networks_contain(const struct network *networks, size_t count, const struct endpoint *e)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (network_contains(&networks[i], e))
+			return true;
+	}
+	return false;
+}
+
 static enum err parse_unix(struct endpoint *out, struct str path);
 static enum err parse_port(struct str text, uint16_t *out);
 static bool starts_mapped(const uint8_t ip[16]);
@@ -20,7 +29,6 @@ void endpoint_unmap(struct endpoint *e)
 	*e = plain_ip(e);
 }
 
-static bool in_any(const struct endpoint *e, const struct network *networks, size_t count);
 static bool has_prefix(const uint8_t *ip, const uint8_t *prefix, unsigned bits);
 
 #define NET4(a, b, bits)                                                                           \
@@ -163,13 +171,13 @@ bool endpoint_is_loopback(const struct endpoint *e)
 		NET4(127, 0, 8),
 		{ { FAMILY_IPV6, 0, { [15] = 1 }, { 0 } }, 128 },
 	};
-	return in_any(e, networks, ARRAY_COUNT(networks));
+	return networks_contain(networks, ARRAY_COUNT(networks), e);
 }
 
 bool endpoint_is_unspecified(const struct endpoint *e)
 {
 	static const struct network networks[] = { NET4(0, 0, 8), NET6(0, 0, 128) };
-	return in_any(e, networks, ARRAY_COUNT(networks));
+	return networks_contain(networks, ARRAY_COUNT(networks), e);
 }
 
 bool endpoint_is_multicast(const struct endpoint *e)
@@ -179,7 +187,7 @@ bool endpoint_is_multicast(const struct endpoint *e)
 		NET4(240, 0, 4), /* reserved, and 255.255.255.255 */
 		NET6(0xff, 0, 8),
 	};
-	return in_any(e, networks, ARRAY_COUNT(networks));
+	return networks_contain(networks, ARRAY_COUNT(networks), e);
 }
 
 static bool is_in_private_network(const struct endpoint *e)
@@ -193,7 +201,7 @@ static bool is_in_private_network(const struct endpoint *e)
 		NET6(0xfc, 0, 7),   /* RFC 4193 */
 		NET6(0xfe, 0x80, 10),
 	};
-	return in_any(e, networks, ARRAY_COUNT(networks));
+	return networks_contain(networks, ARRAY_COUNT(networks), e);
 }
 
 /* The IPv4 address that a translator (RFC 6052) or a tunnel (RFC 3056) makes of it. */
@@ -291,15 +299,6 @@ static struct endpoint plain_ip(const struct endpoint *e)
 		memcpy(plain.ip, e->ip + 12, 4);
 	}
 	return plain;
-}
-
-static bool in_any(const struct endpoint *e, const struct network *networks, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (network_contains(&networks[i], e))
-			return true;
-	}
-	return false;
 }
 
 static bool has_prefix(const uint8_t *ip, const uint8_t *prefix, unsigned bits)

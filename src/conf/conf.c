@@ -126,10 +126,6 @@ struct str conf_route_site(const struct conf_route *route, struct arena *arena)
 bool conf_is_trusted(const struct conf *conf, const struct endpoint *client)
 {
 	/* Who may open a UNIX socket is decided by its mode. */
-	if (client->family == FAMILY_UNIX)
-		return true;
-	for (uint32_t i = 0; i < conf->trusted_count; i++)
-		if (network_contains(&conf->trusted[i], client))
-			return true;
-	return false;
+	return client->family == FAMILY_UNIX ||
+	       networks_contain(conf->trusted, conf->trusted_count, client);
 }

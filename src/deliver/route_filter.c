@@ -3,14 +3,6 @@
 
 #include "deliver/route.h"
 
-static bool is_listed(const struct conf *conf, const struct endpoint *address)
-{
-	for (uint32_t i = 0; i < conf->dns.allow_count; i++)
-		if (network_contains(&conf->dns.allow[i], address))
-			return true;
-	return false;
-}
-
 /* A listener on the unspecified address is met on loopback for certain; on the machine's other
  * addresses the loop limit of intake stops it. */
 static bool is_own_listener(const struct conf *conf, const struct endpoint *address)
@@ -35,7 +27,7 @@ enum address_use route_judge_address(
 		return ADDRESS_LOCAL;
 	if (endpoint_is_multicast(address))
 		return ADDRESS_REFUSED;
-	if (is_listed(conf, address))
+	if (networks_contain(conf->dns.allow, conf->dns.allow_count, address))
 		return ADDRESS_GOOD;
 	if (is_own_listener(conf, address))
 		return ADDRESS_OURS;
@@ -54,5 +46,5 @@ bool route_may_reach(const struct conf *conf, const struct endpoint *address)
 bool route_is_near(const struct conf *conf, const struct endpoint *address)
 {
 	return (endpoint_is_loopback(address) || endpoint_is_private(address)) &&
-	       !is_listed(conf, address);
+	       !networks_contain(conf->dns.allow, conf->dns.allow_count, address);
 }

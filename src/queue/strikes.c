@@ -36,16 +36,11 @@ void strikes_fini(struct strikes *s)
 
 struct strikes_key strikes_key(const struct endpoint *client, uint64_t user)
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff }; /* ::ffff:192.0.2.1 */
-	struct strikes_key key = { .family = (uint8_t)client->family };
+	struct endpoint plain = *client;
 
-	if (client->family == FAMILY_IPV6 && memcmp(client->ip, mapped, sizeof(mapped)) == 0) {
-		key.family = FAMILY_IPV4;
-		memcpy(key.network, client->ip + sizeof(mapped), 4);
-	} else {
-		memcpy(key.network, client->ip,
-			client->family == FAMILY_IPV6 ? 8 : sizeof(key.network));
-	}
+	endpoint_unmap(&plain);
+	struct strikes_key key = { .family = (uint8_t)plain.family };
+	memcpy(key.network, plain.ip, plain.family == FAMILY_IPV6 ? 8 : sizeof(key.network));
 	memcpy(key.user, &user, sizeof(key.user));
 	return key;
 }

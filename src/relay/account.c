@@ -116,15 +116,14 @@ static bool is_used_up(struct accounts *a, const struct quota *q, uint32_t limit
 	return true;
 }
 
-void account_on_mail(struct accounts *a, const struct conf *conf,
-	const struct smtp_server_info *info, struct smtp_transaction *t, struct smtp_answer *answer)
+void account_on_mail(struct accounts *a, const struct conf *conf, struct smtp_transaction *t,
+	struct smtp_answer *answer)
 {
-	struct str name = account_name(info);
+	struct str name = t->env.user;
 	const struct conf_user_rule *rule = rule_of(conf, name);
 
 	if (!rule)
 		return;
-	t->env.user = arena_dup(&t->arena, name);
 	if (!owns(rule, t->env.reverse_path)) {
 		*answer = (struct smtp_answer){
 			.code = 553,

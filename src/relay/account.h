@@ -19,9 +19,9 @@ struct accounts *accounts_new(struct env *env);
 void accounts_free(struct accounts *a);
 /* account_name - whom the client has proved to be: the user of AUTH, else the name in its certificate; empty: nobody. */
 struct str account_name(const struct smtp_server_info *info);
-/* account_on_mail, account_on_rcpt, account_on_data - an answer with a code refuses; its text is in the arena of t. */
-void account_on_mail(struct accounts *a, const struct conf *conf,
-	const struct smtp_server_info *info, struct smtp_transaction *t,
+/* account_on_mail, account_on_rcpt, account_on_data - for t->env.user. An answer with a code refuses; its text is in the
+ * arena of t. */
+void account_on_mail(struct accounts *a, const struct conf *conf, struct smtp_transaction *t,
 	struct smtp_answer *answer);
 /* For the next recipient. */
 void account_on_rcpt(struct accounts *a, const struct conf *conf, struct smtp_transaction *t,

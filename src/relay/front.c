@@ -117,14 +117,6 @@ static const struct conn_handler conn_handler = {
 	.on_drained = on_drained,
 };
 
-static bool may_send_header(const struct conf *conf, const struct endpoint *peer)
-{
-	for (uint32_t i = 0; i < conf->proxy_count; i++)
-		if (network_contains(&conf->proxies[i], peer))
-			return true;
-	return false;
-}
-
 void front_begin(struct intake *in, struct conn *conn, const struct conf_listener *listener)
 {
 	struct relay *r = in->relay;
@@ -133,7 +125,7 @@ void front_begin(struct intake *in, struct conn *conn, const struct conf_listene
 	struct front *f;
 
 	r->net->ops->conn_peer(conn, &peer);
-	if (!may_send_header(r->conf, &peer)) {
+	if (!networks_contain(r->conf->proxies, r->conf->proxy_count, &peer)) {
 		refuse_conn(in, conn, "it is not in proxy-from, and this listener takes no others");
 		return;
 	}

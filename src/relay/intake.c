@@ -30,6 +30,7 @@ void intake_refuse(struct smtp_answer *answer, unsigned code, struct status stat
 {
 	*answer = (struct smtp_answer){ .code = code, .status = status, .text = text };
 }
+
 /* ---- MAIL, RCPT, DATA ---- */
 
 bool intake_may_relay(const struct smtp_server_info *info)
@@ -44,15 +45,15 @@ static void on_mail(void *user, struct smtp_server *server, struct smtp_transact
 	struct relay *r = s->intake->relay;
 	const struct smtp_server_info *info = smtp_server_info(server);
 
-	if (info->allow == ALLOW_AUTHENTICATED && account_name(info).len == 0)
+	t->env.user = arena_dup(&t->arena, account_name(info));
+	if (info->allow == ALLOW_AUTHENTICATED && t->env.user.len == 0)
 		intake_refuse(answer, 530, STATUS(5, 7, 0), STR("Authentication required"));
 	else if (r->upkeep.is_space_low || r->upkeep.is_full ||
 		 (t->declared_bytes > 0 && t->declared_bytes > r->upkeep.disk_free_bytes))
 		intake_refuse(answer, 452, STATUS(4, 3, 1),
 			STR("Insufficient system storage, try again later"));
 	else
-		account_on_mail(s->intake->accounts, r->conf, info, t, answer);
-	t->env.user = arena_dup(&t->arena, account_name(info));
+		account_on_mail(s->intake->accounts, r->conf, t, answer);
 	if (hint_may_know(r))
 		hint_note_client(r, &info->client);
 }

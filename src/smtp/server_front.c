@@ -60,7 +60,7 @@ struct said {
 
 /* Fixed sizes: a session may hear these commands for each of a million messages. */
 struct front {
-	struct endpoint origin, origin_local;              /* the client before any XCLIENT */
+	struct endpoint origin;                            /* the client before any XCLIENT */
 	char name[VALUE_BYTES_MAX], user[VALUE_BYTES_MAX]; /* of info */
 	bool has_login;                                    /* info.user is from LOGIN */
 	char forward[ATTRIBUTE_COUNT][VALUE_BYTES_MAX];
@@ -99,10 +99,7 @@ bool server_offers_front(const struct smtp_server *s)
 {
 	const struct endpoint *origin = s->front ? &s->front->origin : &s->info.client;
 
-	for (uint32_t i = 0; i < s->conf->xclient_count; i++)
-		if (network_contains(&s->conf->xclient[i], origin))
-			return true;
-	return false;
+	return networks_contain(s->conf->xclient, s->conf->xclient_count, origin);
 }
 
 void server_forget_front(struct smtp_server *s)

@@ -34,7 +34,6 @@ static struct smtp_transaction *begin(struct smtp_server *s, const struct comman
 	t->env.ret = c->ret;
 	t->env.envid = arena_dup(&t->arena, c->envid);
 	t->env.origin = ORIGIN_SMTP;
-	t->env.user = arena_dup(&t->arena, s->info.user);
 	t->env.helo = arena_dup(&t->arena, s->info.helo);
 	server_keep_wishes(s, c, &t->env);
 	set_client(s, t);

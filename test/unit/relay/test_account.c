@@ -65,7 +65,8 @@ static unsigned mail(const char *user, const char *sender)
 	w.answer = (struct smtp_answer){ 0 };
 	w.info.user = str_from_c(user);
 	w.t->env.reverse_path = str_from_c(sender);
-	account_on_mail(w.accounts, w.conf, &w.info, w.t, &w.answer);
+	w.t->env.user = account_name(&w.info);
+	account_on_mail(w.accounts, w.conf, w.t, &w.answer);
 	return w.answer.code;
 }
 
