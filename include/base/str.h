@@ -40,6 +40,11 @@ struct str str_trim(struct str s);                          /* SP and HTAB at bo
 struct str str_cut(struct str *rest, char sep);
 /* str_to_u64 - decimal digits only, the whole of s. Errors: ERR_SYNTAX, ERR_LIMIT (overflow). */
 MUST_USE enum err str_to_u64(struct str s, uint64_t *out);
+static inline bool char_is_alnum(char c) /* of ASCII */
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+bool str_is_keyword(struct str s); /* letters, digits, and hyphens but for the first: RFC 5321's esmtp-keyword */
 bool str_is_ascii(struct str s); /* no octet above 0x7f */
 bool str_is_utf8(struct str s);  /* well-formed UTF-8 (RFC 3629) */
 /* str_match_glob - '*' and '?' against all of s, ASCII case-insensitive; linear in |s| * |pattern|, no recursion. */

@@ -10,5 +10,7 @@
 /* xtext_decode - appends the decoded text. Errors: ERR_SYNTAX (bad escape, octet out of range), ERR_LIMIT (out is full). */
 MUST_USE enum err xtext_decode(struct buf *out, struct str encoded);
 void xtext_encode(struct buf *out, struct str plain);
+int xtext_hex_value(char c);  /* of "0".."9", "A".."F"; others, lower case too: -1 */
+bool xtext_is_plain(char c); /* stands for itself */
 
 #endif

@@ -120,6 +120,14 @@ enum err str_to_u64(struct str s, uint64_t *out)
 }
 
 /* Whole bodies are asked this: the loop of a fixed count becomes a few vector instructions. */
+bool str_is_keyword(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!char_is_alnum(s.data[i]) && (s.data[i] != '-' || i == 0))
+			return false;
+	return s.len > 0;
+}
+
 bool str_is_ascii(struct str s)
 {
 	unsigned char seen = 0;

@@ -91,15 +91,10 @@ static enum command_fault parse_host(struct command *out, struct str text)
 	return COMMAND_OK;
 }
 
-static bool is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 static bool is_mechanism(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++)
-		if (!is_alnum(s.data[i]) && s.data[i] != '-' && s.data[i] != '_')
+		if (!char_is_alnum(s.data[i]) && s.data[i] != '-' && s.data[i] != '_')
 			return false;
 	return s.len > 0 && s.len <= MECHANISM_LEN_MAX;
 }
@@ -108,7 +103,7 @@ static bool is_mechanism(struct str s)
 static bool is_initial(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++)
-		if (!is_alnum(s.data[i]) && !strchr("+/=", s.data[i]))
+		if (!char_is_alnum(s.data[i]) && !strchr("+/=", s.data[i]))
 			return false;
 	return s.len > 0;
 }

@@ -108,18 +108,6 @@ static bool read_notify(struct command *out, struct str value, bool is_given, st
 	return !(out->notify & NOTIFY_NEVER) || out->notify == NOTIFY_NEVER;
 }
 
-static bool is_keyword(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.data[i];
-		bool is_alnum =
-			(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-		if (!is_alnum && (c != '-' || i == 0))
-			return false;
-	}
-	return s.len > 0;
-}
-
 static bool read_orcpt(struct command *out, struct str value, bool is_given, struct arena *arena)
 {
 	(void)arena;
@@ -255,7 +243,7 @@ enum command_fault command_parse_params(struct command *out, struct str text, st
 		struct str word = value;
 		struct str keyword = str_cut(&value, '=');
 		bool is_given = keyword.len < word.len;
-		if (!is_keyword(keyword) || (is_given && value.len == 0))
+		if (!str_is_keyword(keyword) || (is_given && value.len == 0))
 			return COMMAND_BAD_SYNTAX;
 		size_t i = find_param(out->verb, keyword);
 		if (i == ARRAY_COUNT(params))

@@ -5,37 +5,11 @@
 
 #define HEX_DIGITS_MAX 6
 
-static bool is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-/* addr-type is an atom; the registered ones are words of letters, digits and hyphens. */
-static bool is_type(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!is_alnum(s.data[i]) && (s.data[i] != '-' || i == 0))
-			return false;
-	return s.len > 0;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static bool is_plain(char c)
-{
-	return c >= 0x21 && c <= 0x7e && c != '+' && c != '=';
-}
-
 /* Length of "+XX" at the start of s when it stands for something printable, else 0. */
 static size_t escape_length(struct str s)
 {
-	int high = s.len > 2 ? hex_value(s.data[1]) : -1;
-	int low = s.len > 2 ? hex_value(s.data[2]) : -1;
+	int high = s.len > 2 ? xtext_hex_value(s.data[1]) : -1;
+	int low = s.len > 2 ? xtext_hex_value(s.data[2]) : -1;
 
 	if (high < 0 || low < 0)
 		return 0;
@@ -66,8 +40,8 @@ static size_t embedded_length(struct str s)
 
 	if (s.len < 4 || s.data[1] != 'x' || s.data[2] != '{')
 		return 0;
-	while (at < s.len && at - 3 < HEX_DIGITS_MAX && hex_value(s.data[at]) >= 0)
-		point = point << 4 | (uint32_t)hex_value(s.data[at++]);
+	while (at < s.len && at - 3 < HEX_DIGITS_MAX && xtext_hex_value(s.data[at]) >= 0)
+		point = point << 4 | (uint32_t)xtext_hex_value(s.data[at++]);
 	bool is_closed = at < s.len && s.data[at] == '}';
 	return is_closed && is_embeddable(point, at - 3) ? at + 1 : 0;
 }
@@ -85,7 +59,7 @@ static bool is_valid_text(struct str s, bool is_utf8)
 			len = escape_length(rest);
 		else if (is_utf8 && s.data[i] == '\\')
 			len = embedded_length(rest);
-		else if (is_plain(s.data[i]) || (is_utf8 && (unsigned char)s.data[i] > 0x7f))
+		else if (xtext_is_plain(s.data[i]) || (is_utf8 && (unsigned char)s.data[i] > 0x7f))
 			len = 1;
 		if (len == 0)
 			return false;
@@ -109,7 +83,8 @@ bool orcpt_is_valid(struct str value)
 	struct str address = value;
 	struct str type = str_cut(&address, ';');
 
-	return value.len <= ORCPT_LEN_MAX && is_type(type) &&
+	/* addr-type is an atom; the registered ones are words like keywords of ESMTP. */
+	return value.len <= ORCPT_LEN_MAX && str_is_keyword(type) &&
 	       is_valid_text(address, is_utf8_type(type));
 }
 
@@ -153,7 +128,7 @@ void orcpt_param(struct buf *out, struct str value, bool allow_utf8)
 	struct str address = value;
 	struct str type = str_cut(&address, ';');
 
-	if (!is_type(type) || address.len == 0)
+	if (!str_is_keyword(type) || address.len == 0)
 		return;
 	if (orcpt_is_valid(value)) {
 		utf8_address_text(out, value, allow_utf8);
@@ -170,8 +145,8 @@ static void append_decoded(struct buf *out, struct str s, bool is_utf8)
 
 	for (size_t i = 0; i < s.len; i++) {
 		if (is_valid && s.data[i] == '+') {
-			buf_append_char(out,
-				(char)(16 * hex_value(s.data[i + 1]) + hex_value(s.data[i + 2])));
+			buf_append_char(out, (char)(16 * xtext_hex_value(s.data[i + 1]) +
+						     xtext_hex_value(s.data[i + 2])));
 			i += 2;
 		} else {
 			buf_append_char(out, s.data[i]);

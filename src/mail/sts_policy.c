@@ -54,17 +54,12 @@ enum err sts_record_find(const struct str *records, uint32_t count, struct str *
 	return read_record(str_slice(records[at], head.len, records[at].len), id) ? OK : ERR_SYNTAX;
 }
 
-static bool is_alnum(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static bool is_id(struct str s)
 {
 	if (s.len == 0 || s.len > STS_ID_BYTES_MAX)
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
-		if (!is_alnum(s.data[i]))
+		if (!char_is_alnum(s.data[i]))
 			return false;
 	}
 	return true;

@@ -1,7 +1,7 @@
 /* xtext - "+XX" escapes of RFC 3461 section 4; on an error nothing is appended. */
 #include "mail/xtext.h"
 
-static int hex_value(char c)
+int xtext_hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -9,7 +9,7 @@ static int hex_value(char c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static bool is_plain(char c)
+bool xtext_is_plain(char c)
 {
 	return c >= 0x21 && c <= 0x7e && c != '+' && c != '=';
 }
@@ -21,15 +21,15 @@ enum err xtext_decode(struct buf *out, struct str encoded)
 	for (size_t i = 0; i < encoded.len; i++) {
 		char c = encoded.data[i];
 		if (c == '+') {
-			int high = i + 1 < encoded.len ? hex_value(encoded.data[i + 1]) : -1;
-			int low = i + 2 < encoded.len ? hex_value(encoded.data[i + 2]) : -1;
+			int high = i + 1 < encoded.len ? xtext_hex_value(encoded.data[i + 1]) : -1;
+			int low = i + 2 < encoded.len ? xtext_hex_value(encoded.data[i + 2]) : -1;
 			if (high < 0 || low < 0)
 				goto bad;
 			c = (char)(high << 4 | low);
 			if (c < 0x20 || c > 0x7e)
 				goto bad;
 			i += 2;
-		} else if (!is_plain(c)) {
+		} else if (!xtext_is_plain(c)) {
 			goto bad;
 		}
 		buf_append_char(out, c);
@@ -46,7 +46,7 @@ bad:
 void xtext_encode(struct buf *out, struct str plain)
 {
 	for (size_t i = 0; i < plain.len; i++) {
-		if (is_plain(plain.data[i]))
+		if (xtext_is_plain(plain.data[i]))
 			buf_append_char(out, plain.data[i]);
 		else
 			buf_printf(out, "+%02X", (unsigned)(unsigned char)plain.data[i]);
