@@ -113,3 +113,18 @@ struct str file_path(struct str name, struct value_context *context)
 		return arena_dup(context->arena, name);
 	return arena_printf(context->arena, "%.*s%.*s", STR_FMT(context->directory), STR_FMT(name));
 }
+
+bool file_read_named(
+	struct str name, enum file_access access, struct value_context *context, struct buf *out)
+{
+	buf_clear(context->why);
+	if (!context->may_read_files) {
+		buf_append_str(context->why, STR("files cannot be named here"));
+		return false;
+	}
+	if (name.len == 0 || str_find(name, '\0') < name.len) {
+		buf_append_str(context->why, STR("needs the name of a file"));
+		return false;
+	}
+	return file_read(file_path(name, context).data, access, out, context->why) == OK;
+}

@@ -30,6 +30,9 @@ MUST_USE enum err file_read(
  * context's arena.
  */
 struct str file_path(struct str name, struct value_context *context);
+/* file_read_named - file_read of a file that a setting names; false: context->why says why. */
+bool file_read_named(
+	struct str name, enum file_access access, struct value_context *context, struct buf *out);
 /* file_directory - the part of path up to its last slash, slash included; empty without one. */
 struct str file_directory(struct str path);
 

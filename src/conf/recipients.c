@@ -24,19 +24,12 @@ bool recipients_read(struct conf_relay_domain *item, struct str file, struct val
 {
 	struct buf text;
 
-	buf_clear(context->why);
-	if (!context->may_read_files) {
-		buf_append_str(context->why, STR("files cannot be named here"));
-		return false;
-	}
-	if (file.len == 0 || str_find(file, '\0') < file.len) {
-		buf_append_str(context->why, STR("needs the name of a file"));
-		return false;
-	}
-	item->recipients = file_path(file, context);
 	buf_init(&text, RECIPIENTS_FILE_BYTES_MAX);
-	bool is_ok = file_read(item->recipients.data, FILE_PUBLIC, &text, context->why) == OK &&
-		     read_lines(item, buf_str(&text), file, context);
+	bool is_ok = file_read_named(file, FILE_PUBLIC, context, &text);
+	if (is_ok) {
+		item->recipients = file_path(file, context);
+		is_ok = read_lines(item, buf_str(&text), file, context);
+	}
 	buf_fini(&text);
 	return is_ok;
 }

@@ -18,7 +18,6 @@
  */
 #define HASH_LEN_MIN 13
 
-static bool read_secrets(struct str file, struct value_context *context, struct buf *out);
 static size_t count_lines(struct str text);
 static bool next_line(struct str *rest, struct str *line, unsigned *number);
 static bool split(struct str line, struct str *name, struct str *secret);
@@ -34,7 +33,7 @@ bool secret_read_users(struct conf *conf, struct str file, struct value_context 
 	buf_init(&text, FILE_BYTES_MAX);
 	conf->user_count = 0;
 	conf->users_file = context->may_read_files ? file_path(file, context) : STR("");
-	bool is_ok = read_secrets(file, context, &text);
+	bool is_ok = file_read_named(file, FILE_SECRET, context, &text);
 	struct str rest = buf_str(&text);
 	if (is_ok)
 		conf->users = arena_array(context->arena, count_lines(rest), sizeof(*conf->users));
@@ -68,7 +67,7 @@ bool secret_read_login(struct conf_route *route, struct str file, struct value_c
 	struct str line, user, password, more;
 	unsigned number = 0;
 	buf_init(&text, FILE_BYTES_MAX);
-	bool is_ok = read_secrets(file, context, &text);
+	bool is_ok = file_read_named(file, FILE_SECRET, context, &text);
 	if (is_ok) {
 		struct str rest = buf_str(&text);
 		bool is_login = next_line(&rest, &line, &number) && split(line, &user, &password) &&
@@ -84,20 +83,6 @@ bool secret_read_login(struct conf_route *route, struct str file, struct value_c
 	}
 	buf_fini(&text);
 	return is_ok;
-}
-
-static bool read_secrets(struct str file, struct value_context *context, struct buf *out)
-{
-	buf_clear(context->why);
-	if (!context->may_read_files) {
-		buf_append_str(context->why, STR("files cannot be named here"));
-		return false;
-	}
-	if (file.len == 0 || str_find(file, '\0') < file.len) {
-		buf_append_str(context->why, STR("needs the name of a file"));
-		return false;
-	}
-	return file_read(file_path(file, context).data, FILE_SECRET, out, context->why) == OK;
 }
 
 /* Room for that many users is enough. */
