@@ -10,6 +10,7 @@
 #include "mail/dsn.h"
 #include "mail/header.h"
 #include "relay/delivery.h"
+#include "relay/own_mail.h"
 #include "relay/receipt.h"
 #include "relay/teller.h"
 
@@ -217,26 +218,13 @@ void notice_build(struct delivery *d, struct str content)
 		res->notice = d->notice->env.id;
 	}
 
-	const struct dsn_params params = {
-		.reporting_mta = r->conf->hostname,
-		.to = to,
-		.postmaster = r->conf->bounce_from,
-		.contact = r->conf->postmaster,
-		.notice_id = d->notice->env.id,
-		.original_id = e->id,
-		.now = d->notice->env.accepted,
-		.arrival = e->accepted,
-		.received_from = e->helo,
-		.deliver_by = e->deliver_by_is_ours ? WALL_NONE : e->deliver_by,
-		.hold_wish = e->hold_wish,
-		.hold_until = e->hold_until,
-		.envid = e->envid,
-		.original_headers = str_slice(header_section(content), 0, NOTICE_HEADERS_MAX),
-		.original_body = returned_whole(e, content),
-		.is_smtputf8 = e->is_smtputf8,
-		.recipients = list,
-		.recipient_count = count,
-	};
+	struct dsn_params params = own_mail_dsn(r, &d->notice->env, e);
+
+	params.to = to;
+	params.original_headers = str_slice(header_section(content), 0, NOTICE_HEADERS_MAX);
+	params.original_body = returned_whole(e, content);
+	params.recipients = list;
+	params.recipient_count = count;
 	struct message *m = d->notice;
 	struct store_notice *notice = arena_alloc(&d->arena, sizeof(*notice));
 

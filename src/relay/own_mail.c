@@ -44,6 +44,27 @@ void own_mail_end(struct own_mail *m, bool is_8bit)
 	m->notice = (struct store_notice){ message->env, buf_str(&message->content) };
 }
 
+struct dsn_params own_mail_dsn(
+	const struct relay *r, const struct envelope *own, const struct envelope *about)
+{
+	return (struct dsn_params){
+		.reporting_mta = r->conf->hostname,
+		.to = about->reverse_path,
+		.postmaster = r->conf->bounce_from,
+		.contact = r->conf->postmaster,
+		.notice_id = own->id,
+		.original_id = about->id,
+		.now = own->accepted,
+		.arrival = about->accepted,
+		.received_from = about->helo,
+		.deliver_by = about->deliver_by_is_ours ? WALL_NONE : about->deliver_by,
+		.hold_wish = about->hold_wish,
+		.hold_until = about->hold_until,
+		.envid = about->envid,
+		.is_smtputf8 = about->is_smtputf8,
+	};
+}
+
 void own_mail_offer(struct own_mail *m, struct relay *r, uint64_t about, const char *text)
 {
 	struct log *log = r->env->log;

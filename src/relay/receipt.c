@@ -114,25 +114,11 @@ void receipt_build(struct delivery *d, struct str content)
 	}
 	d->receipt = mail;
 
-	const struct dsn_params params = {
-		.reporting_mta = r->conf->hostname,
-		.to = e->reverse_path,
-		.postmaster = r->conf->bounce_from,
-		.contact = r->conf->postmaster,
-		.notice_id = mail->message->env.id,
-		.original_id = e->id,
-		.now = mail->message->env.accepted,
-		.arrival = e->accepted,
-		.received_from = e->helo,
-		.deliver_by = e->deliver_by_is_ours ? WALL_NONE : e->deliver_by,
-		.hold_wish = e->hold_wish,
-		.hold_until = e->hold_until,
-		.envid = e->envid,
-		.original_headers = str_slice(header_section(content), 0, RECEIPT_HEADERS_MAX),
-		.is_smtputf8 = e->is_smtputf8,
-		.recipients = list,
-		.recipient_count = fill_recipients(d, list),
-	};
+	struct dsn_params params = own_mail_dsn(r, &mail->message->env, e);
+
+	params.original_headers = str_slice(header_section(content), 0, RECEIPT_HEADERS_MAX);
+	params.recipients = list;
+	params.recipient_count = fill_recipients(d, list);
 
 	mail->message->env.origin = ORIGIN_RECEIPT;
 	mail->message->env.priority = e->priority;

@@ -397,25 +397,11 @@ static void build_own(struct teller *t, struct str headers)
 	if (!own_mail_begin(&t->mail, r, env->reverse_path, DIGEST_BYTES_MAX))
 		return;
 
-	const struct dsn_params params = {
-		.reporting_mta = r->conf->hostname,
-		.to = env->reverse_path,
-		.postmaster = r->conf->bounce_from,
-		.contact = r->conf->postmaster,
-		.notice_id = t->mail.message->env.id,
-		.original_id = env->id,
-		.now = t->mail.message->env.accepted,
-		.arrival = env->accepted,
-		.received_from = env->helo,
-		.deliver_by = env->deliver_by_is_ours ? WALL_NONE : env->deliver_by,
-		.hold_wish = env->hold_wish,
-		.hold_until = env->hold_until,
-		.envid = env->envid,
-		.original_headers = str_slice(headers, 0, HEADERS_BYTES_MAX),
-		.is_smtputf8 = env->is_smtputf8,
-		.recipients = about->recipients,
-		.recipient_count = about->recipient_count,
-	};
+	struct dsn_params params = own_mail_dsn(r, &t->mail.message->env, env);
+
+	params.original_headers = str_slice(headers, 0, HEADERS_BYTES_MAX);
+	params.recipients = about->recipients;
+	params.recipient_count = about->recipient_count;
 
 	t->mail.message->env.priority = env->priority;
 	t->mail.message->env.is_requiretls = env->is_requiretls; /* RFC 8689 5 */
