@@ -28,6 +28,8 @@ void buf_fini(struct buf *b);  /* frees; leaves it zeroed */
 void buf_clear(struct buf *b); /* keeps the memory */
 void buf_append(struct buf *b, const void *data, size_t len);
 void buf_append_str(struct buf *b, struct str s);
+/* buf_append_counted - "5:hello": parts that somebody else chose, so that no two rows of them look alike by a trick. */
+void buf_append_counted(struct buf *b, struct str s);
 void buf_append_char(struct buf *b, char c);
 /* buf_append_number - decimal, with zeros in front up to digits_min (at most 20): where printf would cost. */
 void buf_append_number(struct buf *b, uint64_t number, unsigned digits_min);

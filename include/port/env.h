@@ -89,6 +89,15 @@ static inline void env_work(struct env *env, struct env_work *w)
 {
 	env->ops->work(env, w);
 }
+/* env_timer_after_wall - wall milliseconds from now, but no less than least_ms of real time: work of the house, which a
+ * fast clock must not make a busy loop of. */
+static inline void env_timer_after_wall(
+	struct env *env, struct timer *t, int64_t wall_ms, int64_t least_ms)
+{
+	int64_t ms = wall_ms / env->rate;
+
+	env_timer_after(env, t, ms > least_ms ? ms : least_ms);
+}
 /* env_mono_at - the monotonic instant at which wall() will reach t (now if it has). */
 static inline struct mono env_mono_at(struct env *env, struct wall t)
 {

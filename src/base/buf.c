@@ -83,6 +83,13 @@ void buf_append_number(struct buf *b, uint64_t number, unsigned digits_min)
 	buf_append(b, digits + at, sizeof(digits) - at);
 }
 
+void buf_append_counted(struct buf *b, struct str s)
+{
+	buf_append_number(b, s.len, 1);
+	buf_append_char(b, ':');
+	buf_append_str(b, s);
+}
+
 void buf_printf(struct buf *b, const char *format, ...)
 {
 	va_list args;

@@ -280,24 +280,17 @@ static void bind_all(struct work *w)
 
 /* ---- what may be shared ---- */
 
-static void append_part(struct buf *key, struct str part)
-{
-	buf_append_number(key, part.len, 1);
-	buf_append_char(key, ':');
-	buf_append_str(key, part);
-}
-
 static void append_rule(struct buf *key, const struct tls_rule *rule)
 {
 	buf_printf(key, "%d %d %d %d ", rule->policy, rule->authority, rule->is_testing,
 		rule->is_unlisted);
 	for (uint32_t i = 0; i < rule->name_count; i++)
-		append_part(key, rule->names[i]);
+		buf_append_counted(key, rule->names[i]);
 	for (uint32_t i = 0; i < rule->tlsa_count; i++) {
 		const struct net_tlsa *t = &rule->tlsa[i];
 
 		buf_printf(key, " %u %u %u ", t->usage, t->selector, t->matching);
-		append_part(key, t->data);
+		buf_append_counted(key, t->data);
 	}
 }
 
@@ -310,8 +303,8 @@ struct str route_key_of(const struct conf *conf, const struct conf_route *route,
 
 	buf_init(&b, KEY_BYTES_MAX);
 	append_rule(&b, rule);
-	append_part(&b, host);
-	append_part(&b, route && route->hostname.len > 0 ? route->hostname : conf->hostname);
+	buf_append_counted(&b, host);
+	buf_append_counted(&b, route && route->hostname.len > 0 ? route->hostname : conf->hostname);
 	for (int is_ipv6 = 0; is_ipv6 <= 1; is_ipv6++) {
 		struct endpoint ours =
 			is_ipv6 ? conf->client.source_ipv6 : conf->client.source_ipv4;
@@ -324,9 +317,9 @@ struct str route_key_of(const struct conf *conf, const struct conf_route *route,
 	}
 	if (route) {
 		buf_printf(&b, " %d ", route->via);
-		append_part(&b, route->name);
-		append_part(&b, route->user);
-		append_part(&b, route->path);
+		buf_append_counted(&b, route->name);
+		buf_append_counted(&b, route->user);
+		buf_append_counted(&b, route->path);
 	}
 	key = arena_dup(arena, buf_str(&b));
 	CHECK(!b.is_full);

@@ -77,13 +77,6 @@ void tls_sessions_fini(struct net_uv *net)
 
 /* --- the key --- */
 
-static void add_text(struct buf *b, struct str text)
-{
-	buf_append_number(b, text.len, 1);
-	buf_append_char(b, ':');
-	buf_append_str(b, text);
-}
-
 static void set_key(struct tls *tls, const struct tls_want *want)
 {
 	struct buf b;
@@ -91,16 +84,16 @@ static void set_key(struct tls *tls, const struct tls_want *want)
 	buf_init(&b, (size_t)1024 * 1024);
 	buf_append_number(&b, want->check, 1);
 	buf_append_char(&b, want->is_unjudged ? 'u' : 'j');
-	add_text(&b, want->session_key);
-	add_text(&b, want->server_name);
+	buf_append_counted(&b, want->session_key);
+	buf_append_counted(&b, want->server_name);
 	for (uint32_t i = 0; i < want->name_count; i++)
-		add_text(&b, want->names[i]);
+		buf_append_counted(&b, want->names[i]);
 	buf_append_char(&b, '/');
 	for (uint32_t i = 0; i < want->tlsa_count; i++) {
 		const struct net_tlsa *r = &want->tlsa[i];
 		const unsigned char head[] = { r->usage, r->selector, r->matching };
 		buf_append(&b, head, sizeof(head));
-		add_text(&b, r->data);
+		buf_append_counted(&b, r->data);
 	}
 	tls->has_session_key = !b.is_full;
 	SHA256((const unsigned char *)b.data, b.len, tls->session_key);

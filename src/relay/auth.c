@@ -101,23 +101,14 @@ static void check_free(struct check *c)
 
 /* ---- what is remembered ---- */
 
-static void append_part(struct buf *out, struct str part)
-{
-	uint32_t len = (uint32_t)part.len;
-
-	/* The length in front: no two triples make the same octets. */
-	buf_append(out, &len, sizeof(len));
-	buf_append_str(out, part);
-}
-
 static void set_mac(struct check *c, struct str password)
 {
 	struct buf octets;
 
 	buf_init(&octets, c->name.len + password.len + strlen(c->hash) + 64);
-	append_part(&octets, c->name);
-	append_part(&octets, str_from_c(c->hash));
-	append_part(&octets, password);
+	buf_append_counted(&octets, c->name);
+	buf_append_counted(&octets, str_from_c(c->hash));
+	buf_append_counted(&octets, password);
 	c->secret->mac(c->auth->key, buf_str(&octets), c->mac);
 	mem_wipe(octets.data, octets.cap);
 	buf_fini(&octets);

@@ -58,15 +58,13 @@ static bool is_dirty(const struct known *k)
 static void want_save(struct known *k)
 {
 	struct env *env = k->relay->env;
-	int64_t wait_ms = SAVE_EVERY_MS / env->rate;
 
 	if (k->is_saving || k->step != STEP_DONE || timer_is_active(&k->timer))
 		return;
 	if (k->relay->is_stopping)
-		wait_ms = 1;
-	else if (wait_ms < SAVE_EVERY_REAL_MS)
-		wait_ms = SAVE_EVERY_REAL_MS;
-	env_timer_after(env, &k->timer, wait_ms);
+		env_timer_after(env, &k->timer, 1);
+	else
+		env_timer_after_wall(env, &k->timer, SAVE_EVERY_MS, SAVE_EVERY_REAL_MS);
 }
 
 bool known_learn(struct relay *r, uint64_t mailbox, struct wall now)

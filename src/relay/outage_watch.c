@@ -528,10 +528,7 @@ static void look_at_clock(struct relay *r)
 
 static void arm(struct relay *r)
 {
-	int64_t wait_ms = LOOK_MS / r->env->rate;
-
-	env_timer_after(
-		r->env, &r->outages->watch.timer, wait_ms > LOOK_REAL_MS ? wait_ms : LOOK_REAL_MS);
+	env_timer_after_wall(r->env, &r->outages->watch.timer, LOOK_MS, LOOK_REAL_MS);
 }
 
 static void on_time(struct timer *t)

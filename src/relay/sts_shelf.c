@@ -161,12 +161,8 @@ static void on_put(struct store_op *op)
 
 static void walk_later(struct sts *s)
 {
-	struct env *env = s->params.env;
-	int64_t wait_ms = WALK_EVERY_MS / env->rate;
-
 	s->walk.timer.on_fire = on_walk;
-	env_timer_after(
-		env, &s->walk.timer, wait_ms > WALK_EVERY_REAL_MS ? wait_ms : WALK_EVERY_REAL_MS);
+	env_timer_after_wall(s->params.env, &s->walk.timer, WALK_EVERY_MS, WALK_EVERY_REAL_MS);
 }
 
 void sts_walk_start(struct sts *s)

@@ -115,12 +115,9 @@ static void forget_past(struct tls_report *t)
 
 static void want_save(struct tls_report *t)
 {
-	struct env *env = t->relay->env;
-	int64_t wait_ms = SAVE_EVERY_MS / env->rate;
-
 	if (!timer_is_active(&t->save_timer))
-		env_timer_after(env, &t->save_timer,
-			wait_ms > SAVE_EVERY_REAL_MS ? wait_ms : SAVE_EVERY_REAL_MS);
+		env_timer_after_wall(
+			t->relay->env, &t->save_timer, SAVE_EVERY_MS, SAVE_EVERY_REAL_MS);
 }
 
 void tls_report_note(struct tls_report *t, struct str domain, const struct tally_event *event)

@@ -35,12 +35,8 @@ static void on_dropped(struct store_op *op);
 
 void tls_report_walk_later(struct tls_report *t)
 {
-	struct env *env = t->relay->env;
-	int64_t wait_ms = WALK_EVERY_MS / env->rate;
-
 	t->walk_timer.on_fire = on_walk;
-	env_timer_after(
-		env, &t->walk_timer, wait_ms > WALK_EVERY_REAL_MS ? wait_ms : WALK_EVERY_REAL_MS);
+	env_timer_after_wall(t->relay->env, &t->walk_timer, WALK_EVERY_MS, WALK_EVERY_REAL_MS);
 }
 
 static void sending_free(struct tls_report *t)
