@@ -11,7 +11,7 @@ import pwd
 import signal
 import subprocess
 
-from peer import Skip, fetch_alone, lib, run_program
+from peer import Skip, crlf, fetch_alone, lib, run_program
 
 FIRST_ID = 61100
 # What is mounted is seen by the program and its children alone.
@@ -112,3 +112,12 @@ class Box:
             return ""
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
+
+    def mails(self, user):
+        """What lies in the new/ of his maildir, with the line ends of SMTP."""
+        folder = self.path(f"mail/{user}/new")
+        found = []
+        for name in os.listdir(folder) if os.path.isdir(folder) else []:
+            with open(os.path.join(folder, name), "rb") as file:
+                found.append(crlf(file.read()))
+        return found

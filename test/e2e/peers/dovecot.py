@@ -3,7 +3,7 @@
 import os
 
 from box import Box
-from peer import Failure, crlf, lib, wait_for
+from peer import Failure, lib, wait_for
 
 DOVECOT = """
 protocols = lmtp
@@ -77,9 +77,4 @@ class Dovecot:
         return lib.port_answers("127.0.0.1", self.port) and os.path.exists(self.socket)
 
     def mails(self, user):
-        folder = self.box.path(f"mail/{user}/new")
-        found = []
-        for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            with open(os.path.join(folder, name), "rb") as file:
-                found.append(crlf(file.read()))
-        return found
+        return self.box.mails(user)

@@ -1,9 +1,7 @@
 """A private Exim 4 in a box: a server with mailboxes, or an MTA whose smarthost is the relay."""
 
-import os
-
 from box import Box
-from peer import Failure, crlf, lib, wait_for
+from peer import Failure, lib, wait_for
 
 COMMON = """
 primary_hostname = {hostname}
@@ -134,12 +132,7 @@ class Exim:
         self.box.run("exim4", "-i", "-f", sender, "--", *to, stdin=content)
 
     def mails(self, user):
-        folder = self.box.path(f"mail/{user}/new")
-        found = []
-        for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            with open(os.path.join(folder, name), "rb") as file:
-                found.append(crlf(file.read()))
-        return found
+        return self.box.mails(user)
 
     def wait_for_mails(self, user, count, seconds=20):
         return wait_for(lambda: len(self.mails(user)) >= count and self.mails(user), seconds,

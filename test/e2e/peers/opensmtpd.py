@@ -1,9 +1,7 @@
 """A private OpenSMTPD in a box: a server with mailboxes, or an MTA whose smarthost is the relay."""
 
-import os
-
 from box import Box
-from peer import Failure, crlf, lib, wait_for
+from peer import Failure, lib, wait_for
 
 SERVER = """
 {pki}
@@ -51,12 +49,7 @@ class Opensmtpd:
         return self.box.run("sh", "-c", "ls /var/spool/smtpd/queue/*/* 2>/dev/null || true").decode().splitlines()
 
     def mails(self, user):
-        folder = self.box.path(f"mail/{user}/new")
-        found = []
-        for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            with open(os.path.join(folder, name), "rb") as file:
-                found.append(crlf(file.read()))
-        return found
+        return self.box.mails(user)
 
     def wait_for_mails(self, user, count, seconds=20):
         return wait_for(lambda: len(self.mails(user)) >= count and self.mails(user), seconds,

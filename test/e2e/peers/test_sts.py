@@ -7,15 +7,16 @@ loopback address, told apart by SNI; their port is not 443, which OUTLAST_TEST_H
 seconds.
 """
 
+import contextlib
 import email
 import gzip
 import http.server
 import json
 import os
+import sqlite3
 import ssl
 import subprocess
 import threading
-import time
 
 from peer import common_port, content_of, expect, expect_equal, lib, settings, wait_for
 
@@ -169,6 +170,12 @@ class Scene:
         for domain in domains:
             wait_for(lambda d=domain: self.got(d) >= count, 20, f"mail for {domain} delivered")
 
+    def has_saved_counts(self):
+        """The days of these domains are on the shelf of the queue."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.relay.settings['queue.directory']}/queue.db?mode=ro", uri=True)) as db:
+            keys = [bytes(key).decode() for key, in db.execute("SELECT key FROM shelf WHERE kind = 1")]
+        return all(any(key.endswith(" " + domain) for key in keys) for domain in self.domains)
+
     def wait_log(self, pattern):
         return self.relay.process.wait_for_log(pattern, 20)
 
@@ -301,7 +308,7 @@ def test_reports_of_a_day(world):
     scene.send("testing.test", "plain.test", "silent.test")
     scene.wait_delivered("testing.test", "plain.test", "silent.test")
     scene.wait_log("testing.test.*MTA-STS in testing")
-    time.sleep(6)  # counts are saved after five seconds of real time
+    wait_for(scene.has_saved_counts, 20, "what was counted is on disk", every=0.1)
     scene.relay.kill()
     scene.start(rate=10000)
     scene.wait_delivered("plain.test", count=2)

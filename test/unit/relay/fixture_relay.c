@@ -1,4 +1,11 @@
 /* fixture_relay - see fixture_relay.h. The destination speaks just enough SMTP, a line at a time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "fixture_relay.h"
 
 #include <stdio.h>
@@ -366,4 +373,28 @@ uint64_t fixture_relay_count(struct fixture_relay *f, enum recipient_state state
 	apply(f, &stats.op, STORE_STATS);
 	store_op_fini(&stats.op);
 	return stats.recipients[state];
+}
+
+int fixture_relay_open_asleep(void **state)
+{
+	static struct fixture_relay f;
+
+	fixture_relay_open(&f);
+	f.conf->policy.probe_unknown_last_ms = f.conf->policy.probe_unknown_first_ms = DAY_MS;
+	f.is_refusing = true;
+	fixture_relay_down(&f, wall_add(env_wall(&f.env.env), SECOND_MS));
+	(void)fixture_relay_store(&f, "s@sender.test", "dest.test", 1);
+	fixture_relay_start(&f);
+	fixture_relay_run(&f, 10 * SECOND_MS);
+	assert_int_equal(f.connects, 1);
+	f.is_refusing = false;
+	*state = &f;
+	return 0;
+}
+
+int fixture_relay_close_asleep(void **state)
+{
+	fixture_relay_run(*state, MINUTE_MS); /* idle sessions end */
+	fixture_relay_close(*state);
+	return 0;
 }

@@ -54,4 +54,9 @@ void fixture_relay_offer(
 void fixture_relay_down(struct fixture_relay *f, struct wall next_probe);
 uint64_t fixture_relay_count(struct fixture_relay *f, enum recipient_state state);
 
+/* fixture_relay_open_asleep, _close_asleep - cmocka's setup and teardown: the site of dest.test is down, its host known from a
+ * probe that failed, the next probe far away, a message waits; from now on it would answer. */
+int fixture_relay_open_asleep(void **state);
+int fixture_relay_close_asleep(void **state);
+
 #endif

@@ -9,31 +9,6 @@
 #include "fixture_relay.h"
 #include "relay/intake_private.h"
 
-/* The site of dest.test is down, and the next probe far away. */
-static int open_fixture(void **state)
-{
-	static struct fixture_relay f;
-
-	fixture_relay_open(&f);
-	f.conf->policy.probe_unknown_last_ms = f.conf->policy.probe_unknown_first_ms = DAY_MS;
-	f.is_refusing = true;
-	fixture_relay_down(&f, wall_add(env_wall(&f.env.env), SECOND_MS));
-	(void)fixture_relay_store(&f, "s@sender.test", "dest.test", 1);
-	fixture_relay_start(&f);
-	fixture_relay_run(&f, 10 * SECOND_MS);
-	assert_int_equal(f.connects, 1);
-	f.is_refusing = false;
-	*state = &f;
-	return 0;
-}
-
-static int close_fixture(void **state)
-{
-	fixture_relay_run(*state, MINUTE_MS); /* idle sessions end */
-	fixture_relay_close(*state);
-	return 0;
-}
-
 static void check(struct fixture_relay *f, const char *node, unsigned code, unsigned delivered)
 {
 	struct smtp_answer answer = { 0 };
@@ -76,11 +51,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			test_etrn_of_the_domain_starts_its_mail, open_fixture, close_fixture),
+			test_etrn_of_the_domain_starts_its_mail, fixture_relay_open_asleep, fixture_relay_close_asleep),
 		cmocka_unit_test_setup_teardown(
-			test_etrn_of_a_domain_and_those_below_it, open_fixture, close_fixture),
+			test_etrn_of_a_domain_and_those_below_it, fixture_relay_open_asleep, fixture_relay_close_asleep),
 		cmocka_unit_test_setup_teardown(
-			test_etrn_of_others_starts_nothing, open_fixture, close_fixture),
+			test_etrn_of_others_starts_nothing, fixture_relay_open_asleep, fixture_relay_close_asleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,33 +9,6 @@
 #include "fixture_relay.h"
 #include "relay/hint.h"
 
-/* The site is down, its host is known from a probe that failed, the next one is far away. */
-static int open_fixture(void **state)
-{
-	static struct fixture_relay f;
-	struct wall now;
-
-	fixture_relay_open(&f);
-	f.conf->policy.probe_unknown_last_ms = f.conf->policy.probe_unknown_first_ms = DAY_MS;
-	f.is_refusing = true;
-	now = env_wall(&f.env.env);
-	fixture_relay_down(&f, wall_add(now, SECOND_MS));
-	(void)fixture_relay_store(&f, "s@sender.test", "dest.test", 1);
-	fixture_relay_start(&f);
-	fixture_relay_run(&f, 10 * SECOND_MS);
-	assert_int_equal(f.connects, 1);
-	f.is_refusing = false;
-	*state = &f;
-	return 0;
-}
-
-static int close_fixture(void **state)
-{
-	fixture_relay_run(*state, MINUTE_MS); /* idle sessions end */
-	fixture_relay_close(*state);
-	return 0;
-}
-
 static struct endpoint at(const char *ip)
 {
 	struct endpoint e;
@@ -93,13 +66,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			test_mail_from_a_host_of_the_site_is_a_hint, open_fixture, close_fixture),
+			test_mail_from_a_host_of_the_site_is_a_hint, fixture_relay_open_asleep, fixture_relay_close_asleep),
 		cmocka_unit_test_setup_teardown(
-			test_mail_from_elsewhere_is_none, open_fixture, close_fixture),
+			test_mail_from_elsewhere_is_none, fixture_relay_open_asleep, fixture_relay_close_asleep),
 		cmocka_unit_test_setup_teardown(
-			test_many_messages_are_one_hint_a_minute, open_fixture, close_fixture),
+			test_many_messages_are_one_hint_a_minute, fixture_relay_open_asleep, fixture_relay_close_asleep),
 		cmocka_unit_test_setup_teardown(
-			test_a_word_for_a_domain_is_a_hint, open_fixture, close_fixture),
+			test_a_word_for_a_domain_is_a_hint, fixture_relay_open_asleep, fixture_relay_close_asleep),
 	};
 	return cmocka_run_group_tests_name("relay/hint", tests, NULL, NULL);
 }
